@@ -62,6 +62,7 @@ docs: $(READY)
 
 # pages with what commands print now, and pictures of a run; read the difference
 docs-update: $(READY)
+	$(BIN)/python scripts/iam_table.py --write
 	UPDATE_GOLDENS=1 $(BIN)/pytest --numprocesses=2 tests/docs
 	$(BIN)/python -m scripts.docs_pictures
 
@@ -69,7 +70,7 @@ docs-update: $(READY)
 house: $(READY)
 	@$(BIN)/python scripts/house.py --verbose
 
-# branches that are covered by what runs in pytest's own processes, with a floor; see CONTRIBUTING.md
+# branches that are covered by what runs in pytest's own processes, with a floor; see tests/README.md
 coverage: $(READY)
 	$(BIN)/pytest --numprocesses=3 --dist=worksteal --ignore=tests/e2e --ignore=tests/load --ignore=tests/properties --cov --cov-report=term-missing:skip-covered
 
@@ -77,7 +78,7 @@ coverage: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.bench
 
-# what is random, at length: other seeds, and many more of them; SEED=n repeats a run (see CONTRIBUTING.md)
+# what is random, at length: other seeds, and many more of them; SEED=n repeats a run (see tests/README.md)
 SEED ?= $(shell date +%s)
 soak: $(READY)
 	SOAK=$(SEED) PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=4 --dist=worksteal tests/properties tests/fuzz tests/spec/test_loader_properties.py

@@ -23,6 +23,7 @@ import boto3
 import yaml
 from moto.acm.models import acm_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.resource_tagging import iter_taggable_backends
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
@@ -33,7 +34,7 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.stack import Options, apply_stack, plan_stack
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import Plan
@@ -58,12 +59,22 @@ READS = ("describe_", "get_", "list_")
 CATALOGUE = ("describe_instance_types", "describe_instance_type_offerings", "get_caller_identity")
 """What AWS answers to everybody alike."""
 
+
+def others_tagged() -> bool:
+    """Whether anything has tags, or had some, that isn't EC2's, ELBv2's, ACM's or S3's, which nothing looks for in the index of tags."""
+    backends = iter_taggable_backends(DEFAULT_ACCOUNT_ID, REGION)
+    tagged = (item.arn.split(":")[2] for backend in backends for item in backend.iter_tagged_resources() if item.tags)
+    had = (arn.split(":")[2] for arn in Place(DEFAULT_ACCOUNT_ID, REGION).ledger.tagged)
+    return not {"acm", "ec2", "elasticloadbalancing", "s3"}.issuperset((*tagged, *had))
+
+
 NOTHING: Mapping[str, Callable[[], bool]] = {
     "list_buckets": lambda: not s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets,
     "list_instance_profiles": lambda: not iam_backends[DEFAULT_ACCOUNT_ID]["aws"].instance_profiles,
     "list_certificates": lambda: (
         not any(vars(acm_backends[DEFAULT_ACCOUNT_ID][REGION]).get(name) for name in ("_certificates", "strict_tokens"))
     ),
+    "get_resources": lambda: not others_tagged(),
 }
 """What each discovery reads, and whether there never was anything of it: then the answer is always the same."""
 
@@ -349,7 +360,7 @@ class World:
         async def main(aws: Aws) -> Ending:
             target = await resolve_lookups(aws, declared)
             ways = Ways(apply_changes, now=lambda: now or datetime.now(UTC))
-            found = await survey(aws, target, ways, Shared(aws, [target.stack]))
+            found = await survey(aws, target, ways, SharedReads(aws, [target.stack]))
             if not found.selection.steps:
                 return found.at_rest()
             ended = await correct(aws, target, ways, found, meanwhile)

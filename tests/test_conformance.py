@@ -6,16 +6,20 @@ import dataclasses
 import gzip
 import json
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore
 from jsonschema import Draft202012Validator
 
-from alb_reconcile.aws.tagging import SERVICES
+from alb_reconcile.aws import shapes
+from alb_reconcile.aws.tagging import service_named
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Grouped, Kind
+from alb_reconcile.kinds.plain import PlainKind
 from alb_reconcile.model.resource import Lifecycle, Properties
+from alb_reconcile.sandbox import gate
 from alb_reconcile.spec import schema
 
 if TYPE_CHECKING:
@@ -117,6 +121,13 @@ def test_one_schema_a_kind() -> None:
     assert files == {*KINDS, "stack", "common"}
 
 
+def test_a_kinds_folder_has_what_it_offers() -> None:
+    rooms = [import_module(f"alb_reconcile.kinds.{name}") for name in KINDS]
+    assert {
+        f"{room.__name__}.{name}" for room in rooms for name in getattr(room, "__all__", ()) if not hasattr(room, name)
+    } == set()
+
+
 def test_one_section_a_kind() -> None:
     """Sections are plurals; what nests has one too, for `explain`."""
     assert set(schema.SECTIONS.values()) | MEMBERS == set(KINDS)
@@ -154,7 +165,9 @@ def faults_of(name: str, kind: AnyKind) -> Iterator[str]:
         "kinds tell of it": set(kind.recognized_after) <= KINDS.keys(),
         "it has tags and a section, or none": bool(kind.section) == bool(state.service),
         "an id or an ARN names it": (bool(kind.id_prefix), bool(kind.arn_type))
-        == (state.service == "ec2", "TYPE" in SERVICES[state.service].ids if state.service else False),
+        == (state.service == "ec2", "TYPE" in service_named(state.service).ids if state.service else False),
+        "the sandbox answers for its service (SERVICES in sandbox/gate.py)": state.service
+        in {"", *gate.SERVICES.values()},
         "EC2 lists it": (kind.listing is not None) == (state.service == "ec2"),
         "what it refers to comes first": all(
             KINDS[part["x-refers"]].position <= kind.position
@@ -223,6 +236,46 @@ def test_each_pattern_has_words_and_is_of_the_whole_text() -> None:
                 whole = part["pattern"].startswith("^") and part["pattern"].endswith("$")
                 wrong += [] if whole and part.get("x-expect") else [str(item)]
     assert wrong == []
+
+
+def test_a_plain_kind_calls_what_aws_has() -> None:
+    assert [text for kind in KINDS.values() if isinstance(kind, PlainKind) for text in faults_of_calls(kind)] == []
+
+
+def faults_of_calls(kind: PlainKind[Any]) -> Iterator[str]:
+    """What AWS doesn't have of what a plain kind, or its schema's `x-aws`, says."""
+    try:
+        own = kind.setters["name"][1]
+    except ValueError as error:
+        yield str(error)
+        return
+    describe, create, delete = map(kind.operation, ("Describe", "Create", "Delete"))
+    wanted = [
+        *((f"x-aws of {field}", setter, {member, own}) for field, (setter, member) in kind.setters.items()),
+        *((f"unset of {field}", setter, {own}) for field, setter in kind.unset.items()),
+        ("prefix", describe, {kind.prefix} - {""}),
+        ("operations", delete, {own}),
+    ]
+    for where, operation, members in wanted:
+        try:
+            for member in sorted(members - shapes.parameters(kind.service, operation).keys()):
+                yield f"{kind.name}: {where}: {operation} takes no {member}"
+        except ValueError as error:
+            yield f"{kind.name}: {where}: {error}"
+    try:
+        _, shown = shapes.list_of(kind.service, describe)
+        for field, (_, member) in kind.setters.items():
+            if member not in shown:
+                yield f"{kind.name}: x-aws of {field}: {describe} shows no {member}"
+        shapes.tags_for(kind.service, create, {})
+        for operation in ("TagResource", "UntagResource", "ListTagsForResource"):
+            shapes.of_resource(kind.service, operation, "")
+    except ValueError as error:
+        yield f"{kind.name}: {error}"
+    if unknown := sorted(kind.unset.keys() - kind.setters.keys()):
+        yield f"{kind.name}: unset: it has no {', '.join(unknown)}"
+    if kind.properties.replaced_on != {"name"} and hasattr(kind.properties, "name"):
+        yield f"{kind.name}: what is replaced for more than its name needs the name said: name: str, and required in the schema"
 
 
 @cache

@@ -24,7 +24,7 @@ from tests.kinds.hand import edited
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alb_reconcile.journal.record import Record
+    from alb_reconcile.journal.record import RunRecord
     from alb_reconcile.model.plan import Plan
 
 
@@ -46,7 +46,7 @@ def head(plan: Plan, folder: Path, file: str = "specs/demo.yaml", place: str = "
     return find_last_run(plan, file, place, str(folder), began)
 
 
-def record(plan: Plan, **changes: object) -> Record:
+def record(plan: Plan, **changes: object) -> RunRecord:
     """A run that created something, by ann on her desk, from this spec."""
     done = (StepRecord("create:vpc.main", "create", how="done"),)
     mine = replace(

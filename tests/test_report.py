@@ -13,7 +13,7 @@ import yaml
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.pictures.report import Subject, report_page
 from alb_reconcile.engine.plan.situation import situate
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from tests.harness import SPECS, demo, world
 from tests.plan.test_pictures import CANARY, EVIL, many, planned
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 VPC = "stack: shop\nregion: us-east-1\nvpcs:\n  main: {cidr_block: 10.9.0.0/16, enable_dns_hostnames: true}\n"
 
 
-def record(error: str = "") -> Record:
-    return Record("1", "sync", "demo", "us-east-1", "2026-11-26T03:10:00Z", "2026-11-26T03:10:05Z", "left", error=error)
+def record(error: str = "") -> RunRecord:
+    return RunRecord(
+        "1", "sync", "demo", "us-east-1", "2026-11-26T03:10:00Z", "2026-11-26T03:10:05Z", "left", error=error
+    )
 
 
 def subjects() -> list[Subject]:

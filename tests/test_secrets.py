@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from alb_reconcile.aws.secret_params import hide_secrets
 from alb_reconcile.cli.render.values import to_json, to_text
-from alb_reconcile.kinds.rule.conditions import Condition
-from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import plain
+from alb_reconcile.model.requests.conditions import Condition
 from alb_reconcile.model.resource import Change
 from alb_reconcile.model.secrets import (
     CHANGED,
@@ -30,6 +29,7 @@ from alb_reconcile.model.secrets import (
     redact_change,
     unmark,
 )
+from alb_reconcile.model.service import Permission
 from alb_reconcile.verification.session import Report
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Bringing resources under the tool's care and letting them go: only tags are written."""
+"""Takes resources into a stack and lets them go: only tags are written."""

@@ -1,4 +1,4 @@
-"""Reads of an account as if some of its resources carried other tags: what a plan would see after a change of tags."""
+"""Reads an account as if some of its resources carried other tags: what a plan would see after a change of tags."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
@@ -14,7 +14,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Desired
 
 PREFIX: Final = "alb-reconcile:"
-"""What the keys of all our tags begin with."""
+"""The beginning of the keys of all tags of this tool."""
 
 
 @cache
@@ -25,11 +25,10 @@ def _listings() -> dict[str, tuple[str, Listing]]:
 
 
 class HypotheticalReader(Reader):
-    """What an account would look like with other tags. Each read is made once, whatever is imagined meanwhile.
+    """Reads an account as if it had other tags. Each read is made once, whatever is imagined meanwhile.
 
-    While it `claims` everything, all that is in `vpcs` (of VPCs themselves all there are, until `vpcs` is known; all
-    internet gateways) counts as the stack's, without an address; else what `imagined` says, by id, stands for a
-    resource's tags. `named` are ids that are read wherever they are.
+    While the reader `claims` everything, all resources in `vpcs` count as the stack's, without an address (all VPCs until `vpcs` is known;
+    all internet gateways). Otherwise `imagined` stands for resources' tags, by id. `named` are ids that are read wherever they are.
     """
 
     def __init__(self, aws: Aws, stack: str, desired: Mapping[Address, Desired], named: Collection[str] = ()) -> None:
@@ -39,9 +38,9 @@ class HypotheticalReader(Reader):
         self.claims = False
         self.imagined: Mapping[str, Mapping[str, str]] = {}
         self.rows: dict[str, Mapping[str, Any]] = {}
-        """What AWS says of each resource that was read, by id."""
+        """The row that AWS has of each resource that was read, by id."""
         self.tags: dict[str, dict[str, str]] = {}
-        """Its tags, as they are."""
+        """The tags of each resource as they are, by id."""
 
     async def tagged(self, operation: str, key: str) -> list[dict[str, Any]]:
         if operation == "describe_volumes":
@@ -71,7 +70,7 @@ class HypotheticalReader(Reader):
         return await self.aws.pages("ec2", "describe_volumes", "Volumes", where=where) if instances else []
 
     def _see(self, rows: Iterable[dict[str, Any]], identifier: str) -> list[dict[str, Any]]:
-        """The rows that are the stack's as things are imagined, with the tags that they are imagined with."""
+        """The rows that are the stack's as things are imagined, with their imagined tags."""
         found = []
         for row in rows:
             physical_id = row[identifier]

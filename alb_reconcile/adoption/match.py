@@ -1,4 +1,4 @@
-"""Matching: which resource of the account is the one that an entry of the spec describes. Pure, and never a guess."""
+"""Matches entries of a spec to the resources of the account that they describe. Asks AWS nothing, and never guesses."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,19 +13,19 @@ from alb_reconcile.model.resource import Desired, Observed
 from alb_reconcile.model.text import number_of
 
 NEW: Final = "new"
-"""What stands for an id where an entry is left to `apply`, whatever looks like it."""
+"""The word in the place of an id with which an entry is left to `apply`, whatever looks like it."""
 _INTERCHANGEABLE: Final = 2
-"""From this rank on nothing tells the members of an instance group from each other, nor need it."""
+"""The rank of evidence from which on nothing distinguishes the members of an instance group from each other, nor has to."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """One entry and its resource."""
+    """An entry of the spec and the resource that it describes."""
 
     address: Address
     found: Candidate
     how: str
-    """What it was recognised by, in words."""
+    """The evidence by which the resource was recognised, in words."""
 
 
 @dataclass
@@ -40,12 +40,12 @@ class Matcher:
     matches: dict[Address, Match] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     ambiguous: list[Address] = field(default_factory=list)
-    """Those of the problems for which an id would be the answer."""
+    """The addresses of the problems that an id would solve."""
     settled: set[Address] = field(default_factory=set)
-    """Those that nothing more is looked for: matched, ambiguous, or said to be new."""
+    """The addresses for which no resource is looked for any more: matched, ambiguous, or said to be new."""
 
     def match(self, kind: str, candidates: Sequence[Candidate]) -> None:
-        """Match the entries of a kind that nothing of the stack answers to."""
+        """Match the entries of a kind for which the stack has no resource."""
         entries = [
             desired
             for address, desired in self.known.desired.items()
@@ -106,7 +106,7 @@ class Matcher:
         return "" if self._weigh(desired, item) else self._anothers(item, kind)
 
     def _anothers(self, item: Candidate, kind: str) -> str:
-        """Of what nothing but the given id speaks for: which entry it is meant by, as far as that is told by itself."""
+        """The objection to a given id for which nothing speaks: which other entry it is probably meant for; empty if that can't be told."""
         for other in self.known.desired.values():
             if other.address.kind == kind and other.address not in self.given.keys() | self.known.ids.keys():
                 evidence = self._weigh(other, item)
@@ -115,7 +115,7 @@ class Matcher:
         return ""
 
     def _match_rank(self, rank: int, entries: Iterable[Desired], free: dict[str, Candidate]) -> None:
-        """Settle what has candidates of that rank."""
+        """Match the entries that have candidates of that rank."""
         claimed = {match.found.found.id for match in self.matches.values()}
         proposals: dict[Address, dict[str, str]] = {}
         suitors: dict[str, list[Desired]] = defaultdict(list)
@@ -140,7 +140,7 @@ class Matcher:
         suitors: Mapping[str, list[Desired]],
         free: Mapping[str, Candidate],
     ) -> None:
-        """A desired alone, or members of an instance group that any of some equal instances may be."""
+        """Match one entry alone, or members of an instance group with interchangeable instances."""
         if not team:
             return
         options = {key: words for desired in team for key, words in proposals[desired.address].items()}
@@ -165,7 +165,7 @@ class Matcher:
         self.ambiguous += [*(desired.address for desired in team), *rivals]
 
     def _refuse_foreign(self, desired: Desired, candidates: Iterable[Candidate]) -> None:
-        """What has the entry's own name and another stack's tags is neither taken nor passed over in silence."""
+        """Refuse an entry if a resource has the entry's own name and another stack's tags, so that it is neither taken nor ignored."""
         if desired.address in self.settled:
             return
         foreign = (item for item in candidates if item.owner not in ("", self.stack))
@@ -180,12 +180,12 @@ class Matcher:
 
 
 def _first_named(found: Observed) -> tuple[int, str, str]:
-    """What orders those that nothing tells apart: the number in the Name, then who was made first."""
+    """The sort key of resources that nothing distinguishes: the number in the Name, then the time of creation."""
     return number_of(found.tags.get("Name", "")), found.created, found.id
 
 
 def _teams(entries: Iterable[Desired], rank: int) -> list[list[Desired]]:
-    """Those that are settled together."""
+    """The entries that are matched together."""
     teams: dict[object, list[Desired]] = defaultdict(list)
     for desired in entries:
         group = desired.lifecycle.group if rank >= _INTERCHANGEABLE else None

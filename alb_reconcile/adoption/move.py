@@ -1,4 +1,4 @@
-"""`move`: another address for what is there, since its entry was renamed; nothing is replaced."""
+"""Plans `move`: resources get another address, since their entry was renamed; nothing is replaced."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import Grouped
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -25,24 +26,24 @@ _NAME: Final = r"[a-z][a-z0-9-]{0,62}"
 
 @dataclass(frozen=True)
 class Move:
-    """What moving would do. Nothing has been written yet."""
+    """What a move would do; nothing has been written yet."""
 
     target: DesiredStack
     moves: tuple[tuple[Address, Tagging], ...]
-    """Where each was, and what is written."""
+    """The address at which each resource was, and the tags to write."""
     preview: Preview
     notes: tuple[str, ...] = ()
     found: Mapping[str, Observed] = field(default_factory=dict)
-    """What moves, by id."""
+    """The resources that move, by id."""
 
 
 async def find_move(aws: Aws, target: DesiredStack, pairs: Sequence[tuple[str, str]]) -> Move:
-    """Who moves, by one pair of an old and a new address after the other: what is at the old one, with all whose address holds
-    its name.
+    """Find the resources that move, by one pair of an old and a new address after the other: the resource at the old address, and all that
+    have its name in their address.
 
-    `instances.OLD` to `instances.NEW` moves all members of a group. Nothing moves where all has moved before, as by a
-    run that was killed at its end. Raises UsageError for what is no address, RefusedError where nothing is at either
-    address, or something at a new address already.
+    `instances.OLD` to `instances.NEW` moves all members of a group. Nothing moves if all has moved before, as by a run that was killed at
+    its end. Raises UsageError for what is no address, RefusedError if nothing is at either address, or something is at a new address
+    already.
     """
     for old, new in pairs:
         _check(old, new)
@@ -62,7 +63,7 @@ async def find_move(aws: Aws, target: DesiredStack, pairs: Sequence[tuple[str, s
         moves = tuple((item.address, _tagging(item, address, volumes.get(item.id, ()))) for item, address in moving)
         imagined = {key: {**reader.tags[key], **item.write} for _, item in moves for key in (item.id, *item.volumes)}
         preview = await preview_plan(reader, target, imagined)
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         await reader.cancel()
         raise
     found = {item.id: item for item, _ in moving}
@@ -72,8 +73,9 @@ async def find_move(aws: Aws, target: DesiredStack, pairs: Sequence[tuple[str, s
 def _check(old: str, new: str) -> None:
     (first, _, before), (second, _, after) = old.partition("."), new.partition(".")
     kinds = load_kinds()
+    groups = {kind.name: kind for kind in kinds.values() if isinstance(kind, Grouped)}
     for text, kind in ((old, first), (new, second)):
-        if kind == "instances" or (kind in kinds and kinds[kind].properties.service):
+        if kind in {group.section for group in groups.values()} or (kind in kinds and kinds[kind].properties.service):
             continue
         if kind in kinds:
             raise UsageError(f"{text} has no tags of its own: it moves with the entry it belongs to")
@@ -87,9 +89,9 @@ def _check(old: str, new: str) -> None:
         raise UsageError(
             f"{new}: a name is [a-z][a-z0-9-]*, at most 63 characters, and not an id; a listener's is LOAD-BALANCER/NAME"
         )
-    if second == "instance" and not re.fullmatch(r".+-[1-9][0-9]*", after):
+    if (group := groups.get(second)) and not re.fullmatch(r".+-[1-9][0-9]*", after):
         raise UsageError(
-            f"{new}: members of an instance group are numbered, as in {after}-1; instances.{after} is all of them"
+            f"{new}: members of {group.noun} group are numbered, as in {after}-1; {group.section}.{after} is all of them"
         )
     if parts[:-1] != olds[:-1]:
         raise RefusedError(f"{old} can't become {new}: AWS can't move it to another parent; nothing was moved")
@@ -98,7 +100,7 @@ def _check(old: str, new: str) -> None:
 
 
 def _depth(kind: str) -> int:
-    """How many parts a name has: of a rule its load balancer, its listener and its own."""
+    """How many parts a name of that kind has: a rule's has its load balancer, its listener and its own."""
     return len(ancestors(kind)) + 1
 
 
@@ -107,13 +109,9 @@ def _is_name(text: str) -> bool:
 
 
 def _new_address(address: Address, old: str, new: str) -> Address | None:
-    """Where a resource goes; None if it stays."""
+    """The new address of a resource; None if it stays."""
     before, after = old.partition(".")[2], new.partition(".")[2]
-    if is_meant(old, address):
-        if old.startswith("instances."):
-            return Address("instance", f"{after}-{address.name.rpartition('-')[2]}")
-        return Address.parse(new)
-    if is_below(old, address):
+    if is_meant(old, address) or is_below(old, address):
         return Address(address.kind, after + address.name.removeprefix(before))
     return None
 
@@ -134,8 +132,8 @@ def _refuse(
 
 def _tagging(item: Observed, address: Address, volumes: tuple[str, ...]) -> Tagging:
     write = {tags.ADDRESS: str(address)}
-    if address.kind == "instance" or item.state.longest_name:
-        write[tags.ADOPTED] = item.id  # its client token, or its name, tells of the old address
+    if item.state.tells_address:
+        write[tags.ADOPTED] = item.id
     return Tagging(address, item.id, write, volumes=volumes)
 
 

@@ -1,4 +1,4 @@
-"""What the next plan would be, if some tags were others."""
+"""Previews the next plan as if some tags were different."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ class Preview:
     plan: Plan | None = None
     refusal: str = ""
     elsewhere: tuple[str, ...] = ()
-    """What looks like an entry that it would make, and is in another VPC than the stack."""
+    """Warnings of resources that look like entries which the plan would make, and that are in another VPC than the stack."""
     applied: tuple[Tagging, ...] = ()
-    """What says that the spec is applied, as `apply` would write it, where that plan has nothing to do. It is true when all
-    else is written: what differs from then on is drift."""
+    """The tags that say that the spec is applied, as `apply` would write them, if that plan has nothing to do. These tags are true once all
+    others are written: what differs from then on is drift."""
 
     @property
     def entries(self) -> frozenset[Address]:
-        """The entries whose digest that plan would write anew: they aren't as the spec says."""
+        """The entries of which that plan would write the digest again: they aren't as the spec says."""
         found = set()
         for step in self.plan.steps if self.plan else ():
             desired = step.desired
@@ -45,7 +45,7 @@ async def preview_plan(
 ) -> Preview:
     """Plan as if the resources with these ids carried these tags. Nothing is written.
 
-    Raises RefusedError where the spec names what doesn't exist.
+    Raises RefusedError if the spec names what doesn't exist.
     """
     reader.claims, reader.imagined = False, imagined
     discovery = await discover_by(reader, target.account_ids)

@@ -1,9 +1,8 @@
-"""`release`: the stack's tags come off, and nothing else changes; what the next apply would make of that."""
+"""Plans `release`, which takes the stack's tags off and changes nothing else, and what the next apply would do then."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from alb_reconcile.adoption.adopt import entries_of, file_of
 from alb_reconcile.adoption.hypothetical import PREFIX, HypotheticalReader, without_ours
@@ -14,49 +13,49 @@ from alb_reconcile.adoption.way_back import ids_for_adopt
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.engine.plan.decide import named_ids
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds import kind_of, load_kinds
+from alb_reconcile.kinds.base import Grouped
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Network, Server
 from alb_reconcile.model.text import did_you_mean
-
-_HOLDING_NOTHING: Final = frozenset({"record", "target_group"})
-"""Kinds that name a load balancer or a VPC and don't keep AWS from deleting it."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What releasing would do. Nothing has been written yet."""
+    """What a release would do; nothing has been written yet."""
 
     target: DesiredStack
     taggings: tuple[Tagging, ...]
     found: Mapping[str, Observed] = field(default_factory=dict)
-    """What is released, by id."""
+    """The resources that are released, by id."""
     account: str = ""
     whole: bool = False
     """Whether nothing of the stack is left."""
     preview: Preview | None = None
     notes: tuple[str, ...] = ()
     strays: tuple[Tagging, ...] = ()
-    """Volumes of the stack that no instance has; they go with the whole of it."""
+    """Volumes of the stack that no instance has; they are released with the whole stack."""
     unknowing: tuple[Tagging, ...] = ()
-    """What stays and would say that what is released, and still declared, was there: `sync` would make it anew."""
+    """The tags to remove from resources that stay, since they would say that released entries, which are still declared, were there: `sync`
+    would make these again."""
 
 
 async def find_own(reader: HypotheticalReader) -> list[Observed]:
-    """All that carries the stack's tags: listeners and rules too whose load balancer doesn't, after an interruption."""
+    """All resources that carry the stack's tags, including listeners and rules of a load balancer that doesn't, after an interruption."""
     return _own(reader, (await _survey(reader))[0])
 
 
 async def _survey(reader: HypotheticalReader) -> tuple[Survey, dict[str, str]]:
-    """All VPCs, and what is in those of the stack, whoever owns it; and the VPC of each subnet."""
+    """All VPCs, and every resource in those of the stack, whatever its owner; and the VPC of each subnet."""
     vpcs = await survey_vpcs(reader)
     found, subnet_vpcs = await survey_rest(reader, {item.found.id for item in vpcs if item.owner == reader.stack})
-    return {**found, "vpc": vpcs}, subnet_vpcs
+    return {**found, kind_of(Network).name: vpcs}, subnet_vpcs
 
 
 def _own(reader: HypotheticalReader, survey: Survey) -> list[Observed]:
@@ -68,7 +67,7 @@ def _own(reader: HypotheticalReader, survey: Survey) -> list[Observed]:
 
 
 async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str]) -> Release:
-    """What `addresses` name, with what can't be without it; everything if there are none.
+    """Find the resources that `addresses` name, with those that can't be without them; all if there are no addresses.
 
     `instances.NAME` names all members of a group. An entry of the spec that the stack doesn't have may have been released
     before, as by a run that was killed. Raises RefusedError for any other address that the stack doesn't have.
@@ -92,7 +91,7 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
         staying = [item for item in own if item.id not in found]
         preview = await preview_plan(reader, target, gone) if staying else None
         strays = () if staying or addresses else await _strays(aws, target.stack)
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         await reader.cancel()
         raise
     notes = [
@@ -122,9 +121,10 @@ async def _strays(aws: Aws, stack: str) -> tuple[Tagging, ...]:
     where = {f"tag:{tags.STACK}": [stack], "status": ["available"]}
     rows = await aws.pages("ec2", "describe_volumes", "Volumes", where=where)
     found = {str(row["VolumeId"]): tags.from_list(row.get("Tags")) for row in rows}
+    server = kind_of(Server).name
     return tuple(
         Tagging(
-            tags.address_of(own, "instance") or Address("instance", key),
+            tags.address_of(own, server) or Address(server, key),
             key,
             remove=tuple(sorted(name for name in own if name.startswith(PREFIX))),
         )
@@ -135,11 +135,11 @@ async def _strays(aws: Aws, stack: str) -> tuple[Tagging, ...]:
 def _choose(
     target: DesiredStack, own: Iterable[Observed], addresses: Collection[str]
 ) -> tuple[list[Observed], list[str]]:
-    """What is named, and what is to be said of entries that aren't there."""
+    """The resources that are named, and notes about entries that aren't there."""
     chosen: dict[str, Observed] = {}
     absent, problems = [], []
     for text in addresses:
-        # below what a run that was killed has released there may be some that it hasn't
+        # below an entry that a killed run has released there may be some that it hasn't
         found = [item for item in own if is_meant(text, item.address) or is_below(text, item.address)]
         chosen |= {item.id: item for item in found}
         if not found and any(is_meant(text, address) for address in entries_of(target.desired)):
@@ -153,10 +153,11 @@ def _choose(
 
 
 def is_meant(text: str, address: Address) -> bool:
-    """Whether an address of the command line means a resource: `instances.web` all of web-1, web-2 …"""
-    if text.startswith("instances."):
-        group, _, number = address.name.rpartition("-")
-        return address.kind == "instance" and group == text.removeprefix("instances.") and number.isdigit()
+    """Whether an address of the command line means a resource: `instances.web` means all of web-1, web-2 …"""
+    section, _, group = text.partition(".")
+    kind = load_kinds()[address.kind]
+    if isinstance(kind, Grouped) and kind.section == section:
+        return kind.group_of(address.name) == group and address.name.removeprefix(f"{group}-").isdigit()
     return text == str(address)
 
 
@@ -167,27 +168,23 @@ def is_below(text: str, address: Address) -> bool:
 
 
 def ancestors(kind: str) -> tuple[str, ...]:
-    """The kinds in whose entries this one's nest, the closest first."""
+    """The kinds in the entries of which those of this kind nest, the closest first."""
     found = load_kinds().get(kind)
     parent = found.properties.parent if found else None
     return (parent, *ancestors(parent)) if parent else ()
 
 
 def _with_children(chosen: list[Observed], own: list[Observed]) -> list[Observed]:
-    """With listeners and rules of what goes: under a load balancer that isn't the stack's nothing would find them."""
+    """The chosen resources with their listeners and rules, which couldn't be found under a load balancer that isn't the stack's."""
     going = {item.id for item in chosen}
-    for kind in ("listener", "rule"):
-        going |= {
-            item.id
-            for item in own
-            if item.state.kind == kind and item.state.parent and getattr(item.state, item.state.parent) in going
-        }
+    for item in sorted(own, key=lambda item: load_kinds()[item.state.kind].position):
+        going |= {item.id} if item.parent_id in going else set()
     return [item for item in own if item.id in going]
 
 
 async def volumes_of(reader: HypotheticalReader, items: Iterable[Observed]) -> dict[str, tuple[str, ...]]:
     """The volumes with the stack's tag that instances were launched with, by instance."""
-    instances = {item.id for item in items if item.state.kind == "instance"}
+    instances = {item.id for item in items if isinstance(item.state, Server)}
     found: dict[str, tuple[str, ...]] = {}
     if not instances:
         return found
@@ -199,7 +196,7 @@ async def volumes_of(reader: HypotheticalReader, items: Iterable[Observed]) -> d
 
 
 def _ours(reader: HypotheticalReader, *ids: str) -> tuple[str, ...]:
-    """The keys of all tags of ours; the stack's is always there, as what it was found by."""
+    """The keys of all tags of this tool; the stack's is always among them, since the resource was found by it."""
     found = (key for item in ids for key in reader.tags.get(item, ()) if key.startswith(PREFIX))
     return tuple(sorted({tags.STACK, *found}))
 
@@ -223,7 +220,8 @@ def _declared(target: DesiredStack, going: Iterable[Observed]) -> list[str]:
 
 
 def _left_inside(target: DesiredStack, going: Iterable[Observed], staying: Iterable[Observed]) -> list[str]:
-    """What the next apply deletes as somebody else's, since it is in a listener or load balancer that stays the stack's."""
+    """Notes about resources that the next apply would delete as others', since they are in a listener or load balancer that stays the
+    stack's."""
     parents = {item.id: target.desired.get(item.address) for item in staying}
     inside = [
         str(item.address)
@@ -239,12 +237,11 @@ def _left_inside(target: DesiredStack, going: Iterable[Observed], staying: Itera
 
 
 def hurdles(target: DesiredStack, gone: Mapping[Address, Observed]) -> list[str]:
-    """Why AWS would take what is no longer at an address for what is newly made there."""
+    """Notes about resources that would block, by their name, the creation of another one for their entry."""
     notes = []
     for address, item in gone.items():
-        physical = str(getattr(item.state, "name", None))
-        derived = getattr(target.desired[address].state, "name", None) is None
-        if derived and re.search("-[0-9a-f]{8}$", physical):
+        physical = item.state.own_name
+        if not target.desired[address].state.own_name and re.search("-[0-9a-f]{8}$", physical):
             notes.append(
                 f"{address}: {item.id} keeps the generated name {physical} and would block its replacement; give the entry a name: of its own, or remove it"
             )
@@ -252,12 +249,12 @@ def hurdles(target: DesiredStack, gone: Mapping[Address, Observed]) -> list[str]
 
 
 def _ties(going: Iterable[Observed], staying: Collection[Observed]) -> list[str]:
-    """What of the stack can't be deleted any more, since something that is let go uses it."""
+    """Notes about resources of the stack that can't be deleted any more, since a released resource uses them."""
     used: dict[str, list[str]] = {}
     stays = {item.id for item in staying}
     for item in going:
-        if item.state.kind in _HOLDING_NOTHING or stays.intersection(_parents(item)):
-            continue  # or they go down with their load balancer
+        if not item.state.keeps_used or item.parent_id in stays:
+            continue  # or it goes with its load balancer
         for text in named_ids(item.state):
             used.setdefault(text, []).append(f"{item.address} ({item.id})")
     return [
@@ -265,7 +262,3 @@ def _ties(going: Iterable[Observed], staying: Collection[Observed]) -> list[str]
         for item in staying
         if item.id in used
     ]
-
-
-def _parents(item: Observed) -> set[str]:
-    return {str(getattr(item.state, item.state.parent))} if item.state.parent else set()

@@ -1,4 +1,4 @@
-"""Changes of tags, and nothing else."""
+"""Writes and removes tags of resources, one kind after the other, and changes nothing else."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -14,27 +14,27 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 
 _MOST: Final = 50
-"""AWS's most tags of a resource (its own don't count)."""
+"""The most tags of a resource (AWS's own don't count)."""
 
 
 @dataclass(frozen=True)
 class Tagging:
-    """What is written to one resource, and to the volumes that it was launched with."""
+    """The tags to write to one resource, or to remove from it, and the volumes that it was launched with."""
 
     address: Address
     id: str
     write: Mapping[str, str] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
-    """Instances: these get the ownership tags, or lose all of ours, in the same call or one of their own."""
+    """An instance's volumes: they get the ownership tags, or lose all of this tool's, in the same call or one of their own."""
 
 
 @cache
 def waves() -> tuple[str, ...]:
-    """The kinds that carry tags, in the order in which these are written; removed, the other way round.
+    """The kinds that carry tags, in the order in which tags are written; they are removed in reverse order.
 
-    What is in a load balancer or a target group comes before it. So who is half-way there is never one of the stack with
-    listeners in it that aren't, which an apply would take away.
+    Resources in a load balancer or a target group come before it. So, half-way, a load balancer of the stack never has listeners that
+    aren't the stack's, which an apply would take away.
     """
     kinds = [kind for kind in in_spec_order() if kind.properties.service]
     network = [kind for kind in kinds if kind.properties.service == "ec2"]
@@ -45,13 +45,13 @@ def waves() -> tuple[str, ...]:
 
 
 def _height(kind: str) -> int:
-    """How many kinds are in one another in it: in a load balancer listeners, and in those rules."""
+    """How many levels of kinds nest in a kind: in a load balancer there are listeners, and in those rules."""
     below = [child for child in in_spec_order() if child.properties.parent == kind]
     return max((_height(child.name) + 1 for child in below), default=0)
 
 
 def excess(reader: HypotheticalReader, item: Tagging) -> str:
-    """Why AWS would refuse it; empty if it wouldn't."""
+    """Why AWS would refuse the tags; empty if it wouldn't."""
     there = {key for key in reader.tags.get(item.id, {}) if not key.startswith("aws:")}
     count = len(there | item.write.keys())
     return (
@@ -62,7 +62,7 @@ def excess(reader: HypotheticalReader, item: Tagging) -> str:
 
 
 async def carry_out(aws: Aws, items: Sequence[Tagging], done: Callable[[Tagging], None]) -> None:
-    """Write all of it, one wave of kinds after the other. Raises the first AwsError, after the wave's other calls."""
+    """Write or remove all of these tags, one kind after the other. Raises the first AwsError, after the kind's other calls."""
     removing = any(item.remove for item in items)
     for kind in reversed(waves()) if removing else waves():
         wave = [item for item in items if item.address.kind == kind]

@@ -1,4 +1,4 @@
-"""What `adopt` would have to be told to find again what is about to be let go. Pure."""
+"""Finds the ids that `adopt` would need to find again what is about to be released. Asks AWS nothing."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -15,8 +15,8 @@ from alb_reconcile.model.resource import Desired, Observed
 def ids_for_adopt(
     target: DesiredStack, going: Iterable[Observed], survey: Survey, subnet_vpcs: Mapping[str, str]
 ) -> dict[Address, str]:
-    """The ids of what it wouldn't find by itself, whether the stack keeps its name, or gets another and with it other names of
-    what has none of its own."""
+    """The ids of resources that `adopt` wouldn't find by itself: if the stack keeps its name, or if it gets another one, which also changes
+    the names of entries that give none."""
     there = {item.address: item.id for item in going if item.address in target.desired}
     free = {
         kind: [replace(item, owner="" if item.owner == target.stack else item.owner) for item in found]
@@ -31,7 +31,7 @@ def ids_for_adopt(
 
 
 def _lost(known: Known, free: Survey, there: Mapping[Address, str], given: Mapping[Address, str]) -> dict[Address, str]:
-    """What isn't found of the first kind of which something isn't; what is in it depends on that."""
+    """The resources that aren't found of the first kind of which some aren't; matches of the kinds within depend on that one."""
     matcher = Matcher(known.stack, replace(known, ids={}, _bound={}), given)
     for kind in in_order_of_recognition():
         matcher.match(kind, free.get(kind, ()))
@@ -42,7 +42,7 @@ def _lost(known: Known, free: Survey, there: Mapping[Address, str], given: Mappi
 
 
 def _renamed(target: DesiredStack) -> dict[Address, Desired]:
-    """The entries under a stack's name that nothing is called by yet."""
+    """The entries as under a stack's name that no resource has in its own name yet."""
     own = f"{target.stack}-"
     return {
         address: replace(item, tags={**item.tags, "Name": f"\n{name}"}) if name.startswith(own) else item

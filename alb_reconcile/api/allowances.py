@@ -21,12 +21,12 @@ COUNTED: Final = (
     "close",
     "gap",
 )
-"""What takes a number; `any-time` stands alone."""
+"""The allowances that take a number; `any-time` stands alone."""
 ANY_TIME: Final = "any-time"
 
 
 def check_allowed(allow: Mapping[str, int]) -> None:
-    """Raises UsageError for what nobody could allow: a misspelt word would read as one left out."""
+    """Raises UsageError for a word that can't be allowed: a misspelt word would read as one left out."""
     for name, number in allow.items():
         if name not in (*COUNTED, ANY_TIME) or number < 0:
             known = ", ".join((*COUNTED, ANY_TIME))

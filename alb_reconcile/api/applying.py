@@ -1,4 +1,4 @@
-"""Making a stack as its spec says, or deleting it: held, recorded, told to a `Reporter`, and looked at afterwards."""
+"""Makes a stack as its spec says, or deletes it: under the stack's lock, recorded, reported to a `Reporter`, and checked afterwards."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.plan.limits import check_windows
 from alb_reconcile.engine.stack import Applied, Awaited, Options, StackPlan, apply_stack, plan_stack
 from alb_reconcile.engine.standing import find_standing
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings, read_settings
 from alb_reconcile.locking.hold import hold
@@ -31,12 +31,12 @@ from alb_reconcile.sync.drift import find_causes, new_names
 
 @dataclass(frozen=True)
 class Result:
-    """How a run went.
+    """The result of a run.
 
-    `plan` is what was to be done, `outcomes` how each step ended. `rest` is what remains; None where a step wasn't done, after
-    which nobody looks. `problems` are the targets that aren't healthy in the end, in words; `not_ready` is what doesn't serve
-    yet where it wasn't waited for. `times` are seconds from the first step until the stack was `ready` and `converged`. `urls`
-    are where it answers. `run` is the run's id in the history.
+    `plan` is what was to be done, `outcomes` how each step ended. `rest` is what remains; None where a step wasn't done, since the
+    stack isn't read again then. `problems` are the targets that aren't healthy at the end, in words; `not_ready` is what doesn't serve
+    yet where the run didn't wait for it. `times` are seconds from the first step until the stack was `ready` and `converged`. `urls`
+    are where the stack answers. `run` is the run's id in the history.
     """
 
     plan: Plan
@@ -55,7 +55,7 @@ class Result:
 
 
 class UnfinishedError(ReconcileError):
-    """A run that didn't get through. Nothing is rolled back: run it again to continue. `result` says how far it got."""
+    """A run that didn't finish. Nothing is rolled back: run it again to continue. `result` says how far the run got."""
 
     def __init__(self, result: Result) -> None:
         failed = [item for item in result.outcomes if item.error is not None]
@@ -77,13 +77,13 @@ def apply(
 ) -> Result:
     """Make a stack as its spec says, and wait until it serves.
 
-    `expected` is a plan that was looked at before: any other is refused. `allow` is as for `plan`. `confirm` is given the plan,
-    in a thread of its own, while the stack is held, and says whether to go ahead; without it nobody is asked. `on_event` is
-    told how each step goes, in the thread that runs them: it must be quick, and not raise. `timeout`: seconds to wait in the
-    end for targets to be healthy; with None not at all. `lock_timeout`: seconds to wait while another run holds the stack.
+    `expected` is a plan that was looked at before: any other plan is refused. `allow` is as for `plan`. `confirm` is given the plan, in
+    a thread of its own, while the stack is held, and says whether to go ahead; without `confirm` no question is asked. `on_event` is
+    given each event of a step, in the thread that runs the steps: it must be quick, and not raise. `timeout`: seconds to wait at the
+    end for targets to be healthy; None: don't wait. `lock_timeout`: seconds to wait while another run holds the stack.
 
-    The run holds the stack's lock, and its lease if it has one, and is recorded, as that of the command is: the same
-    environment variables say where. AWS's actions: all columns of the permissions by kind, for the kinds that the plan touches.
+    The run holds the stack's lock, and its lease if the stack has one, and is recorded like a run of the command: the same environment
+    variables say where. AWS's actions: all columns of the permissions by kind, for the kinds that the plan touches.
 
     Raises RefusedError, HeldError and PlanError before anything is changed; UnfinishedError, with the result, where a step
     failed, something remains or doesn't get healthy; LeaseError, LeaseLostError, AwsError, UnreachableError, UsageError.
@@ -107,7 +107,8 @@ def destroy(
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user wants of a run. `timeout` is as for `apply`. `remark`: what those read beside the command whom this run keeps waiting."""
+    """What the user wants of a run. `timeout` is as for `apply`. `remark`: a text for users whom this run keeps waiting, shown with the
+    command."""
 
     allow: Mapping[str, int] = field(default_factory=dict)
     timeout: float | None = 900
@@ -116,7 +117,7 @@ class Wishes:
 
 
 class Ended(NamedTuple):
-    """A run that came to its end: what was planned, what came of it, and what is recorded, the exit code among it."""
+    """A run that came to its end: what was planned, what was applied, and the recorder, with the exit code."""
 
     planned: StackPlan
     applied: Applied
@@ -124,34 +125,34 @@ class Ended(NamedTuple):
 
 
 Followers = tuple[Callable[[Event], None], Callable[[Awaited], None]]
-"""What is told how each step goes, and how each thing is that is waited for after the steps."""
+"""Two functions, given each event of a step, and each state of what is waited for after the steps."""
 
 
 class Reporter(Protocol):
-    """What is told of a run, and asked. What it raises ends the run, and is recorded."""
+    """Follows a run, and is asked by it. An exception that a reporter raises ends the run, and is recorded."""
 
     def say(self, text: str, /) -> None:
-        """What couldn't be recorded, and which other run has the stack."""
+        """Say what couldn't be recorded, and which other run has the stack."""
 
     def warn(self, text: str, /) -> None:
-        """What couldn't be written to AWS."""
+        """Say what couldn't be written to AWS."""
 
     def check(self, planned: StackPlan) -> None:
-        """The plan, which is made while the stack is held. Raises RefusedError where another one was expected."""
+        """Check the plan, which is made while the stack is held. Raises RefusedError where another plan was expected."""
 
     async def confirm(self, planned: StackPlan) -> None:
-        """The plan may be carried out. Raises RefusedError where it has steps that the user doesn't want."""
+        """Confirm the plan. Raises RefusedError where the plan has steps that the user doesn't want."""
 
     def follow(self, planned: StackPlan) -> AbstractContextManager[Followers]:
-        """The plan is carried out, from the beginning of the block to its end."""
+        """Follow the plan, which is carried out from the beginning of the block to its end."""
 
     async def end(self, ended: Ended) -> None:
-        """All is done that could be, and isn't judged yet. What the reporter finds out itself it notes in the recorder."""
+        """All is done that could be, and isn't judged yet. The reporter notes its own findings in the recorder."""
 
 
 @dataclass(frozen=True)
 class Callbacks(Reporter):
-    """What a program gets: it may confirm, and is told of steps; all else is log lines."""
+    """The reporter of a program: calls its functions to confirm the plan and for each step; all else is log lines."""
 
     expected: Plan | None = None
     confirmed: Callable[[Plan], bool] | None = None
@@ -196,11 +197,11 @@ async def run_over(
     reporter: Reporter,
     *,
     sandbox: bool,
-    keep: Callable[[Record], object] = lambda _: None,
+    keep: Callable[[RunRecord], object] = lambda _: None,
 ) -> Ended:
-    """Make a stack as it is wanted, or destroy it, over a connection. `keep` is given the run's record, however it ends.
+    """Make a stack as it is wanted, or destroy it, over a connection. `keep` is given the run's record, however the run ends.
 
-    Raises what `apply` does, but for the steps that failed and what is left: the recorder's exit code tells of those.
+    Raises what `apply` raises, except for failed steps and what is left: the recorder's exit code tells of those.
     """
     command = "destroy" if target.destroy else "apply"
 
@@ -216,7 +217,7 @@ async def run_over(
         recorder.plan = planned.plan
         recorder.causes = {} if target.destroy else find_causes(planned)
         reporter.check(planned)
-        if planned.blockers:  # what isn't the stack's would stop a destroy half-way
+        if planned.blockers:  # a resource that isn't the stack's would stop a destroy half-way
             lines = (f"  {item}" for item in (*planned.blockers, *planned.plan.warnings))
             raise RefusedError("\n".join([f"{target.stack} can't be destroyed, and nothing was changed:", *lines]))
         await reporter.confirm(planned)
@@ -240,7 +241,7 @@ async def run_over(
 async def _carry_out(
     aws: Aws, planned: StackPlan, recorder: Recorder, timeout: float | None, reporter: Reporter
 ) -> Applied:
-    """`apply_stack`, followed by the recorder and the reporter. Raises what ended it after its steps."""
+    """Call `apply_stack`, followed by the recorder and the reporter. Raises the error that ended it after its steps."""
 
     def on_outcomes(outcomes: tuple[Outcome, ...]) -> None:
         recorder.outcomes = outcomes  # at once: whatever comes after, the record says what was done
@@ -265,8 +266,8 @@ async def _carry_out(
 
 
 def _code_of(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
-    """What a run ends with of which a step wasn't done: only one that has changed nothing is refused. Raises why it was stopped, if it
-    wasn't by the user."""
+    """The exit code of a run in which a step wasn't done: refused only if the run has changed nothing. Raises the error that stopped
+    the run, unless the user stopped it."""
     if aws.halted is not None:
         raise aws.halted
     if aws.stopping.is_set():
@@ -277,7 +278,7 @@ def _code_of(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
 
 
 def finished(ended: Ended, session: Session) -> Result:
-    """What a run came to. Raises InterruptedRun and UnfinishedError where that isn't what was wanted."""
+    """The result of a run. Raises InterruptedRun and UnfinishedError where the run didn't reach its goal."""
     planned, applied, recorder = ended
     if recorder.exit_code is ExitCode.INTERRUPTED:
         raise InterruptedRun("interrupted; run it again to continue")

@@ -1,4 +1,4 @@
-"""The smallest IAM policy for a command: what the kinds of some stacks call, as far as AWS lets it be narrowed."""
+"""Makes the smallest IAM policy for a command: what the kinds of some stacks call, as far as AWS lets it be narrowed."""
 
 import json
 import re
@@ -24,14 +24,14 @@ from alb_reconcile.sync.severity import verbs_of
 
 Command = Literal["plan", "apply", "sync", "destroy"]
 MOST: Final = 6144
-"""Characters of a managed policy, blanks aside ("IAM and AWS STS quotas")."""
+"""The most characters of a managed policy, blanks aside ("IAM and AWS STS quotas")."""
 _TAGGED: Final = ("ec2", "elasticloadbalancing")
-"""The services whose resources are told by their tags."""
+"""The services whose resources are selected by their tags."""
 _TAGGING: Final = {"ec2:CreateTags": "ec2", "elasticloadbalancing:AddTags": "elasticloadbalancing"}
 _LISTS: Final = re.compile("[a-z0-9]+:(Describe|List|Get)")
 _ID: Final = re.compile("([a-z0-9-]+)-[0-9a-zA-Z]{8,32}")
-_TYPES: Final = {"snap": "snapshot", "cr": "capacity-reservation", "h": "dedicated-host", "pg": "placement-group"}
-"""Types of resources that no kind drives, by how their ids begin where that isn't the type."""
+_TYPES: Final = {"snap": "snapshot"}
+"""Types of resources that have no kind, by the beginning of their ids where that isn't the type."""
 _STACK: Final = f"aws:ResourceTag/{tags.STACK}"
 _REQUEST: Final = f"aws:RequestTag/{tags.STACK}"
 Document = dict[str, Any]
@@ -49,10 +49,10 @@ def policy_documents(
     stacks: Sequence[DesiredStack], command: Command, further: Iterable[Document] = (), *, issue: bool = False,
     roles: Sequence[str] = (),
 ) -> list[Document]:  # fmt: skip
-    """The policy with which a command runs over these stacks; several where one would be longer than AWS takes.
+    """The policy with which a command runs over these stacks; several documents where one would be longer than AWS accepts.
 
-    `issue`: of `sync --issue`, which asks CloudTrail who has changed what. `further` are statements that are needed beside that.
-    `roles`: as in `Scope`.
+    `issue`: for `sync --issue`, which asks CloudTrail which users have changed what. `further` are additional statements. `roles`: as
+    in `Scope`.
     """
     accounts = {account for stack in stacks for account in stack.account_ids}
     account = accounts.pop() if len(accounts) == 1 and all(stack.account_ids for stack in stacks) else "*"
@@ -71,7 +71,8 @@ def policy_documents(
 
 
 class _Rules:
-    """What is allowed, as few statements. `types`: what AWS checks each action on, beside what it is allowed on."""
+    """What is allowed, in as few statements as possible. `types`: the types on which AWS checks each action, in addition to those on
+    which it is allowed."""
 
     def __init__(self) -> None:
         self.allowed: dict[Condition, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -90,7 +91,7 @@ class _Rules:
             self.types[action].add(_type_of(resource))
 
     def statements(self) -> list[dict[str, Any]]:
-        """In an order that is always the same."""
+        """The statements, always in the same order."""
         found = []
         for (operator, key), (members, values) in sorted(self._values.items()):
             actions = {item.action for item in members}
@@ -101,7 +102,7 @@ class _Rules:
         return sorted(found, key=lambda item: (item["Resource"] != "*", json.dumps(item)))
 
     def _merged(self, actions: Mapping[str, set[str]], *, is_own: bool) -> list[tuple[set[str], set[str]]]:
-        """Actions with their resources; those that can share a statement without one of them being allowed more."""
+        """Actions with their resources, merged where a statement can be shared without any action being allowed more."""
         alike: dict[frozenset[str], set[str]] = defaultdict(set)
         for action, resources in sorted(actions.items()):
             alike[frozenset(resources)].add(action)
@@ -110,7 +111,7 @@ class _Rules:
             resources = set(among)
             for known, there in groups:
                 every = there | resources
-                # what carries the stack's tag is the stack's: more of its types are no more than it has
+                # resources with the stack's tag are the stack's: a statement on more of its types allows no more than it has
                 if not ({"*"} & (there ^ resources)) and (
                     is_own or not any(self._is_wider(item, every - actions[item]) for item in known | own)
                 ):  # fmt: skip
@@ -129,7 +130,7 @@ class _Rules:
 
 @dataclass(frozen=True)
 class _Needs:
-    """What one stack needs."""
+    """The permissions that one stack needs."""
 
     stack: DesiredStack
     scope: Scope
@@ -168,14 +169,14 @@ class _Needs:
             self.rules.add(_Part(action, self._arn(service, item), key) for item in types)
 
     def _common(self) -> Iterator[Grant]:
-        """What is called whatever a stack has."""
+        """The calls that are made whatever a stack has."""
         yield Grant((*RARE, *BLOCKERS))
         for item in self._lookups():
             yield from lookup_grants(item, self.scope)
         if self.stack.lease and self.command != "plan":
             lease = LeaseLocation.of(self.stack.lease, self.scope.account, self.scope.region, self.stack.stack)
             yield Grant(("s3:GetObject", "s3:PutObject"), (lease.arn,))
-            # without a prefix, which a read of what isn't there doesn't have
+            # without a prefix: a read of a missing object has none
             yield Grant(("s3:ListBucket",), (self.scope.s3(lease.bucket),))
 
     @property
@@ -183,7 +184,7 @@ class _Needs:
         return {address.kind for address in self.stack.desired}
 
     def _verbs(self, kind: AnyKind) -> Set[str]:
-        """What is done with a kind: the fields of its `iam_actions`."""
+        """The operations on a kind: the fields of its `iam_actions`."""
         if kind.name not in self.declared:
             looked_up = any(item.kind == kind.name for item in self._lookups())
             is_read = (kind.is_always_read and not kind.is_rare) or looked_up or self.command == "destroy"
@@ -199,10 +200,10 @@ class _Needs:
             action for action in ("create", "update", "replace", "delete")
             if any(self.stack.sync.of(own, action) == "correct" for own in names)
         }  # fmt: skip
-        return {"read", "look"} | verbs_of(kind.name, may)
+        return {"read", "look"} | verbs_of(kind.properties, may)
 
     def _says(self, kind: AnyKind, fields: str | None) -> bool:
-        """Whether an entry says one of these properties; where none are given, or there is no entry, it makes no difference."""
+        """Whether an entry has one of these properties; True where no properties are given."""
         own = [item.creation for item in self.stack.desired.values() if item.address.kind == kind.name]
         return not fields or any(getattr(state, name) not in (None, ()) for state in own for name in fields.split())
 
@@ -212,23 +213,23 @@ class _Needs:
         self.rules.add(_Part(action, resource, condition) for action, resource in pairs)
 
     def _regional(self, grant: Grant) -> Condition:
-        """What AWS checks on no resource is limited to the region, where the service has regions."""
+        """A limit to the region for actions that AWS checks on no resource, where the service has regions."""
         is_any = "*" in grant.resources and not any(item.startswith(_GLOBAL) for item in grant.actions)
         return (("StringEquals", "aws:RequestedRegion", (self.scope.region,)),) if is_any else ()
 
     def _checked(self, kind: AnyKind, action: str) -> Iterator[_Part]:
-        """An action on all that AWS checks it on."""
+        """An action on all resources on which AWS checks it."""
         own = type_of(kind)
         stated = kind.iam_actions.on.get(action, "*" if _LISTS.match(action) else own)
         service = action.partition(":")[0]
         for word in stated.split():
-            name = word.rstrip("+*")
+            name = word.rstrip("+*@")
             if not name:
                 yield _Part(action, "*", self._regional(Grant((action,))))
             elif word.endswith("+"):
                 yield _Part(action, self._arn(service, name), self._equals(_REQUEST))
-            elif word.endswith("*"):
-                yield _Part(action, self._arn(service, name, "*" if name == "vpc" else ""))  # which others may share
+            elif word.endswith(("*", "@")):
+                yield _Part(action, self._arn(service, name, "*" * word.endswith("@")))
             else:
                 if name in self._own_types:
                     yield _Part(action, self._arn(service, name), self._equals(_STACK))
@@ -236,7 +237,7 @@ class _Needs:
                     yield from (_Part(action, arn, condition) for arn, condition in self._named.get(name, ()))
 
     def _tagging(self, kind: AnyKind, verbs: Set[str], made: dict[str, dict[str, set[str]]]) -> None:
-        """Tags are given with what is made, and later to what has the stack's."""
+        """Permissions to tag: new resources, and later resources with the stack's tag."""
         service = "elasticloadbalancing" if kind.properties.service == "elbv2" else kind.properties.service
         if service not in _TAGGED:
             return
@@ -263,14 +264,14 @@ class _Needs:
 
     @property
     def _own_types(self) -> Set[str]:
-        """The types of which the stack may have some of its own."""
+        """The types of which the stack may own resources."""
         kinds = [kind for kind in load_kinds().values() if kind.name in self.declared]
         stated = (word for kind in kinds for text in kind.iam_actions.on.values() for word in text.split())
         return {*map(type_of, kinds), *(word.rstrip("+") for word in stated if word.endswith("+"))}
 
     @property
     def _named(self) -> Mapping[str, Set[tuple[str, Condition]]]:
-        """What the spec names or looks up of others, by type: ARNs with conditions."""
+        """Others' resources that the spec names or looks up, by type: ARNs with conditions."""
         found: dict[str, set[tuple[str, Condition]]] = defaultdict(set)
         by_prefix = {kind.id_prefix.rstrip("-"): type_of(kind) for kind in load_kinds().values() if kind.id_prefix}
         start = f"arn:{self.scope.partition}:ec2:{self.scope.region}"  # they may be shared by another account
@@ -293,11 +294,11 @@ class _Needs:
 
 
 _GLOBAL: Final = ("acm:ListCertificates", "iam:", "route53:", "s3:", "sts:")
-"""What may be called in another region than the stack's: ACM is asked in each before a validation record is deleted."""
+"""Actions that may be called in another region than the stack's: ACM is asked in each region before a validation record is deleted."""
 
 
 def type_of(kind: AnyKind) -> str:
-    """What the Service Authorization Reference calls a kind's type of resource."""
+    """The Service Authorization Reference's name of a kind's type of resource."""
     return kind.iam_type if kind.iam_type is not None else kind.arn_type or kind.name.replace("_", "-")
 
 
@@ -324,7 +325,7 @@ def _service(actions: Iterable[str]) -> Set[str]:
 
 
 def statement(actions: Iterable[str], resources: Iterable[str], condition: Condition = ()) -> Document:
-    """What allows these actions."""
+    """A statement that allows these actions."""
     found: dict[str, Any] = {"Effect": "Allow", "Action": _one(actions), "Resource": _one(resources)}
     for operator, key, values in condition:
         found.setdefault("Condition", {}).setdefault(operator, {})[key] = _one(values)
@@ -332,13 +333,13 @@ def statement(actions: Iterable[str], resources: Iterable[str], condition: Condi
 
 
 def _one(values: Iterable[str]) -> str | list[str]:
-    """One value stands for itself, as IAM writes it."""
+    """A single value without a list, as IAM writes it; else the list."""
     found = sorted(set(values))
     return found[0] if len(found) == 1 else found
 
 
 def _split(statements: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Statements in as many documents as AWS's limit makes necessary."""
+    """The statements in as many documents as AWS's limit makes necessary."""
     parts: list[list[dict[str, Any]]] = [[]]
     for statement in statements:
         for piece in _pieces(statement):
@@ -349,7 +350,7 @@ def _split(statements: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def _pieces(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A statement, halved until it fits into a policy of its own."""
+    """A statement, halved until each part fits into a policy of its own."""
     for key in ("Action", "Resource"):
         values = statement[key]
         if length([statement]) > MOST and isinstance(values, list):

@@ -1,4 +1,4 @@
-"""What applying a spec would do."""
+"""Plans what applying a spec would do."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.limits import ANY_TIME
 from alb_reconcile.engine.stack import Options, StackPlan, plan_stack
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan
@@ -23,13 +23,13 @@ class PlanRefusedError(RefusedError):
 
 
 def plan(stack: Stack, *, allow: Mapping[str, int] | None = None, destroy: bool = False) -> Plan:
-    """Read a stack, and plan what `apply` would do; with `destroy` what `destroy` would. Changes nothing.
+    """Read a stack, and plan what `apply` would do; with `destroy` what `destroy` would do. Changes nothing.
 
     `allow` is as for `--allow`: how much of what is refused otherwise may be done, such as `{"delete": 3}`. AWS's actions: the
     *Read* and *Looked at beforehand* columns of the permissions by kind, and sts:GetCallerIdentity.
 
-    Raises PlanRefusedError, with the plan, for what `apply` would refuse; RefusedError for a wrong account or a look-up in
-    vain; PlanError, AwsError, UnreachableError.
+    Raises PlanRefusedError, with the plan, for what `apply` would refuse; RefusedError for a wrong account or a look-up without a
+    result; PlanError, AwsError, UnreachableError.
     """
     check_allowed(allow or {})
     planned, refusal = on_stack(stack, lambda aws, target: make(aws, target, allow or {}), destroy=destroy)
@@ -39,10 +39,10 @@ def plan(stack: Stack, *, allow: Mapping[str, int] | None = None, destroy: bool 
 
 
 async def make(
-    aws: Aws, target: DesiredStack, allow: Mapping[str, int], shared: Shared | None = None
+    aws: Aws, target: DesiredStack, allow: Mapping[str, int], shared: SharedReads | None = None
 ) -> tuple[StackPlan, RefusedError | None]:
-    """The same over a connection: the plan, what was read for it, and why it would be refused. `shared` has reads for several
-    stacks."""
+    """Plan a stack over a connection. Returns the plan with what was read for it, and why it would be refused. `shared` has reads for
+    several stacks."""
     options = Options(allow={**allow, ANY_TIME: 1}, check=not target.destroy)  # looking is allowed outside of windows
     try:
         return await plan_stack(aws, target, options, shared=shared), None

@@ -1,4 +1,4 @@
-"""Running something over a stack, for whoever has no command line."""
+"""Runs a command over a stack for programs that use no command line."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,12 +16,12 @@ _T = TypeVar("_T")
 
 
 def on_stack(stack: Stack, main: Callable[[Aws, DesiredStack], Awaitable[_T]], *, destroy: bool = False) -> _T:
-    """Run what asks AWS about a stack, with ids in the place of what it looks up, to its end.
+    """Run `main`, which asks AWS about a stack, to its end, with ids in place of the stack's look-ups.
 
-    Raises UsageError inside a running event loop, which it would stop; what `main` and `connect` raise; RefusedError for look-ups
-    that find nothing, or not the one.
+    Raises UsageError inside a running event loop, which the call would stop; what `main` and `connect` raise; RefusedError for look-ups
+    that find no resource, or several.
     """
-    with suppress(RuntimeError):  # there is none
+    with suppress(RuntimeError):  # no event loop is running
         asyncio.get_running_loop()
         raise UsageError(
             "an event loop is running here; call this in a thread, as in: await asyncio.to_thread(plan, stack)"

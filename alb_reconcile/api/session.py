@@ -1,4 +1,4 @@
-"""Which AWS is asked, and how: the real one, or the sandbox; and running something over it."""
+"""Chooses and opens the AWS that is asked, the real one or the sandbox, and runs functions over it."""
 
 import asyncio
 import logging
@@ -30,12 +30,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """Which AWS is asked, and how. Making one asks nothing.
+    """Which AWS is asked, and how. A new session sends no request.
 
-    `profile`: an AWS profile; else AWS_PROFILE, and where the AWS SDK looks for credentials. `region`: of a spec that names
-    none; else AWS_REGION, or the profile's. `endpoint_url`: of AWS's API; else AWS_ENDPOINT_URL. `sandbox`: the local AWS,
-    which is started if none runs. `max_workers`: how many calls run at once, 1 to 64. `pace`: the share of AWS's request
-    limits to begin with, 0.1 to 1; else ALB_RECONCILE_PACE, else 1.
+    `profile`: an AWS profile; else AWS_PROFILE, and where the AWS SDK looks for credentials. `region`: the region of a spec that names
+    none; else AWS_REGION, or the profile's. `endpoint_url`: the address of AWS's API; else AWS_ENDPOINT_URL. `sandbox`: the local AWS,
+    which is started if none runs. `max_workers`: how many calls run at once, 1 to 64. `pace`: the share of AWS's request limits to
+    begin with, 0.1 to 1; else ALB_RECONCILE_PACE, else 1.
     """
 
     profile: str | None = None
@@ -47,7 +47,7 @@ class Session:
 
     @cached_property
     def throttles(self) -> dict[str, Throttle]:
-        """Of each region one, for all that is done there."""
+        """A throttle for each region, shared by all that is done there."""
         return {}
 
 
@@ -56,8 +56,8 @@ def connect(
     on_call: Callable[[str], None] | None = None, role: Role | None = None, assumed: dict[str, Any] | None = None,
     prepared: bool = True,
 ) -> Connection:  # fmt: skip
-    """The way to AWS. `say` is told that a sandbox was started, `on_call` each call. `role` is assumed, and `assumed` keeps its
-    credentials for other regions. What isn't `prepared` tells by its first call that the AWS settings can't be used.
+    """The connection to AWS. `say` is called when a sandbox was started, `on_call` for each call. `role` is assumed, and `assumed`
+    keeps its credentials for other regions. Without `prepared`, unusable AWS settings are reported by the first call.
 
     Raises what `check_session` raises, SandboxError, UnreachableError.
     """
@@ -86,7 +86,7 @@ def connect(
 
 
 def sandbox_began(session: Session) -> str:
-    """Since when the sandbox has what is in it, in ISO 8601: what was recorded before was in another one. Empty for AWS."""
+    """The time, in ISO 8601, since which the sandbox has its contents: earlier records are of another sandbox. Empty for AWS."""
     if not session.sandbox:
         return ""
     from alb_reconcile.sandbox.client import state_file
@@ -105,7 +105,7 @@ def check_sandbox_region(region: str) -> None:
 
 
 def check_session(session: Session) -> None:
-    """Raises UsageError for what contradicts itself, and for a value that can't be one."""
+    """Raises UsageError for settings that contradict each other, and for invalid values."""
     _pace_of(session, 1)
     if not _WORKERS[0] <= session.max_workers <= _WORKERS[1]:
         raise UsageError(f"max_workers is {session.max_workers}; give a number from {_WORKERS[0]} to {_WORKERS[1]}")
@@ -152,7 +152,7 @@ def over(
     begin: Callable[[Aws], None] = lambda _: None,
     end: Callable[[Aws], None] = lambda _: None,
 ) -> _T:
-    """Run what asks AWS to its end. `begin` and `end` are given what asks. Raises what `main` raises, and UnreachableError."""
+    """Run `main`, which asks AWS, to its end. `begin` and `end` are given the client. Raises what `main` raises, and UnreachableError."""
 
     async def run() -> _T:
         aws = connection.client()
@@ -167,7 +167,7 @@ def over(
 
 
 async def _stoppable(aws: Aws, work: Coroutine[Any, Any, _T]) -> _T:
-    """The result of some work. Where it is cancelled (Ctrl-C), nothing new starts, and calls in progress finish first."""
+    """The result of some work. If the work is cancelled (Ctrl-C), nothing new starts, and calls in progress finish first."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
@@ -178,7 +178,7 @@ async def _stoppable(aws: Aws, work: Coroutine[Any, Any, _T]) -> _T:
 
 
 def prepare(session: Session, target: DesiredStack, say: Callable[[str], None]) -> None:
-    """Have the sandbox make what a stack names and doesn't declare, so that any spec can be tried in it."""
+    """Have the sandbox make the resources that a stack names and doesn't declare, so that any spec can be tried in it."""
     states = [item.creation for item in target.desired.values()]
     if not (session.sandbox and states):
         return
@@ -193,7 +193,7 @@ def prepare(session: Session, target: DesiredStack, say: Callable[[str], None]) 
 
 
 def local_traffic(session: Session) -> "Traffic | None":
-    """In the sandbox what carries its traffic, if it carries any."""
+    """The processes that carry the sandbox's traffic, if there are any; None for AWS."""
     if not session.sandbox:
         return None
     from alb_reconcile.sandbox import client as sandbox_client
@@ -203,6 +203,6 @@ def local_traffic(session: Session) -> "Traffic | None":
 
 
 def local_urls(session: Session) -> dict[str, str]:
-    """In the sandbox each listener's local URL, by ARN."""
+    """Each listener's local URL in the sandbox, by ARN."""
     traffic = local_traffic(session)
     return traffic.urls if traffic else {}

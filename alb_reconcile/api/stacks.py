@@ -1,4 +1,4 @@
-"""Specs as values: read and checked, in a region, with the AWS that they are for."""
+"""Loads specs as values: read and checked, in a region, with the AWS that they are for."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from alb_reconcile.spec.stack import load_policy, load_stack, parse_stack
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack as its spec declares it, and the AWS that it is for: what is planned here is applied there."""
+    """A stack as its spec declares it, and the AWS that it is for: a plan made with this value is applied there."""
 
     declared: Declared = field(repr=False)
     session: Session
@@ -21,11 +21,11 @@ class Stack:
     region: str
     file: str
     warnings: tuple[Problem, ...]
-    """What is no mistake, but a risk."""
+    """Remarks that are no mistakes, but risks."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Every resource that the spec declares, such as `instance.web-1`, in the order of the file."""
+        """The address of each resource that the spec declares, such as `instance.web-1`, in the order of the file."""
         return tuple(map(str, self.declared.desired))
 
 
@@ -39,9 +39,9 @@ def load(
 ) -> Stack:
     """Read and check a spec. Asks nothing of AWS.
 
-    `text` is the spec where it isn't in a file: then `file` is what messages call it, and files that it names are looked for
-    beside that. `variables` outrank the environment. `policy` is a file of further limits, as for `--policy`. `session` says
-    which AWS the stack is for; by default the one that the environment configures.
+    `text` is the spec where it isn't in a file: then messages call it `file`, and files that it names are looked for next to `file`.
+    `variables` outrank the environment. `policy` is a file of further limits, as for `--policy`. `session` says which AWS the stack is
+    for; by default the one that the environment configures.
 
     Raises SpecError with all mistakes at once, as `problems`; UsageError where nothing says the region.
     """
@@ -64,8 +64,8 @@ def validate(
 ) -> tuple[Problem, ...]:
     """Everything that is wrong with a spec, in the order of the file; risks, too, with `warning` set. Asks nothing of AWS.
 
-    `file`, `text` and `variables` are as for `load`; `region` fills in what the spec leaves open. An empty result means that
-    there is nothing to say. Raises UsageError for a region that can't be one.
+    `file`, `text` and `variables` are as for `load`; `region` fills in what the spec leaves open. An empty result means that the spec
+    has no mistakes and no risks. Raises UsageError for an impossible region.
     """
     try:
         return _read(os.fspath(file), text, variables, region).warnings
@@ -84,7 +84,7 @@ def _read(file: str, text: str | None, variables: Mapping[str, str] | None, regi
 def in_region(
     read: Callable[[str | None], Declared], file: str, region: str | None, default: Callable[[], str | None]
 ) -> Declared:
-    """One spec, in a region: its own, else the one that is given, else the default. Raises SpecError, UsageError."""
+    """One spec, in a region: its own, else the given one, else the default. Raises SpecError, UsageError."""
     declared = read(region)
     if declared.region is not None:
         return declared

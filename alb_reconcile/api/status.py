@@ -1,4 +1,4 @@
-"""What there is of a stack."""
+"""Reads what exists of a stack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,14 +19,14 @@ from alb_reconcile.model.resource import Observed
 
 @dataclass(frozen=True)
 class Status:
-    """A stack as it was seen, and what its spec declares that isn't there."""
+    """A stack as it was seen, and the resources that its spec declares and that don't exist."""
 
     stack: str
     region: str
     discovery: Discovery = field(repr=False)
     standing: Standing = field(default_factory=Standing, repr=False)
     local: Mapping[str, str] = field(default_factory=dict)
-    """In the sandbox its listeners' URLs on this machine, by ARN."""
+    """The listeners' URLs on this machine in the sandbox, by ARN."""
 
     @property
     def account(self) -> str:
@@ -35,19 +35,19 @@ class Status:
 
     @property
     def resources(self) -> tuple[Observed, ...]:
-        """What there is, by address; without terminated instances, which AWS shows for about an hour."""
+        """The stack's resources by address, without terminated instances, which AWS shows for about an hour."""
         return tuple(
             sorted((item for item in self.discovery.resources if not item.is_gone), key=lambda item: item.address)
         )
 
     @property
     def missing(self) -> tuple[Address, ...]:
-        """What the spec declares and isn't there; nothing where the whole stack isn't."""
+        """The resources that the spec declares and that don't exist; empty where the whole stack doesn't exist."""
         return self.standing.missing
 
     @property
     def differs(self) -> tuple[Address, ...]:
-        """What there is and `apply` would update, replace or delete."""
+        """The resources that exist and that `apply` would update, replace or delete."""
         return self.standing.differs
 
     @property
@@ -57,17 +57,17 @@ class Status:
 
     @property
     def not_ready(self) -> tuple[str, ...]:
-        """What serves nobody, and what doesn't answer requests yet, in words."""
+        """What serves no requests, and what doesn't answer requests yet, in words."""
         return tuple(not_ready(self.discovery, self.standing))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What somebody should look at."""
+        """What a user should look at."""
         return self.discovery.warnings
 
 
 def discover(stack: Stack) -> Status:
-    """Read what there is of a stack, found by its tags. Changes nothing.
+    """Read what exists of a stack, found by its tags. Changes nothing.
 
     AWS's actions: the *Read* column of the permissions by kind, and sts:GetCallerIdentity. Raises RefusedError in an account
     that isn't in `account_ids`, AwsError, UnreachableError.
@@ -77,7 +77,7 @@ def discover(stack: Stack) -> Status:
 
 
 async def look(aws: Aws, target: DesiredStack, *, lenient: bool = False) -> tuple[Discovery, Standing]:
-    """The same over a connection, with what can't be found among the warnings; `lenient`: without what can't be read."""
+    """Read a stack over a connection, with what can't be found among the warnings; `lenient`: without what can't be read."""
     found = await read(aws, target.stack, target.desired, account_ids=target.account_ids, lenient=lenient)
     lost, standing = dict.fromkeys(map(str, found.findings)), find_standing(situate(target, found))
     return replace(found, warnings=(*found.warnings, *standing.service.unfilled, *lost)), standing

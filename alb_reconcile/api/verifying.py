@@ -1,4 +1,4 @@
-"""Real requests through each listener and rule of a stack, from here or through the sandbox's ports."""
+"""Sends real requests through each listener and rule of a stack, from here or through the sandbox's ports."""
 
 import asyncio
 import re
@@ -15,12 +15,11 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.kinds._health import read_health
 from alb_reconcile.kinds.context import Run
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.service import Balancer, DnsName, Entrance, Frontend
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.sandbox.identity.places import local_issuer
 from alb_reconcile.verification.attribution import DEMO, Attribution
@@ -30,10 +29,10 @@ from alb_reconcile.verification.expect import ANSWERED, Statuses
 from alb_reconcile.verification.names import asking
 from alb_reconcile.verification.request_search import is_host
 from alb_reconcile.verification.session import Report, verify_stack
-from alb_reconcile.verification.site import Sending, Settings, Site, VerifyError
+from alb_reconcile.verification.site import Sending, Site, VerifyError, VerifySettings
 
 _DOORS: Final = 15.0
-"""Seconds for which a new listener's local port is waited for, in the sandbox."""
+"""Seconds to wait in the sandbox for a new listener's local port."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,12 @@ def verify(
 ) -> Report:
     """Send real requests through each listener and rule of a stack, and judge the answers. Changes nothing.
 
-    `requests` go to each forward; `duration` in seconds replaces them. `rate`: requests a second in all. `concurrency`:
-    requests at once. `timeout`: seconds for one of them. `path` and `host` are used where a rule allows any. `http` counts on
-    HTTPS. `attribute` says how an answer names its target: `header:NAME`, `json:FIELD` or `none`, and an answer without it is
-    a problem. Without `attribute` it is `json:instance_id`, and answers without it leave shares unjudged. `expect_status`: of forwards, such as `200-399`; any below 500 without it. `ca_file`: authorities to trust instead of the system's.
-    `connect_to`: by a listener's port, the host and port where it is reached, through a tunnel say.
+    `requests` go to each forward; `duration` in seconds replaces them. `rate`: requests a second in all. `concurrency`: requests at
+    once. `timeout`: seconds for one request. `path` and `host` are used where a rule allows any. `http` matters for HTTPS only.
+    `attribute` says how an answer names its target: `header:NAME`, `json:FIELD` or `none`, and an answer without it is a problem.
+    Without `attribute` it is `json:instance_id`, and answers without it leave shares unjudged. `expect_status`: of forwards, such as
+    `200-399`; any below 500 without it. `ca_file`: authorities to trust instead of the system's. `connect_to`: by a listener's port,
+    the host and port where it is reached, for example through a tunnel.
 
     The report's `ok` says whether everything answered as expected: nothing is raised where it didn't. AWS's actions: as for
     `discover`, and elasticloadbalancing:DescribeTargetHealth. Raises VerifyError where there is nothing to verify, UsageError
@@ -82,7 +82,9 @@ def verify(
     return on_stack(stack, lambda aws, target: check(aws, target, way, settings, LOG.info))
 
 
-async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, say: Callable[[str], None]) -> Report:
+async def check(
+    aws: Aws, target: DesiredStack, way: Way, settings: VerifySettings, say: Callable[[str], None]
+) -> Report:
     """Read a stack, and verify it. Raises what `discover` and `verify_stack` raise, and SandboxError."""
     found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
     way = replace(way, sandbox=way.sandbox or _is_sandbox(aws.endpoint))
@@ -93,7 +95,7 @@ async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, sa
     health = partial(read_health, Run(aws, target.stack))
     sandbox = sandbox_client.running() if way.sandbox else None
     provider = partial(local_issuer, sandbox.provider) if sandbox and sandbox.provider else None
-    has_names = any(address.kind == "record" for address in target.desired)
+    has_names = any(isinstance(item.state, DnsName) for item in target.desired.values())
     server = (sandbox_client.HOST, sandbox.names) if sandbox and sandbox.names else (None, 53)
     look_up = asking(*server) if has_names and not way.instead else None
     site = Site(
@@ -105,14 +107,14 @@ async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, sa
 
 
 def _is_sandbox(endpoint: str) -> bool:
-    """Whether AWS_ENDPOINT_URL or --endpoint-url leads to the sandbox: nobody resolves the names that it gives to load balancers."""
+    """Whether AWS_ENDPOINT_URL or --endpoint-url leads to the sandbox, whose names of load balancers no resolver knows."""
     sandbox = sandbox_client.running() if endpoint.startswith(f"http://{sandbox_client.HOST}:") else None
     return sandbox is not None and endpoint.rstrip("/") == sandbox.endpoint_url
 
 
 def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
     """The listeners' endpoints by ARN, at their load balancers' DNS names."""
-    names = {item.id: item.detail(Entrance).dns_name for item in found.resources if item.state.is_entrance}
+    names = {item.id: item.detail(Entrance).dns_name for item in found.resources if isinstance(item.state, Balancer)}
     endpoints = {}
     for arn, listener in _listeners(found).items():
         host, port = way.instead.get(listener.port, (names[str(listener.load_balancer)], listener.port))
@@ -122,7 +124,7 @@ def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
 
 
 async def _by_door(found: Discovery, trust: Trust) -> tuple[dict[str, Endpoint], str]:
-    """The listeners' endpoints in the sandbox, and why one may be missing. Waits until all have one, for a while."""
+    """The listeners' endpoints in the sandbox, and why one may be missing. Waits for a while until all listeners have one."""
     sandbox = sandbox_client.running()
     if sandbox is None or not sandbox.traffic:
         raise VerifyError(
@@ -148,12 +150,12 @@ async def _by_door(found: Discovery, trust: Trust) -> tuple[dict[str, Endpoint],
         await asyncio.sleep(0.2)
 
 
-def _listeners(found: Discovery) -> dict[str, Listener]:
-    return {item.id: state for item, state in each_of(found.resources, Listener)}
+def _listeners(found: Discovery) -> dict[str, Frontend]:
+    return {item.id: state for item, state in each_of(found.resources, Frontend)}
 
 
-def complete(sending: Sending, attribute: str | None, expect_status: str | None) -> Settings:
-    """What is sent, with how it is judged, which is given as text. Raises UsageError for what can't be meant."""
+def complete(sending: Sending, attribute: str | None, expect_status: str | None) -> VerifySettings:
+    """The settings of a verification; attribution and statuses are given as text. Raises UsageError for invalid ones."""
     path, host = sending.choice.path, sending.choice.host
     if not re.fullmatch(r"/[!-~]*", path) or re.search(r"[?#]", path):
         raise UsageError("--path expects a path such as /health, without a query")
@@ -172,7 +174,7 @@ def complete(sending: Sending, attribute: str | None, expect_status: str | None)
         statuses = Statuses.parse(expect_status) if expect_status else ANSWERED
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return Settings(**vars(sending), attribution=attribution, statuses=statuses)
+    return VerifySettings(**vars(sending), attribution=attribution, statuses=statuses)
 
 
 def _is_address(text: str) -> bool:

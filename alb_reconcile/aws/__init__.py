@@ -1,1 +1,1 @@
-"""One client for AWS's API: calls are paced, paged, guarded, repeated and waited for here."""
+"""The client for AWS's API: it paces, pages, guards and repeats calls, and waits for their effects."""

@@ -1,4 +1,4 @@
-"""Answers that aren't AWS's: a proxy's page, a captive portal's, or the first part of an answer that broke off."""
+"""Refuses answers that AWS didn't send: a proxy's page, a captive portal's page, or the first part of an answer that broke off."""
 
 import re
 from contextvars import ContextVar
@@ -11,17 +11,17 @@ _ROOT: Final = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<([A-Za-z_][\w.:-]*)")
 _SHOWN: Final = 80
 
 _FOREIGN: ContextVar[str] = ContextVar("foreign", default="")
-"""Of the last answer to this thread's call: its status and first words, if it wasn't AWS's."""
+"""The status and first words of the last answer to this thread's call, if the answer wasn't AWS's."""
 
 
 class ForeignAnswerError(Exception):
-    """An answer that botocore must not read; its text says the status and the first words."""
+    """An answer isn't AWS's, so that botocore must not read it; the text says the answer's status and first words."""
 
 
 def check_answer(*, response_dict: dict[str, Any], operation_model: Any, **_: Any) -> None:
-    """Refuse what isn't in the service's protocol (botocore's event before-parse).
+    """Refuse an answer that isn't in the service's protocol (botocore's event before-parse).
 
-    botocore takes a well-formed page for an answer that lists nothing. A server's error of that kind is left to its
+    botocore takes a well-formed page for an answer that lists nothing. A page with a server's error is left to botocore's
     retries. Raises ForeignAnswerError.
     """
     _FOREIGN.set("")
@@ -45,7 +45,7 @@ def _is_text(operation_model: Any) -> bool:
 
 
 def foreign_answer() -> str:
-    """What the last answer to this thread's call was, if it wasn't AWS's; else empty."""
+    """The status and first words of the last answer to this thread's call, if it wasn't AWS's; else empty."""
     return _FOREIGN.get()
 
 
@@ -53,7 +53,7 @@ def _is_complete(body: bytes, protocol: str) -> bool:
     if protocol in ("json", "rest-json"):
         return body.lstrip().startswith(b"{") and body.rstrip().endswith(b"}")
     if protocol not in ("ec2", "query", "rest-xml"):
-        return True  # one that no service had when this was written
+        return True  # a protocol that no service had when this was written
     root = _ROOT.match(body)
     if root is None or root[1].lower() == b"html":
         return False

@@ -1,4 +1,4 @@
-"""What steps that run at the same time ask of one action, in as few calls as AWS takes it."""
+"""Joins what steps that run at the same time ask of one API action into as few calls as AWS allows."""
 
 import asyncio
 import re
@@ -11,20 +11,20 @@ from alb_reconcile.model.errors import AwsError
 
 _QUIET: Final = 0.01
 _LONGEST: Final = 0.04
-"""Seconds for which members are gathered: until none has come for so long, and no longer than that."""
+"""Seconds for which members are gathered: until no member has come for the first time, and no longer than the second."""
 Send = Callable[[Sequence[str]], Awaitable[object]]
 _Waiting = tuple[str, asyncio.Future[None]]
 _Members = Mapping[str, asyncio.Future[None]]
-"""Who waits for an answer, by member."""
+"""The futures that wait for an answer, by member."""
 
 
 class Batch:
     """Gathers the members of one call, which `send` makes: instance ids, targets, ARNs; `most` in a call.
 
-    AWS takes or refuses such a call as a whole. After a refusal the members that AWS's message names are left out and hear
-    of it, and the others are sent again together; where it names none of them, in halves. The codes in `retry` mean "not
-    yet", as in `Aws.call`: who is named, or all of them, is sent again later. Those `of_all` mean no member in particular.
-    `names` says whether a message names a member, where that isn't an id.
+    AWS takes or refuses such a call as a whole. After a refusal the members that AWS's message names get the error, and the other
+    members are sent again together; where the message names no member, in halves. The codes in `retry` mean "not yet", as in
+    `Aws.call`: the named members, or all, are sent again later. The codes in `of_all` mean no member in particular.
+    `names` says whether a message names a member, where a member isn't an id.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Batch:
         self._task: asyncio.Task[None] | None = None
 
     async def add(self, member: str) -> None:
-        """Ask for a member. Returns when the call that it was part of has succeeded; raises what that call raises."""
+        """Ask for a member. Returns when the call with the member has succeeded; raises what the call raises."""
         if not self._waiting:
             self._task = asyncio.ensure_future(self._gather())
         done = self._waiting.setdefault(member, asyncio.get_running_loop().create_future())
@@ -65,7 +65,7 @@ class Batch:
         await asyncio.gather(*(self._send(dict(part), began) for part in parts))
 
     async def _send(self, members: _Members, began: float, pause: float = 0.0) -> None:
-        """Ask for members after a pause; after a refusal for each part of them as it deserves."""
+        """Send members after a pause; after a refusal, send each part of them again as the refusal wants it."""
         try:
             await self._aws.sleep(pause)
             refused = await self._ask(members)
@@ -82,11 +82,11 @@ class Batch:
                 await self._send(others, began)
             else:
                 await self._send_parts(batches(list(members.items()), (len(members) + 1) // 2), began)
-        except Exception as error:  # whatever it is, those who wait must hear of it
+        except Exception as error:  # any error has to reach the waiting members
             _fail(members, error)
 
     async def _ask(self, members: _Members) -> AwsError | None:
-        """One call, if there is anybody to ask for. Returns AWS's refusal."""
+        """Make one call, if any member still waits. Returns AWS's refusal."""
         if not members:
             return None
         try:
@@ -102,7 +102,7 @@ def _fail(members: _Members, error: Exception) -> None:
     for done in members.values():
         if not done.done():
             done.set_exception(error)
-            done.exception()  # who asked may have been interrupted meanwhile
+            done.exception()  # a member's step may have been interrupted meanwhile
 
 
 def _names(message: str, member: str) -> bool:

@@ -1,4 +1,4 @@
-"""The tags of S3 buckets, of which S3 takes only all at once (GetBucketTagging, PutBucketTagging)."""
+"""Reads and writes the tags of S3 buckets, which S3 sets only all at once (GetBucketTagging, PutBucketTagging)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,13 +11,13 @@ from alb_reconcile.model.errors import AwsError, ignoring
 
 async def read_bucket_tags(aws: Aws, name: str) -> dict[str, str] | None:
     """A bucket's tags; None where this account has no such bucket, or these credentials may not say so."""
-    with ignoring("AccessDenied"):  # that of another account, too
+    with ignoring("AccessDenied"):  # also for another account's bucket
         return await read_tags_if_allowed(aws, name)
     return None
 
 
 async def read_tags_if_allowed(aws: Aws, name: str) -> dict[str, str] | None:
-    """The same. Raises AwsError (AccessDenied) where these credentials may not read them, or the bucket is another account's."""
+    """A bucket's tags. Raises AwsError (AccessDenied) where these credentials may not read them, or the bucket is another account's."""
     try:
         answer = await aws.call("s3", "get_bucket_tagging", **await owned(aws, name))
     except AwsError as error:
@@ -30,14 +30,14 @@ async def read_tags_if_allowed(aws: Aws, name: str) -> dict[str, str] | None:
 
 
 async def list_buckets(aws: Aws, stack: str) -> list[str]:
-    """The account's buckets of which the names may be those that a stack derives; any stack where that is empty."""
+    """The account's buckets whose names a stack may have derived; any stack where `stack` is empty."""
     params: dict[str, Any] = {"Prefix": f"{stack}-"} if stack else {}
     answer = await aws.call("s3", "list_buckets", **params)
     return [item["Name"] for item in answer["Buckets"] if is_derived(item["Name"], stack)]
 
 
 def is_derived(name: str, stack: str) -> bool:
-    """Whether a bucket's name may be one that the stack, or any where that is empty, derives."""
+    """Whether a stack may have derived a bucket's name; any stack where `stack` is empty."""
     return bool(re.fullmatch((re.escape(f"{stack}-") if stack else "") + ".*-[0-9a-f]{8}", name))
 
 
@@ -59,5 +59,5 @@ async def change_bucket_tags(aws: Aws, name: str, write: Mapping[str, str], remo
 
 
 async def owned(aws: Aws, name: str) -> dict[str, Any]:
-    """What calls are told of a bucket: never one of another account, whose name may be the same by now."""
+    """A bucket's parameters in calls, with the account as owner: another account may have a bucket of the name by now."""
     return {"Bucket": name, "ExpectedBucketOwner": await aws.account()}

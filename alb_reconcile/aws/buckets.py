@@ -1,8 +1,8 @@
-"""AWS's token buckets (buckets.json), for requests and for the instances that they are about, as it documents them.
+"""Holds the sizes of AWS's token buckets (buckets.json), for requests and for the instances that requests name, as AWS documents them.
 
-EC2: "Request throttling for the Amazon EC2 API" (Amazon EC2 Developer Guide): one for each action, sized by its category.
-ELBv2: "Request throttling for the ELB API" (Elastic Load Balancing User Guide): one a category, one for the account.
-ACM: "API rate quotas" (AWS Certificate Manager User Guide, "Quotas"), one for each action, by the second.
+EC2: "Request throttling for the Amazon EC2 API" (Amazon EC2 Developer Guide): one bucket for each action, sized by its category.
+ELBv2: "Request throttling for the ELB API" (Elastic Load Balancing User Guide): one bucket for each category, one for the account.
+ACM: "API rate quotas" (AWS Certificate Manager User Guide, "Quotas"): one bucket for each action, refilled each second.
 CloudTrail: "The rate of lookup requests is limited to two per second, per account, per region" (CloudTrail API Reference, LookupEvents).
 Route 53: "Five requests per second per AWS account" (Amazon Route 53 Developer Guide, "Quotas").
 """
@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 
 class Bucket(NamedTuple):
-    """How many tokens it holds, and how many more come a second."""
+    """A token bucket: how many tokens it holds, and how many are added a second."""
 
     size: float
     refill: float
@@ -27,7 +27,7 @@ _TABLE: Final = {
 
 
 def buckets_of(service: str, action: str, params: Callable[[], Mapping[str, Any]]) -> Iterator[tuple[str, Bucket, int]]:
-    """A request's buckets by name, and its tokens of each; other services have none. `params` is called for EC2 only."""
+    """A request's buckets by name, and the tokens it takes from each; other services have none. `params` is called only for EC2."""
     usual = "reading" if action.startswith(("Describe", "Get", "List", "Search")) else "changing"
     if service == "elbv2":
         yield *_TABLE["elbv2"].get(action, _TABLE["elbv2"][usual]), 1

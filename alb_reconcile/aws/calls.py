@@ -1,4 +1,4 @@
-"""What is told of each call to AWS, once it has ended: for traces."""
+"""Reports each call to AWS, once the call has ended, to the functions that write traces."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ MADE_FOR: Final[ContextVar[str]] = ContextVar("made_for", default="")
 
 @dataclass
 class Call:
-    """One call. `started` and `ended` are nanoseconds since the epoch; `retries` are botocore's; `throttled` counts attempts."""
+    """A call to AWS. `started` and `ended` are nanoseconds since the epoch; `retries` are botocore's; `throttled` counts attempts."""
 
     service: str
     operation: str
@@ -24,19 +24,19 @@ class Call:
     ended: int = 0
     request_id: str = ""
     error: str = ""
-    """AWS's code."""
+    """AWS's error code."""
     retries: int = 0
     throttled: int = 0
 
     def note(self, meta: dict[str, Any]) -> None:
-        """Take down what botocore says of an answer (its ResponseMetadata)."""
+        """Note what botocore says about an answer (its ResponseMetadata)."""
         self.request_id = str(meta.get("RequestId", ""))
         self.retries = int(meta.get("RetryAttempts", 0))
 
 
 @contextmanager
 def followed(listen: Callable[[Call], None], service: str, operation: str) -> Iterator[Call]:
-    """Tell who listens of the call within, however it ends."""
+    """Pass the call inside the block to `listen` when the call has ended, with or without an error."""
     call = Call(service, operation, MADE_FOR.get())
     try:
         yield call

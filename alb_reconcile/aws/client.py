@@ -1,4 +1,4 @@
-"""AWS's API for one run: calls are paced, paged, counted, guarded and repeated here."""
+"""Calls AWS's API for one run: paces, pages, counts, guards and repeats the calls."""
 
 from __future__ import annotations
 
@@ -30,17 +30,24 @@ THROTTLED: Final = 300.0
 _T = TypeVar("_T")
 
 
+TOKENS: Final = {
+    "NextMarker": "Marker",
+    "NextToken": "NextToken",
+    "PaginationToken": "PaginationToken",
+    "nextToken": "nextToken",
+}
+"""By an answer's key for the place of the next page, the next call's parameter for the place."""
 _MOST_VALUES: Final = 200
-"""Of the filters of one call (EC2)."""
+"""Values of the filters of one call (EC2)."""
 
 
 def batches(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
-    """Items in parts of what one call takes."""
+    """Items in parts, each for one call."""
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _filters(where: Mapping[str, str | Iterable[str]]) -> Iterator[dict[str, Any]]:
-    """EC2's parameter, as often as one call can't take all values."""
+    """EC2's parameter `Filters`, several times where one call can't take all values."""
     values = {name: [given] if isinstance(given, str) else sorted(given) for name, given in where.items()}
     longest = max(values, key=lambda name: len(values[name]), default="")
     room = _MOST_VALUES - sum(len(given) for name, given in values.items() if name != longest)
@@ -50,10 +57,10 @@ def _filters(where: Mapping[str, str | Iterable[str]]) -> Iterator[dict[str, Any
 
 
 class Aws:
-    """One account and region, from inside an event loop.
+    """A client for one account and region, for use inside an event loop.
 
     `max_workers` calls run at once, in threads; with 0 they run in the loop itself (for tests with a clock of
-    their own). `outside` asks addresses that AWS will ask. `speed` is how much faster than AWS's the other side's time runs: all waits are divided by it.
+    their own). `outside` calls addresses that AWS will call. All waits are divided by `speed`: how much faster than AWS's an emulator's time runs.
     Once `stopping` is set, waits end and nothing is changed any more.
     """
 
@@ -73,14 +80,14 @@ class Aws:
         self._outside = outside
         self.speed = speed
         self.endpoint = endpoint
-        """Where it isn't AWS's own."""
+        """The address of the API, where it isn't AWS's own."""
         self.region = region
-        """Its name, where that is known."""
+        """The region's name, where it is known."""
         self._root = self
         self._identity: asyncio.Future[Response] | None = None
         self._on_call = on_call
         self.on_answer: Callable[[Call], None] = lambda _: None
-        """Is told of each call when it has ended."""
+        """Called with each call that has ended."""
         self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
         # lanes of their own, so that neither calls that hang nor others' turns keep a lease from being renewed
         self._aside = _Lane("aside", 4) if max_workers else None
@@ -89,23 +96,23 @@ class Aws:
         self._changing = 0
         self._lock = threading.Lock()
         self.guard: Guard | None = None
-        """Is asked before each change."""
+        """Checks before each change whether the run may make it."""
         self.dry: DryRun | None = None
-        """Where nothing is changed: what EC2 says of it."""
+        """In a dry run, the transport with EC2's answers."""
         self.changed = False
-        """Whether a change was sent, whatever came of it."""
+        """Whether a change was sent, whatever its result."""
         self.stopping = asyncio.Event()
         self.halted: InterruptedRun | None = None
-        """Why the run was stopped, where it wasn't by the user."""
+        """Why the run was stopped, where the user didn't stop it."""
         self.calls: dict[str, int] = {}
         self.throttled: dict[str, Throttled] = {}  # by operation
         self._just_named = JustNamed()
         self.requests: list[str] = []
-        """Of each call that has changed something, its operation and AWS's request id, as CloudTrail has it."""
+        """The operation and AWS's request id (as in CloudTrail) of each call that has changed something."""
 
     def fork(self, *, anew: bool = False) -> Aws:
-        """The same account and region for another run: it shares threads, pace and identity, and nothing of how the run
-        goes. `anew`: it asks for its identity itself, once for all of its own forks."""
+        """A client of the same account and region for another run, with the same threads, pace and identity, and its own state of the
+        run. `anew`: the fork reads its identity again, once for all of its own forks."""
         other = copy.copy(self)
         other.stopping, other.halted, other.guard = asyncio.Event(), None, None
         other.changed, other._changing, other._lock = False, 0, threading.Lock()
@@ -116,14 +123,14 @@ class Aws:
         return other
 
     def in_region(self, region: str) -> Aws:
-        """The same run, reading in another region at a pace of its own."""
+        """A client of the same run that reads in another region, at a pace of its own."""
         assert isinstance(self._transport, Regional)  # noqa: S101 (for mypy: all but tests' are)
         other = copy.copy(self)
         other.region, other._transport, other._throttle = region, self._transport.in_region(region), Throttle()
         return other
 
     def dry_run(self, asked: set[str]) -> Aws:
-        """A fork that changes nothing and waits for nothing. `asked`: the actions about which EC2 was asked already."""
+        """A fork that changes nothing and doesn't wait. `asked`: the actions about which EC2 was asked already."""
         other = self.fork()
         other.dry = other._transport = DryRun(self._transport, asked)
         return other
@@ -137,18 +144,18 @@ class Aws:
         once: bool = False,
         **params: Any,
     ) -> Response:
-        """One call. The codes in `retry` mean "not yet": such a call is repeated for so many seconds. So is a change that AWS refuses
-        since it doesn't find what it has itself just named.
+        """Make one call. The codes in `retry` mean "not yet": such a call is repeated for so many seconds. So is a change that AWS refuses
+        because AWS doesn't find a resource that it has just named.
 
-        What is sent `once` isn't repeated after a lost reply, for it has neither a token nor a unique name.
+        A call that is sent `once` isn't repeated after a lost reply, for it has neither a token nor a unique name.
 
-        Transport is botocore's to retry, and so is throttling at first; then it is waited for, as long as other users of the
-        account may keep its buckets empty. Raises AwsError; InterruptedRun before a change once the run is being stopped.
+        botocore repeats calls after errors of the transport, and first after throttling; then the call waits, as long as other users of
+        the account may keep the buckets empty. Raises AwsError; InterruptedRun before a change once the run is being stopped.
         """
         return await self._patiently(service, operation, lambda: params, retry or {}, once=once)
 
     async def call_late(self, service: str, operation: str, params: Callable[[], Mapping[str, Any]]) -> Response:
-        """One call whose parameters are asked for when the pace first lets it go. Raises as `call`."""
+        """Make one call whose parameters are computed when the pace first lets the call go. Raises as `call`."""
         return await self._patiently(service, operation, cache(params), {})
 
     async def _patiently(
@@ -160,7 +167,7 @@ class Aws:
         *,
         once: bool = False,
     ) -> Response:
-        refused: list[float] = []  # when; before that, who called has waited for its turn
+        refused: list[float] = []  # when; before that, the caller has waited for its turn
 
         def not_yet(error: BaseException) -> bool:
             if not isinstance(error, AwsError):
@@ -202,7 +209,7 @@ class Aws:
     def _listen(
         self, places: Places, told: Call, loop: asyncio.AbstractEventLoop, call: Callable[[], Response]
     ) -> Response:
-        """Make a call, and slow down if AWS throttles it, be it one of botocore's attempts."""
+        """Make a call, and slow down if AWS throttles the call or one of botocore's attempts."""
         sent, heard = loop.time() * self.speed, list[str]()
 
         def hear() -> None:
@@ -245,14 +252,14 @@ class Aws:
 
     @property
     def is_changing(self) -> bool:
-        """Whether a change is under way, though perhaps nobody waits for it any more."""
+        """Whether a change is under way, even if no step waits for it any more."""
         return self._changing > 0
 
     async def aside(self, service: str, operation: str, *, urgent: bool = False, **params: Any) -> Response:
-        """One call for the run's own sake: not paced, not guarded. `urgent` ones, for the sake of what is held, don't stand
+        """Make one call for the run itself: not paced, not guarded. `urgent` calls, for a lease that the run holds, don't wait
         behind others, and are made also while the run is being stopped.
 
-        It ends in time whatever happens, from when it has its turn. Raises AwsError, InterruptedRun.
+        The call ends in time whatever happens, from its turn on. Raises AwsError, InterruptedRun.
         """
         send = partial(self._transport, service, operation, params)
         lane = self._urgent if urgent else self._aside
@@ -277,26 +284,26 @@ class Aws:
             self._on_call(f"{service} {operation}")
 
     async def account(self) -> str:
-        """The account's number (STS GetCallerIdentity), asked for once."""
+        """The account's number (STS GetCallerIdentity), read once."""
         root = self._root
         if root._identity is None:
             root._identity = set_off(root.call("sts", "get_caller_identity"))
         return str((await asyncio.shield(root._identity))["Account"])
 
     async def ask_outside(self, url: str, *, keys: bool = False) -> str:
-        """Why an address that AWS is going to ask doesn't answer from here (`outside.ask`); empty if it does, or nobody may ask."""
+        """Why an address that AWS will call doesn't answer from here (`outside.ask`); empty if it answers, or isn't to be called."""
         if self._outside is None:
             return ""
         send = partial(self._outside, url, keys=keys)
         return send() if self._pool is None else await asyncio.get_running_loop().run_in_executor(self._pool, send)
 
     def expect(self, *needed: tuple[str, bool]) -> None:
-        """Say which services are going to be called, and whether `once`: what a first call needs is read meanwhile."""
+        """Say which services are going to be called, and whether `once`, so that what a first call needs is read meanwhile."""
         if isinstance(self._transport, MakesEarly):
             self._transport.make_early(*needed)
 
     def learn_account(self, arn: str) -> None:
-        """Take the account's number from the ARN of a resource that only its own account is shown."""
+        """Take the account's number from the ARN of a resource that AWS shows only to its own account."""
         root = self._root
         if root._identity is None:
             root._identity = asyncio.get_running_loop().create_future()
@@ -319,10 +326,10 @@ class Aws:
         where: Mapping[str, str | Iterable[str]] | None = None,
         **params: Any,
     ) -> list[Any]:
-        """All members of the list `key` over all pages (EC2's NextToken, ELBv2's Marker).
+        """All members of the list `key` over all pages.
 
-        `where` are EC2's filters: by name, the value or the values of which a resource must have one. A call takes 200
-        of them: for more, several are made, and what has values of two may be there twice.
+        `where` are EC2's filters: by name, a value or several, one of which a resource must have. A call takes 200 values:
+        for more, several calls are made, and a resource with values of two calls may be in the list twice.
         """
         found: list[Any] = []
         for filters in _filters(where or {}):
@@ -337,12 +344,9 @@ class Aws:
         while True:
             answer = await self.call(service, operation, **params, **token)
             found += answer.get(key, [])
-            if answer.get("NextMarker"):
-                token = {"Marker": answer["NextMarker"]}
-            elif answer.get("NextToken"):
-                token = {"NextToken": answer["NextToken"]}
-                # EC2 takes no paging parameters beside explicit ids, and answers none either
-            else:
+            # EC2 takes no paging parameters together with explicit ids, and answers none either
+            token = {into: answer[name] for name, into in TOKENS.items() if answer.get(name)}
+            if not token:
                 return found
 
     def now(self) -> float:
@@ -354,7 +358,7 @@ class Aws:
         return asyncio.timeout(seconds / self.speed)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait. Raises InterruptedRun as soon as the run is being stopped."""
+        """Wait on AWS's clock. Raises InterruptedRun as soon as the run is being stopped."""
         try:
             async with asyncio.timeout(seconds / self.speed):
                 await self.stopping.wait()
@@ -363,11 +367,11 @@ class Aws:
         raise self._interruption()
 
     async def pause(self, seconds: float) -> None:
-        """`sleep` on our own clock, for what the other side's speed has nothing to do with."""
+        """`sleep` on this machine's clock, for waits that don't depend on the emulator's speed."""
         await self.sleep(seconds * self.speed)
 
     def halt(self, reason: InterruptedRun) -> None:
-        """Stop the run for another reason than the user's word: waits and changes raise it from now on."""
+        """Stop the run for another reason than the user's word: waits and changes raise the reason from now on."""
         if not self.stopping.is_set():
             self.halted = reason
             self.stopping.set()
@@ -376,7 +380,7 @@ class Aws:
         return self.halted or InterruptedRun("interrupted")
 
     def close(self) -> None:
-        """Let the threads go; calls that are under way finish."""
+        """End the threads; calls that are under way finish."""
         lanes = (lane.pool for lane in (self._aside, self._urgent) if lane is not None)
         for pool in (self._pool, *lanes):
             if pool is not None:
@@ -384,7 +388,7 @@ class Aws:
 
 
 class _Lane:
-    """Threads for calls aside, and turns for them: who waits for one isn't yet a call that takes its time."""
+    """Threads for `aside` calls, and turns for them: the time of a call counts only from its turn."""
 
     def __init__(self, name: str, threads: int) -> None:
         self.pool = ThreadPoolExecutor(threads, name)

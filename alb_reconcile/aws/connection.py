@@ -1,4 +1,4 @@
-"""How AWS is reached, and whether it answers at all."""
+"""Holds how AWS is reached (endpoint, credentials, pace), and checks whether AWS answers at all."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,13 +14,13 @@ from alb_reconcile.model.errors import UnreachableError
 _T = TypeVar("_T")
 
 SILENCE: Final = 25.0
-"""Seconds without a single answer after which AWS counts as unreachable; by the wall's clock, as HTTP time is."""
+"""Seconds without any answer after which AWS counts as unreachable; on the wall clock, like time-outs of HTTP."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """How AWS is reached, how many calls run at once, how much faster its time runs there, who is told of each, the pace.
-    `began`: since when the sandbox has what is in it, in ISO 8601."""
+    """How AWS is reached, how many calls run at once, how much faster an emulator's time runs, what is called for each call, the pace.
+    `began`: when the sandbox started with its present resources, in ISO 8601."""
 
     transport: BotoTransport
     max_workers: int
@@ -31,7 +31,7 @@ class Connection:
     throttle: Throttle = field(default_factory=Throttle)
 
     def client(self) -> Aws:
-        """What asks AWS over it. To be closed."""
+        """A client that uses this connection. The caller has to close it."""
         return Aws(
             self.transport, max_workers=self.max_workers, speed=self.speed, on_call=self.on_call,
             endpoint=self.transport.endpoint, region=self.transport.region, throttle=self.throttle,

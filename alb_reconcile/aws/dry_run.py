@@ -1,4 +1,4 @@
-"""EC2's dry runs: whether these credentials may call an action, without anything being changed."""
+"""Runs calls as EC2's dry runs: checks whether these credentials may call an action, and changes nothing."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, runtime_checkable
@@ -16,7 +16,7 @@ WITHOUT: Final = (
 
 
 class Transport(Protocol):
-    """One API call as AWS answers it; sent `once` it isn't repeated. Raises AwsError. Called from several threads at once."""
+    """Makes one API call and returns AWS's answer; `once`: without a repetition. Raises AwsError. Several threads call it at once."""
 
     def __call__(
         self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
@@ -25,31 +25,31 @@ class Transport(Protocol):
 
 @runtime_checkable
 class MakesEarly(Protocol):
-    """A transport of which a first call to a service takes longer than another one."""
+    """A transport whose first call to a service takes longer than later calls."""
 
     def make_early(self, *needed: tuple[str, bool]) -> None:
-        """Do beforehand what the first calls would, beside others; of those that are sent `once` as well."""
+        """Prepare the first calls, also calls that are sent `once`, while other calls run."""
 
 
 @runtime_checkable
 class Regional(Protocol):
-    """A transport that can ask other regions, too."""
+    """A transport that can call other regions, too."""
 
     def in_region(self, region: str) -> Transport:
         """The same account in another region."""
 
 
 class DryRun:
-    """A transport that changes nothing: of each action EC2 is asked once whether these credentials may call it.
+    """A transport that changes nothing: EC2 is asked once for each action whether these credentials may call the action.
 
-    Other services have nothing to ask. Whatever else EC2 says ("not yet", "still in use") is for the change itself.
+    Other services have no dry runs. Other answers of EC2 ("not yet", "still in use") only matter for the change itself.
     """
 
     def __init__(self, send: Transport, asked: set[str]) -> None:
         self._send = send
         self._asked = asked
         self.denied: list[AwsError] = []
-        """What these credentials may not do."""
+        """The actions that these credentials may not call."""
 
     def __call__(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
         if operation.startswith(READS):
@@ -74,7 +74,7 @@ class DryRun:
 
 
 class _NothingMade(dict[str, Any]):
-    """The answer of a dry run. It ends with whoever looks for what was made."""
+    """The answer of a dry run. Code that reads the id of a made resource from the answer ends with an error."""
 
     def __missing__(self, key: str) -> Any:
         raise AwsError("ec2", "dry_run", "DryRunOperation", "nothing was made", "")

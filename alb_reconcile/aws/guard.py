@@ -1,4 +1,4 @@
-"""Asking, before anything is changed, whether it still may be: once for a call, and again for each of its attempts."""
+"""Checks before each call that changes something, and before each attempt of the call, whether the run may still change anything."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ from alb_reconcile.model.errors import LeaseError
 
 
 class Guard(Protocol):
-    """Who says whether anything may still be changed. Both raise ReconcileError if not."""
+    """Decides whether the run may still change anything. Both methods raise ReconcileError if not."""
 
     async def permit(self, seconds: float, /) -> None:
-        """Before a call that may take effect for so many seconds, with all its attempts."""
+        """Called before a call that may take effect for so many seconds, with all its attempts."""
 
     def check(self, seconds: float, /) -> None:
-        """In the call's own thread, immediately before each attempt, which may take effect for so many seconds."""
+        """Called in the call's own thread, immediately before each attempt, which may take effect for so many seconds."""
 
 
 class Ended:
@@ -32,12 +32,12 @@ class Ended:
 
 
 _CHECK: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
-"""For the call that this thread makes."""
+"""The guard's check for the call that this thread makes."""
 
 
 @contextmanager
 def guarded(guard: Guard | None, seconds: float) -> Iterator[None]:
-    """The call within is one that changes something; each attempt may take effect for so many seconds."""
+    """Guard the call inside the block, which changes something; each attempt may take effect for so many seconds."""
     token = _CHECK.set(partial(guard.check, seconds) if guard is not None else None)
     try:
         yield
@@ -46,7 +46,7 @@ def guarded(guard: Guard | None, seconds: float) -> Iterator[None]:
 
 
 def ask_guard(**_: Any) -> None:
-    """Ask the guard of this thread's call, if it has one. Raises ReconcileError; then nothing may be sent."""
+    """Ask the guard of this thread's call, if there is a guard. Raises ReconcileError where nothing may be sent."""
     check = _CHECK.get()
     if check is not None:
         check()

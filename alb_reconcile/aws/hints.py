@@ -1,4 +1,4 @@
-"""The errors of AWS and of the way to it, and what a user can do about them."""
+"""Explains the errors of AWS and of the network, and says what a user can do about each error."""
 
 import re
 from typing import Final
@@ -39,7 +39,11 @@ _HINTS: Final = {
     "TargetGroupAssociationLimit": "a target group serves one load balancer; it is in use by another",
 }
 
-_PREFIXES: Final = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
+_PREFIXES: Final = {
+    "elbv2": "elasticloadbalancing",
+    "resourcegroupstaggingapi": "tag",
+    "service-quotas": "servicequotas",
+}
 _S3_ACTIONS: Final = {
     "list_buckets": "ListAllMyBuckets",
     "list_objects_v2": "ListBucket",
@@ -62,17 +66,17 @@ _NO_CREDENTIALS: Final = (
     "SSOError",
     "LoginError",  # of `aws login`
 )
-"""botocore's errors, those below them included, that say that there are none, or none any more."""
+"""botocore's errors, with their subclasses, that mean that there are no credentials, or that they have expired."""
 
 
 def explain_code(service: str, operation: str, code: str, message: str = "", profile: str | None = None) -> str:
-    """What a user can do about an error code; empty if nothing can be said. `message` is AWS's, `profile` whose credentials
-    were used, if it has a name."""
+    """What a user can do about an error code; empty without advice. `message` is AWS's, `profile` the name of the profile whose credentials
+    were used, if any."""
     if code in THROTTLED:
         return "AWS throttles this account's calls: see what else calls so often, and run again"
     if code.endswith(("LimitExceeded", "LimitExceededException")) or code.startswith("TooMany"):
         return "an account quota is reached: raise it in Service Quotas, or delete what isn't needed"
-    named = _ACTION.search(message)  # often another one than the call's: iam:PassRole
+    named = _ACTION.search(message)  # often an action other than the call's: iam:PassRole
     action = named[1] if named else iam_action(service, operation)
     told = _HINTS.get(f"{operation} {code}") or _HINTS.get(code, "")
     hint = told.format(action=action, profile=f" with the profile {profile}" if profile else "")
@@ -90,16 +94,17 @@ NO_CREDENTIALS: Final = "no usable AWS credentials"
 
 
 def transport_error(service: str, operation: str, error: Exception) -> AwsError:
-    """What botocore raised of its own, as an AwsError."""
+    """An error that botocore itself raised, as an AwsError."""
     name = type(error).__name__
     if any(kind.__name__ in _NO_CREDENTIALS for kind in type(error).__mro__):
         return UnreachableError(f"{NO_CREDENTIALS}: {_one_line(error)}; set AWS_PROFILE or --profile, or log in")
-    if name == "HTTPClientError" and "Invalid header" in str(error):  # it goes on with the header, a session token say
+    # the text goes on with the header, for example a session token
+    if name == "HTTPClientError" and "Invalid header" in str(error):
         return UnreachableError(
             "the AWS credentials can't be used: the access key or the session token has a character that no header can have, such as "
             "a line break at its end; correct it"
         )
-    if name == "HTTPClientError" and "Failed to parse" in str(error):  # it goes on with what may be a password
+    if name == "HTTPClientError" and "Failed to parse" in str(error):  # the text goes on with what may be a password
         return UnreachableError("the proxy in HTTP_PROXY or HTTPS_PROXY isn't an address; write http://HOST:PORT")
     if name in (
         "EndpointConnectionError",
@@ -116,7 +121,7 @@ def transport_error(service: str, operation: str, error: Exception) -> AwsError:
 
 
 def unusable(error: Exception) -> UnreachableError:
-    """What botocore raised at the user's settings."""
+    """An error that botocore raised at the user's settings, as an UnreachableError."""
     return UnreachableError(f"the AWS settings can't be used: {_one_line(error)}")
 
 

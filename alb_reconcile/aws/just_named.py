@@ -1,4 +1,4 @@
-"""When "not found" means "not yet": what was made a moment ago may be unknown to the next calls (EC2 API, "Eventual consistency")."""
+"""Decides when "not found" means "not yet": the next calls may not know a resource that was just made (EC2 API, "Eventual consistency")."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,31 +6,41 @@ from typing import Any, Final
 
 from alb_reconcile.model.errors import AwsError
 
-_NEW: Final = 300.0  # seconds for which that may last (terraform-provider-aws)
-_EARLIER: Final = 60.0  # seconds from a run's first change, for what an earlier one, which was killed, has made
-ENDING: Final = ("delete_", "deregister_", "detach_", "disassociate_", "release_", "remove_", "revoke_", "terminate_")
-"""Calls for which "not found" means that it is done."""
+_NEW: Final = 300.0  # seconds for which a new resource may stay unknown (terraform-provider-aws)
+_EARLIER: Final = 60.0  # seconds from a run's first change, for resources that an earlier, killed run has made
+ENDING: Final = (
+    "delete_",
+    "deregister_",
+    "detach_",
+    "disassociate_",
+    "release_",
+    "remove_",
+    "revoke_",
+    "terminate_",
+    "untag_",
+)
+"""Calls for which "not found" means that their work is done."""
 _NOT_FOUND: Final = re.compile(
     r"Invalid((?!Association)\w+I[Dd]|Group|KeyPair|Volume)\.NotFound|[A-Za-z]+NotFound(Exception)?"
 )
-"""Codes by which AWS denies what a call refers to, rather than what it is to change there."""
+"""Codes for a missing resource that a call refers to, rather than for something missing inside the resource."""
 _MEMBERS: Final = ("InstanceIds", "ResourceArns", "Resources", "Targets")
 
 
 class JustNamed:
-    """Ids, ARNs and names from AWS's answers to a run's changes, with the time of each."""
+    """The ids, ARNs and names in AWS's answers to a run's changes, with the time of each."""
 
     def __init__(self) -> None:
         self._named: dict[str, float] = {}
         self._began: float | None = None
 
     def note(self, answer: Mapping[str, Any], now: float) -> None:
-        """Remember what a successful change has answered."""
+        """Remember the ids, ARNs and names in the answer to a successful change."""
         self._began = now if self._began is None else self._began
         self._named.update((text, now) for key, text in _texts(answer) if text and key.endswith(("Id", "Arn", "Name")))
 
     def waits(self, error: AwsError, operation: str, params: Mapping[str, Any], now: float) -> bool:
-        """Whether a change that AWS refuses is to be repeated, since AWS may not know yet what it names."""
+        """Whether to repeat a change that AWS refuses, since AWS may not know yet a resource that the change names."""
         if operation.startswith(ENDING) or not _NOT_FOUND.fullmatch(error.code):
             return False
         self._began = now if self._began is None else self._began

@@ -1,7 +1,7 @@
-"""botocore's session, with a quicker way to its models: a third of the time until the first call goes into them.
+"""Makes botocore's sessions, and reads botocore's models faster: reading them takes a third of the time until the first call.
 
-What they say is the same. botocore's own loader looks into each of four hundred services for their versions, and keeps the order
-of keys by `OrderedDict`, which Python's `dict` has kept for long.
+The models' contents are the same. botocore's own loader looks into each of four hundred services for their versions, and keeps the order
+of keys by `OrderedDict`; Python's `dict` keeps this order, too.
 """
 
 import gzip
@@ -18,14 +18,14 @@ _OPEN: Final[Mapping[str, Any]] = {".json": open, ".json.gz": gzip.open}
 
 
 class _Files:
-    """botocore's `JSONFileLoader`, by a quicker parser. Paths come without what they end with."""
+    """botocore's `JSONFileLoader`, with a quicker parser. Paths come without the extension."""
 
     def exists(self, file_path: str) -> bool:
         """Whether there is a file of that name."""
         return any(Path(file_path + suffix).is_file() for suffix in _OPEN)
 
     def load_file(self, file_path: str) -> Any:
-        """What the file says; None where there is none. Raises ValueError for one that isn't JSON."""
+        """The file's content; None where there is no file. Raises ValueError for a file that isn't JSON."""
         for suffix, open_it in _OPEN.items():
             try:
                 with open_it(file_path + suffix, "rb") as file:
@@ -41,7 +41,7 @@ class _Loader(Loader):  # type: ignore[misc]  # botocore has no types
     """botocore's loader, which takes each folder for a service."""
 
     def list_available_services(self, type_name: str) -> list[str]:
-        """The names of the folders; whether one has a model of that type shows when it is read."""
+        """The names of the folders; whether a folder has a model of the type shows when it is read."""
         folders = [Path(path) for path in self.search_paths]
         return sorted({item.name for folder in folders if folder.is_dir() for item in folder.iterdir()})
 
@@ -56,5 +56,5 @@ def make_session(*args: Any, **named: Any) -> Session:
 
 @cache
 def _loader(search_paths: tuple[str, ...]) -> _Loader:
-    """One for all sessions: a model is read once, and is there once, however many accounts are asked."""
+    """One loader for all sessions: each model is read and kept once, for any number of accounts."""
     return _Loader(list(search_paths), file_loader=_Files(), include_default_search_paths=False)

@@ -1,4 +1,4 @@
-"""Addresses outside of AWS's API that AWS itself will ask: whether they answer, as far as one sees from here."""
+"""Checks whether addresses outside of AWS's API, which AWS will call, answer from this machine."""
 
 import json
 import ssl
@@ -7,12 +7,12 @@ from typing import Any, Final
 TIMEOUT: Final = 5.0
 """Seconds for one address."""
 _MOST: Final = 1 << 20
-"""Bytes that are read of an answer."""
+"""Bytes of an answer that are read."""
 
 
 def ask(url: str, *, keys: bool = False, context: ssl.SSLContext | None = None) -> str:
-    """Why an address doesn't answer as it should; empty if it does. Any answer will do, but where `keys` are wanted it has to be
-    a JSON Web Key Set. Redirects aren't followed: they could lead to where no spec says."""
+    """Why an address doesn't answer as it should; empty if it does. Any answer will do, but where `keys` are wanted the answer has to be
+    a JSON Web Key Set. Redirects aren't followed: they could lead to an address that no spec names."""
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
     from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener

@@ -1,4 +1,4 @@
-"""AWS's partitions, which its ARNs begin with."""
+"""Finds the AWS partition of a region (aws, aws-cn …), with which ARNs begin."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _BY_REGION: Final = {
     "us-isof": ("aws-iso-f", "us-isof-south-1"),
     "eusc": ("aws-eusc", "eusc-de-east-1"),
 }
-"""Partitions, each with a region of it, by how a region's name begins; all other regions are in `aws`."""
+"""Partitions, each with one of its regions, by the beginning of a region's name; all other regions are in `aws`."""
 
 
 def partition_of(region: str) -> str:

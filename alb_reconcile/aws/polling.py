@@ -1,4 +1,4 @@
-"""The one way to wait for AWS: reads that are repeated with a back-off, and shared by all who wait for the same sort of thing."""
+"""Waits for AWS: repeats reads with a back-off, and shares each read among all steps that wait for the same sort of resource."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,16 +15,16 @@ _FIRST: Final = 1.0
 PATIENCE: Final = 300.0
 """Seconds for which reads may fail, throttled or lost, before a poll gives up."""
 _TOGETHER: Final = 0.04
-"""Seconds before the first look, so that those who begin to wait at the same time share it."""
+"""Seconds before the first read, so that steps that begin to wait at the same time share the read."""
 
 
 class WaitError(ReconcileError):
-    """Something that was waited for didn't come."""
+    """Something that a step waited for didn't come."""
 
 
 @dataclass
 class Backoff:
-    """Pauses between looks, in seconds: 1, then `growth` times as long each time, `slowest` at most."""
+    """Pauses between reads, in seconds: 1, then `growth` times as long each time, `slowest` at most."""
 
     aws: Aws
     growth: float = 1.5
@@ -32,11 +32,11 @@ class Backoff:
     _next: float = field(default=_FIRST, init=False)
 
     def reset(self) -> None:
-        """Begin again with short pauses, for the sake of somebody new."""
+        """Begin again with short pauses, for a step that begins to wait."""
         self._next = _FIRST
 
     async def wait(self) -> None:
-        """Wait until the next look. Raises InterruptedRun as soon as the run is being stopped."""
+        """Wait until the next read. Raises InterruptedRun as soon as the run is being stopped."""
         pause, self._next = self._next, min(self._next * self.growth, self.slowest)
         await self.aws.sleep(pause)
 
@@ -44,9 +44,9 @@ class Backoff:
 async def repeat_until(
     aws: Aws, read: Callable[[], Awaitable[_T]], is_reached: Callable[[_T], bool], timeout: float
 ) -> _T:
-    """The first thing read that is as wanted; after `timeout` seconds the last one. A dry run looks once.
+    """The first result of `read` that is as wanted; after `timeout` seconds the last result. A dry run reads once.
 
-    Raises what `read` raises, of what may pass by itself after `timeout` seconds only.
+    Raises what `read` raises; errors that may pass by themselves only after `timeout` seconds.
     """
     started, backoff = aws.now(), Backoff(aws, growth=2, slowest=15)
     while True:
@@ -62,7 +62,7 @@ async def repeat_until(
 
 
 class Watch:
-    """Polls one sort of thing for all who wait for one of them, in one read a round."""
+    """Polls one sort of thing for all steps that wait for such a thing, in one read a round."""
 
     def __init__(self, aws: Aws, fetch: Fetch, *, slowest: float = 10.0) -> None:
         self._aws = aws
@@ -97,7 +97,8 @@ class Watch:
             failed = 0.0
             await self._aws.sleep(_TOGETHER)
             while self._waiters:
-                asked = list(self._waiters)  # first come, first served; who joins meanwhile was not asked for
+                # first come, first served; the read doesn't have the keys of steps that join meanwhile
+                asked = list(self._waiters)
                 try:
                     found = await self._fetch({waiter.key for waiter in asked})
                 except AwsError as error:
@@ -112,10 +113,10 @@ class Watch:
                 if any(waiter not in asked for waiter in self._waiters):
                     continue
                 if all(waiter.done.done() for waiter in self._waiters):
-                    await asyncio.sleep(0)  # those who waited go on and leave
+                    await asyncio.sleep(0)  # the steps that have waited go on and leave
                     continue
                 await self._backoff.wait()
-        except Exception as error:  # whatever it is, those who wait must hear of it
+        except Exception as error:  # any error has to reach the waiting steps
             for waiter in self._waiters:
                 if not waiter.done.done():
                     waiter.done.set_exception(error)
@@ -130,7 +131,7 @@ class _Waiter:
     last: str = ""
 
     def look(self, value: Any) -> None:
-        """Whether that is what is waited for."""
+        """Whether the value is what the step waits for."""
         if self.done.done():
             return
         try:

@@ -1,7 +1,7 @@
-"""Whose a DNS record is: Route 53 tags no records, so a TXT record beside each holds what tags hold elsewhere.
+"""Keeps the tags of DNS records: Route 53 tags no records, so a TXT record for each record holds what tags hold for other resources.
 
-All of a zone are below one name, so that they follow each other in Route 53's order, and one read finds them:
-`a.api.alb-reconcile.example.com` is about the A record api.example.com. Such records are public: of a user's own tags they hold
+All such TXT records of a zone are below one name, so that they follow each other in Route 53's order, and one read finds all of them:
+`a.api.alb-reconcile.example.com` is about the A record api.example.com. TXT records are public: of a user's own tags they hold
 digests only.
 """
 
@@ -16,23 +16,23 @@ from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.text import digest
 
 LABEL: Final = "alb-reconcile"
-"""The label of a zone below which those records are."""
+"""The label in a zone below which the TXT records are."""
 TTL: Final = 300
 BUSY: Final[Mapping[str, float]] = {"PriorRequestNotComplete": 300.0, "Throttling": 300.0}
 """Route 53 takes one change of a zone after the other."""
-_ABOUT: Final = "record"
 _STACK: Final = "alb-reconcile:stack"
 REGION: Final = "alb-reconcile:region"
-"""Zones are of no region, and stacks are: two of one name are two owners, each in a region of its own."""
+"""Zones have no region, and stacks have: two stacks of one name in two regions are two owners."""
 _OURS: Final = "alb-reconcile:"
+_ABOUT: Final = "alb-reconcile:record"
 _STAR: Final = "_wildcard"
-"""A star's place in the name of a record about a wildcard: there it would be a wildcard, too."""
+"""Stands for the star in the name of a TXT record about a wildcard record: a star would make the TXT record a wildcard, too."""
 _ANOTHER: Final = "(another)"
-"""What is told of a user's tag that doesn't have the value that is wanted."""
+"""The shown value of a user's tag that doesn't have the wanted value."""
 
 
 class RecordId(NamedTuple):
-    """What tells a record set from all others: its zone's id, its name, type and set identifier."""
+    """The identity of a record set: its zone's id, its name, type and set identifier."""
 
     zone: str
     name: str
@@ -40,13 +40,13 @@ class RecordId(NamedTuple):
     set_identifier: str = ""
 
     def arn(self, partition: str) -> str:
-        """An ARN, which AWS has for zones only."""
+        """An ARN that this tool makes for the record; AWS has ARNs only for zones."""
         own = "/".join(filter(None, (self.name, self.type, self.set_identifier)))
         return f"arn:{partition}:route53:::hostedzone/{self.zone}/recordset/{own}"
 
     @classmethod
     def parse(cls, arn: str) -> "RecordId":
-        """The inverse. Raises ValueError."""
+        """The inverse of `arn`. Raises ValueError."""
         _, _, text = arn.partition(":::hostedzone/")
         zone, kind, name, *rest = text.split("/", 4)
         if kind != "recordset" or not rest:
@@ -55,7 +55,7 @@ class RecordId(NamedTuple):
 
 
 def plain_name(name: str) -> str:
-    r"""A name as we compare it: Route 53 gives them with a dot at the end, and with \052 for a star."""
+    r"""A name as this tool compares it: Route 53 gives names with a dot at the end, and with \052 for a star."""
     text = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), name)
     return text.lower().removesuffix(".")
 
@@ -66,7 +66,7 @@ def normalized(name: str) -> str:
 
 
 def registry_of(zone_name: str) -> str:
-    """The name below which a zone's records about records are."""
+    """The name below which a zone's TXT records about records are."""
     return f"{LABEL}.{zone_name}"
 
 
@@ -78,15 +78,13 @@ def name_about(record: RecordId, zone_name: str) -> str:
 
 
 def record_about(record: RecordId, zone_name: str, tags: Mapping[str, str], region: str) -> dict[str, Any]:
-    """The TXT record about a record with these tags, as Route 53 takes it; the stack is in that region."""
+    """The TXT record about a record with these tags, as Route 53 takes it, for a stack in `region`."""
     return _txt(record, zone_name, {_key(key): _value(key, value) for key, value in tags.items()}, region)
 
 
 def _txt(record: RecordId, zone_name: str, texts: Mapping[str, str], region: str) -> dict[str, Any]:
     about = " ".join(filter(None, (record.type, record.name, record.set_identifier)))
-    values = [
-        quoted(f"{key}={value}") for key, value in sorted({**texts, REGION: region, _OURS + _ABOUT: about}.items())
-    ]
+    values = [quoted(f"{key}={value}") for key, value in sorted({**texts, REGION: region, _ABOUT: about}.items())]
     return {
         "Name": name_about(record, zone_name) + ".", "Type": "TXT", "TTL": TTL,
         "ResourceRecords": [{"Value": value} for value in values],
@@ -94,12 +92,12 @@ def _txt(record: RecordId, zone_name: str, texts: Mapping[str, str], region: str
 
 
 def read_about(row: Mapping[str, Any], zone: str, region: str) -> tuple[RecordId, dict[str, str]] | None:
-    """The record that a TXT record is about, and what it holds (`tags_in`); None where it is about none.
+    """The record that a TXT record is about, and the texts in it (for `tags_in`); None for any other record.
 
-    A stack of another region is told with it, as `shop in eu-west-1`, which is no stack's name: it isn't the one of that name here.
+    Another region's stack is named with its region, as `shop in eu-west-1`, which no stack can be called: it isn't this region's stack.
     """
     texts = dict(_unquoted(item["Value"]).partition("=")[::2] for item in row.get("ResourceRecords", ()))
-    kind, _, rest = texts.pop(_OURS + _ABOUT, "").partition(" ")
+    kind, _, rest = texts.pop(_ABOUT, "").partition(" ")
     name, _, identifier = rest.partition(" ")
     if texts.get(REGION) == region:
         del texts[REGION]
@@ -109,7 +107,7 @@ def read_about(row: Mapping[str, Any], zone: str, region: str) -> tuple[RecordId
 
 
 def tags_in(texts: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """The tags that a TXT record holds, a user's own as far as they are `wanted`."""
+    """The tags that a TXT record holds; of a user's own tags only those that are `wanted`."""
     found = {key: value for key, value in texts.items() if key.startswith(_OURS)}
     for key, value in wanted.items():
         if not key.startswith(_OURS) and (said := texts.get(_key(key))):
@@ -126,7 +124,7 @@ def _value(key: str, value: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text in the strings of at most 255 characters that a TXT record has."""
+    """A text as a TXT record has it: in strings of at most 255 characters."""
     raw = text.encode()
     parts = [raw[start : start + 255] for start in range(0, len(raw), 255)]
     return " ".join(f'"{"".join(map(_escaped, part))}"' for part in parts)
@@ -148,9 +146,9 @@ def _unquoted(value: str) -> str:
 async def write_record_tags(
     aws: Aws, records: Sequence[str], write: Mapping[str, str], remove: Iterable[str] = ()
 ) -> None:
-    """Write and remove tags of records, by their ARNs; others stay. Nothing is written about records that are gone.
+    """Write and remove tags of records, by their ARNs; other tags stay. Nothing is written about records that are gone.
 
-    Raises RefusedError where somebody else writes at the same time; AwsError.
+    Raises RefusedError where another program writes at the same time; AwsError.
     """
     by_zone: dict[str, list[RecordId]] = defaultdict(list)
     for record in map(RecordId.parse, records):
@@ -190,7 +188,7 @@ async def _write(
 
 
 async def _are_there(aws: Aws, zone: str, changes: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether an attempt whose answer was lost has done it."""
+    """Whether an attempt whose answer was lost has made the changes."""
     for item in changes:
         row = item["ResourceRecordSet"]
         found = await _find(aws, zone, plain_name(row["Name"]), "TXT")
@@ -200,7 +198,7 @@ async def _are_there(aws: Aws, zone: str, changes: Iterable[Mapping[str, Any]]) 
 
 
 def values_of(row: Mapping[str, Any]) -> list[str]:
-    """A record set's values, which have no order."""
+    """A record set's values, as a set: they have no order."""
     return sorted(item["Value"] for item in row.get("ResourceRecords", ()))
 
 

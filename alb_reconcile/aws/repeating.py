@@ -1,4 +1,4 @@
-"""Repeats a call for as long as what it meets means "not yet"."""
+"""Repeats a call for as long as its error means "not yet"."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -13,8 +13,8 @@ async def repeated(
     not_yet: Callable[[BaseException], bool],
     sleep: Callable[[float], Awaitable[None]],
 ) -> _T:
-    """What the call returns in the end; it is repeated after 1 to 15 s. Raises what isn't "not yet"."""
-    try:  # nearly every call succeeds, and tenacity would cost more than all else that is done for it here
+    """What the call returns in the end; the call is repeated after 1 to 15 s. Raises errors that don't mean "not yet"."""
+    try:  # nearly every call succeeds, and tenacity would cost more time than all other code around the call
         return await call()
     except AwsError as error:
         first = [error]

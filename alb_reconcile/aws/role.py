@@ -1,4 +1,4 @@
-"""A role of another account, as it is assumed."""
+"""The role of another account that the tool assumes (STS AssumeRole)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Role:
-    """What STS AssumeRole is asked for. `arn` names the account, which is the only one that it leads to."""
+    """The parameters of STS AssumeRole. `arn` names the account, the only one that the role can reach."""
 
     arn: str
     session_name: str

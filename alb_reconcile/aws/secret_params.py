@@ -1,4 +1,4 @@
-"""Secrets in a call's parameters: AWS's validation errors repeat what they refuse."""
+"""Takes secrets in a call's parameters out of error messages: AWS's validation errors repeat the values that they refuse."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -7,13 +7,13 @@ from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.secrets import HIDDEN, SHORTEST, forms_of, hide, is_secret_name
 
 _NAMES: Final = ("ClientSecret", "PrivateKey", "UserData", "Query")
-"""The secret parameters of all calls that are made; botocore's models call some of them sensitive, and ClientSecret not."""
+"""The secret parameters of all calls that are made; botocore's models mark some of them as sensitive, but not ClientSecret."""
 _CONDITIONS: Final = ("HttpHeaderConfig", "QueryStringConfig")
 """The conditions of rules whose values are secret."""
 
 
 def hide_secrets(error: AwsError, params: Any) -> None:
-    """Take the secrets that a call was sent with out of the error's words."""
+    """Remove the secrets in a call's parameters from the words of the call's error."""
     forms = {form for secret in _secrets_in(params) if len(secret) >= SHORTEST for form in forms_of(secret)}
     for form in sorted(forms, key=len, reverse=True):
         error.message = error.message.replace(form, HIDDEN)
@@ -22,7 +22,7 @@ def hide_secrets(error: AwsError, params: Any) -> None:
 
 
 def _secrets_in(params: Any, *, all_values: bool = False) -> Iterator[str | bytes]:
-    """With `all_values` every text but for the names of headers and keys."""
+    """The secrets in parameters; with `all_values` every text but for the names of headers and keys."""
     if isinstance(params, list):
         for item in params:
             yield from _secrets_in(item, all_values=all_values)

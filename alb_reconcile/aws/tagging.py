@@ -1,4 +1,5 @@
-"""The AWS services whose resources carry tags: one row each, for whatever writes or removes tags, or reads an id."""
+"""Names the AWS services whose resources carry tags, and the calls that read and write the tags: a row for each service that has calls of
+its own for that, and one row for all services that have TagResource."""
 
 import asyncio
 import re
@@ -6,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache, partial
 from typing import Any, Final
 
+from alb_reconcile.aws import shapes
 from alb_reconcile.aws.bucket_tags import change_bucket_tags
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.record_tags import write_record_tags
@@ -16,31 +19,31 @@ from alb_reconcile.model.errors import ignoring
 
 
 @dataclass(frozen=True)
-class Service:
-    """How a service's resources are named and tagged. A kind of another service needs a row here, and no other table."""
+class TaggedService:
+    """How a service's resources are named and tagged."""
 
     name: str
-    """botocore's name of it."""
+    """botocore's name of the service."""
     ids: str
-    """A regular expression of its resources' ids or ARNs; TYPE stands for the kind's `arn_type`."""
+    """A regular expression of the service's ids or ARNs; TYPE stands for the kind's `arn_type`."""
     most: int
-    """Resources of one call that tags them."""
+    """The most resources in one call that writes tags."""
     actions: tuple[str, ...]
     """The IAM actions that write tags."""
     write: Callable[[Aws, Sequence[str], Mapping[str, str]], Awaitable[object]]
     """Writes tags to up to `most` resources."""
     remove: Callable[[Aws, Sequence[str], Sequence[str]], Awaitable[object]]
-    """Removes tags, by their keys."""
+    """Removes tags from up to `most` resources, by the tags' keys."""
     gone: str = "*NotFound*"
-    """AWS's code for a resource that isn't there, as a pattern."""
+    """AWS's code for a resource that doesn't exist, as a pattern."""
 
     def names(self, resource: str, arn_type: str = "") -> bool:
-        """Whether that is the id or ARN of a resource of the service; of that type, where one is given."""
+        """Whether a text is the id or ARN of a resource of the service; of type `arn_type`, where it is given."""
         kind = re.escape(arn_type) if arn_type else "[a-z-]+(/app|/net|/gwy)?"
         return re.fullmatch(self.ids.replace("TYPE", kind), resource) is not None
 
     def is_gone(self, code: str) -> bool:
-        """Whether an error's code says that a resource isn't there."""
+        """Whether an error's code says that a resource doesn't exist."""
         return fnmatchcase(code, self.gone)
 
 
@@ -61,7 +64,7 @@ async def _remove_elb(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -
 
 
 async def _write_iam(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
-    """A profile and its role, which have one name."""
+    """Write the tags of an instance profile and its role, which have one name."""
     for name in map(_last, resources):
         told: dict[str, Any] = {"Tags": tags.to_list(wanted)}
         await aws.call("iam", "tag_instance_profile", InstanceProfileName=name, **told)
@@ -112,52 +115,84 @@ SERVICES: Final = {
     row.name: row
     for row in (
         # CreateTags takes 1,000 resources, AddTags 20
-        Service("ec2", "[a-z-]+-([0-9a-f]{8}|[0-9a-f]{17})", 500, ("ec2:CreateTags",), _write_ec2, _remove_ec2),
-        Service(
+        TaggedService("ec2", "[a-z-]+-([0-9a-f]{8}|[0-9a-f]{17})", 500, ("ec2:CreateTags",), _write_ec2, _remove_ec2),
+        TaggedService(
             "elbv2", "arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:TYPE/.+", 20,
             ("elasticloadbalancing:AddTags",), _write_elb, _remove_elb,
         ),
-        Service(
+        TaggedService(
             "iam", "arn:[a-z-]+:iam::[0-9]{12}:TYPE/.+", 1,
             ("iam:TagInstanceProfile", "iam:TagRole"), _write_iam, _remove_iam, gone="NoSuchEntity",
         ),
-        Service(
+        TaggedService(
             "s3", "arn:[a-z-]+:s3:::[a-z0-9.-]+", 1, ("s3:PutBucketTagging",), _write_s3, _remove_s3, gone="NoSuchBucket"
         ),
-        Service(
+        TaggedService(
             "acm", "arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:TYPE/.+", 1, ("acm:AddTagsToCertificate",),
             _write_acm, _remove_acm, gone="ResourceNotFoundException",
         ),
-        Service(
+        TaggedService(
             "route53", "arn:[a-z-]+:route53:::hostedzone/[A-Z0-9]+/recordset/.+", 25,
             ("route53:ChangeResourceRecordSets",), _write_route53, _remove_route53, gone="NoSuchHostedZone",
         ),
     )
 }  # fmt: skip
-"""By botocore's name."""
+"""The services, by botocore's name."""
 
 
-def service_of(resource: str) -> Service:
-    """The service of a resource, by its id or ARN. Raises ValueError for one of a service without a row."""
+@cache
+def service_named(name: str) -> TaggedService:
+    """A service by botocore's name: the service's own row, or the row of all services that have TagResource, whose parameters are named
+    as botocore's model says."""
+    return SERVICES.get(name) or TaggedService(
+        name, f"arn:[a-z-]+:{name}:[a-z0-9-]*:[0-9]{{12}}:TYPE[:/].+", 1, (f"{name}:TagResource",),
+        partial(_write, name), partial(_remove, name),
+    )  # fmt: skip
+
+
+async def _write(service: str, aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+    told = shapes.tags_for(service, "TagResource", wanted)
+    for arn in resources:
+        await aws.call(service, "tag_resource", **shapes.of_resource(service, "TagResource", arn), **told)
+
+
+async def _remove(service: str, aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
+    told: dict[str, Any] = {shapes.keys_parameter(service, "UntagResource"): list(keys)}
+    for arn in resources:
+        await aws.call(service, "untag_resource", **shapes.of_resource(service, "UntagResource", arn), **told)
+
+
+async def read_resource_tags(aws: Aws, service: str, arn: str) -> dict[str, str]:
+    """The tags of a resource of a service that has TagResource (ListTagsForResource). Raises AwsError."""
+    operation = "ListTagsForResource"
+    answer = await aws.call(service, "list_tags_for_resource", **shapes.of_resource(service, operation, arn))
+    return shapes.tags_from(service, operation, answer)
+
+
+def service_of(resource: str) -> TaggedService:
+    """The service of a resource, by its id or ARN. Raises ValueError for a resource that this tool can't tag."""
     if not resource.startswith("arn:"):
         return SERVICES["ec2"]
     for row in SERVICES.values():
         if row.names(resource):
             return row
-    raise ValueError(f"{resource} is of no service whose tags are known here")
+    name = resource.split(":")[2]
+    shapes.model_of(name, "TagResource")
+    return service_named(name)
 
 
 async def write_tags(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
-    """Write tags to resources, by ids or ARNs: not more of one service than it takes in a call. Raises AwsError."""
+    """Write tags to resources, by ids or ARNs: not more of one service than one call takes. Raises AwsError."""
     parts = _by_service(resources)
-    await asyncio.gather(*(SERVICES[name].write(aws, part, wanted) for name, part in parts.items()))
+    await asyncio.gather(*(service_named(name).write(aws, part, wanted) for name, part in parts.items()))
 
 
 async def remove_tags(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
     """Remove tags from resources, if they are still there. Raises AwsError."""
     for name, part in _by_service(resources).items():
-        with ignoring(SERVICES[name].gone):
-            await SERVICES[name].remove(aws, part, keys)
+        service = service_named(name)
+        with ignoring(service.gone):
+            await service.remove(aws, part, keys)
 
 
 def _by_service(resources: Sequence[str]) -> Mapping[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Reads that are set off before anybody needs them."""
+"""Starts reads before their results are needed."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,7 +8,7 @@ _T = TypeVar("_T")
 
 
 def set_off(read: Awaitable[_T]) -> asyncio.Future[_T]:
-    """Begin it for whoever may ask. Nobody has to: asyncio would log its error then, with a traceback."""
+    """Start a read, and return its future. The future needn't be awaited: without the callback, asyncio would log an error with a traceback."""
     task = asyncio.ensure_future(read)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task

@@ -1,8 +1,8 @@
-"""The tool's own pace: the share of AWS's documented buckets that it takes, and less of it for a while where AWS throttles.
+"""Paces the tool's own calls: takes a share of AWS's documented token buckets, and a smaller share for a while after AWS throttles.
 
-Others empty the same buckets, and AWS tells nobody how full they are. So a bucket's share is found as TCP finds its share of
-a line, by additive increase and multiplicative decrease: a refusal halves it, then it grows steadily, by half of AWS's figures
-in 100 s, up to what was asked for. Several that do so end up with like shares, at the price of a refusal a minute.
+Other programs empty the same buckets, and AWS doesn't show how full a bucket is. So a bucket's share is found as TCP finds its share of
+a line, by additive increase and multiplicative decrease: a refusal halves the share, then the share grows steadily, by half of AWS's
+figures in 100 s, up to what was asked for. Several programs that do so get similar shares, at the price of a refusal a minute.
 """
 
 import threading
@@ -15,9 +15,9 @@ from alb_reconcile.aws.buckets import Bucket, buckets_of
 from alb_reconcile.model.errors import THROTTLED
 from alb_reconcile.model.text import camel
 
-CLIMB: Final = 0.005  # of AWS's figures, by which a share grows in a second
-LEAST: Final = 0.05  # who sends nothing can't find out that the bucket has filled up
-# what hears of each attempt of this thread's call that AWS throttles
+CLIMB: Final = 0.005  # part of AWS's figures by which a share grows in a second
+LEAST: Final = 0.05  # a run that sends nothing can't find out that the bucket has filled up
+# called for each attempt of this thread's call that AWS throttles
 ON_THROTTLING: Final[ContextVar[Callable[[], None]]] = ContextVar("on_throttling", default=lambda: None)
 
 
@@ -30,14 +30,14 @@ class Throttled:
 
 
 class _Level:
-    """What has been let go from a bucket, and what may be; tokens count from the beginning."""
+    """The tokens that were taken from a bucket, and those that may be taken; both count from the beginning."""
 
     def __init__(self, bucket: Bucket, share: float, now: float) -> None:
         self.bucket, self.asked, self.share, self.since = bucket, share, share, now
         self.taken, self.given, self.halved = 0.0, self.burst(), float("-inf")
 
     def burst(self) -> float:
-        """What may be taken at once. A second's tokens stay, as calls overtake each other, and AWS refills by the second."""
+        """The tokens that may be taken at once. A second's tokens stay, as calls overtake each other, and AWS refills by the second."""
         return min(self.bucket.size * self.share, self.bucket.size - self.bucket.refill)
 
     def advance(self, now: float) -> None:
@@ -51,14 +51,14 @@ Places = list[tuple[_Level, float]]  # a call's turn at each of its buckets: onc
 
 
 class Throttle:
-    """The buckets of one account and region, for all of this process. Moments are seconds from any start."""
+    """The token buckets of one account and region, for this whole process. Moments are seconds from any start."""
 
     def __init__(self, share: float = 1.0) -> None:
         self._share, self._lock = share, threading.Lock()
         self._levels: dict[tuple[str, str], _Level] = {}
 
     def reserve(self, service: str, operation: str, params: Callable[[], Mapping[str, Any]], now: float) -> Places:
-        """A call's place in each queue. One for more tokens than a bucket's share waits for all of it, the next ones longer."""
+        """A call's place in each queue. A call for more tokens than a bucket's share waits for the whole share, later calls longer."""
         places: Places = []
         with self._lock:
             for name, bucket, tokens in buckets_of(service, camel(operation), params):
@@ -69,7 +69,7 @@ class Throttle:
         return places
 
     def delay(self, places: Places, now: float) -> float:
-        """Seconds after which to look again whether it is the call's turn; 0 if it is."""
+        """Seconds after which to check again whether it is the call's turn; 0 if it is."""
         longest = 0.0
         with self._lock:
             for level, turn in places:
@@ -78,7 +78,7 @@ class Throttle:
         return min(longest, 5.0) if longest > 1e-6 else 0.0  # shares change meanwhile; clocks have no finer ticks
 
     def slow_down(self, places: Places, sent: float, now: float) -> None:
-        """AWS has throttled a call that was sent at that moment; what was under way when a share was halved says no more."""
+        """Halve shares because AWS has throttled a call sent at a moment; calls that were under way at the last halving don't count again."""
         with self._lock:
             for level, _ in places:
                 level.advance(now)
@@ -88,6 +88,6 @@ class Throttle:
 
 
 def note_throttling(*, parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
-    """Tell who listens if this attempt was throttled (botocore's event response-received): most are repeated by botocore."""
+    """Call the listener if this attempt was throttled (botocore's event response-received): botocore repeats most attempts itself."""
     if parsed_response and parsed_response.get("Error", {}).get("Code") in THROTTLED:
         ON_THROTTLING.get()()

@@ -1,10 +1,10 @@
-"""How long a call may take: the numbers that clients are made with, and the worst that follows from them."""
+"""Computes how long a call may take: the time-outs of the clients, and the worst case that follows from them."""
 
 from typing import Final, NamedTuple
 
 SIGNED: Final = 300.0
-"""IAM User Guide, "AWS Signature Version 4": in most cases AWS denies a request that reaches it later than so many seconds
-after its time stamp. What a frozen process sends when it wakes up is therefore refused, if it slept for longer."""
+"""IAM User Guide, "AWS Signature Version 4": in most cases AWS denies a request that arrives later than so many seconds
+after its time stamp. So AWS refuses what a frozen process sends when it wakes up, if the process slept for longer."""
 
 
 class Timeouts(NamedTuple):
@@ -17,7 +17,7 @@ class Timeouts(NamedTuple):
 
 _STANDARD: Final = Timeouts(4, 60, 4)
 _SERVICES: Final = {"sts": Timeouts(4, 10, 4), "s3": Timeouts(2, 5, 3)}
-"""S3 keeps our leases: whether one still holds has to be known soon."""
+"""S3 keeps this tool's leases: whether a lease still holds has to be known soon."""
 CONTENT: Final = 60.0
 """Seconds for the content of an object, of 2 MB at most."""
 _PAUSE: Final = 20.0
@@ -26,7 +26,7 @@ _ADDED: Final = 5.0
 
 
 def timeouts_of(service: str, *, once: bool = False, attempts: int | None = None) -> Timeouts:
-    """What a service's client is made with; `once` for calls that must not be repeated, `attempts` as the user wants them."""
+    """The time-outs of a service's client; `once` for calls that must not be repeated, `attempts` as the user wants them."""
     limits = _SERVICES.get(service, _STANDARD)
     wanted = None if service == "s3" else attempts
     return limits._replace(attempts=1 if once else wanted or limits.attempts)
@@ -46,10 +46,10 @@ def longest(service: str, *, once: bool = False) -> float:
 
 
 def settled(service: str) -> float:
-    """Seconds after which an attempt that is made now can't take effect any more, be it delayed or frozen on its way."""
+    """Seconds after which an attempt that is made now can't take effect any more, even if it is delayed or frozen on its way."""
     return max(shortest(service), SIGNED)
 
 
 def settled_all(service: str, *, once: bool = False) -> float:
-    """The same for a call with all its attempts; if the user wants more, those are granted one by one (`Guard.check`)."""
+    """`settled` for a call with all its attempts; further attempts that the user wants are granted one by one (`Guard.check`)."""
     return max(longest(service, once=once), SIGNED)

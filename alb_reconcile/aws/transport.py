@@ -1,6 +1,6 @@
-"""Calls through boto3's clients: the only module that knows them.
+"""Sends calls through boto3's clients: the only module that uses boto3's clients.
 
-They are made by botocore, as boto3 makes them; importing boto3 itself reads what it has for uploads to S3, a sixth of a plan's start.
+botocore makes the clients, as it does for boto3; importing boto3 itself reads its code for uploads to S3, a sixth of a plan's start.
 """
 
 import copy
@@ -27,7 +27,7 @@ from alb_reconcile.model.text import printable
 Response = dict[str, Any]
 
 _LARGEST: Final = 2 * 1024 * 1024
-"""Bytes of an object that are read: of leases, specs and results, all of which are smaller."""
+"""The most bytes of an object that are read: leases, specs and results are all smaller."""
 
 
 class BotoTransport:
@@ -44,12 +44,12 @@ class BotoTransport:
         role: Role | None = None,
         assumed: dict[str, Any] | None = None,
     ) -> None:
-        """With a `role` all calls are made as it; the other settings say who assumes it. `assumed` keeps the credentials of
-        roles for others that assume the same ones, in memory only."""
+        """With a `role` all calls are made as the role; the other settings say which identity assumes it. `assumed` keeps the credentials of
+        roles for other transports that assume the same roles, in memory only."""
         self.region = region
         self.endpoint = endpoint_of(endpoint_url, os.environ)
         self.answered = False
-        """Whether AWS has answered anything yet, be it with a refusal."""
+        """Whether AWS has answered anything yet, even with a refusal."""
         self._sandbox = sandbox
         self._profile = profile
         self._role, self._assumed = role, {} if assumed is None else assumed
@@ -62,7 +62,7 @@ class BotoTransport:
         self._making: dict[tuple[str, bool], threading.Lock] = {}
 
     def prepare(self) -> None:
-        """Find the settings; else the first call does.
+        """Read the settings, which otherwise the first call does.
 
         Raises UnreachableError where there are no usable settings.
         """
@@ -73,7 +73,7 @@ class BotoTransport:
         try:
             session = _sandbox_session() if self._sandbox else make_session(profile=self._profile)
             session.set_config_variable("region", self.region)
-            session.get_scoped_config()  # tells of an unknown profile
+            session.get_scoped_config()  # raises for an unknown profile
             if self._role is not None:
                 session = self._assume(session, self._role)
         except (BotoCoreError, ValueError) as error:
@@ -83,13 +83,13 @@ class BotoTransport:
         self._session = session
 
     def _assume(self, session: Any, role: Role) -> Any:
-        """A session of the role, whose credentials are fetched when they are needed first, and again before they expire."""
+        """A session of the role, whose credentials are fetched at their first use, and again before they expire."""
         from botocore.config import Config
         from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 
         from alb_reconcile.aws.models import make_session
 
-        # it logs each refusal with a traceback; whoever makes the call is told in words
+        # botocore logs each refusal with a traceback; the caller gets the error in words
         logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
         source = session.get_credentials()
         if source is None:
@@ -119,7 +119,7 @@ class BotoTransport:
     def _make_client(self, service: str, *, once: bool) -> Any:
         from botocore.config import Config
 
-        # what the user's environment says of AWS isn't said of a sandbox
+        # the user's environment for AWS isn't meant for a sandbox
         direct = {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
         limits = timeouts.timeouts_of(service, once=once, attempts=self._attempts)
         config = Config(
@@ -147,7 +147,7 @@ class BotoTransport:
     @staticmethod
     @cache
     def regions() -> frozenset[str]:
-        """Those that the installed SDK has for EC2, of all partitions."""
+        """The regions that the installed SDK has for EC2, of all partitions."""
         session = _sandbox_session()
         parts = session.get_available_partitions()
         return frozenset(name for part in parts for name in session.get_available_regions("ec2", part))
@@ -216,7 +216,7 @@ class BotoTransport:
 
         def make() -> None:
             for service, once in needed:
-                with suppress(Exception):  # whoever needs it hears of it
+                with suppress(Exception):  # the call that needs the client gets the error
                     self._client(service, once)
 
         threading.Thread(target=make, daemon=True).start()
@@ -224,7 +224,8 @@ class BotoTransport:
     def _client(self, service: str, once: bool) -> Any:
         """The client for a service, made when it is first asked for; sessions aren't thread-safe, clients are."""
         key = service, once
-        with self._making.setdefault(key, threading.Lock()):  # who waits for one doesn't wait for the others
+        # a call that waits for one client doesn't wait for the others
+        with self._making.setdefault(key, threading.Lock()):
             if key not in self._clients:
                 with self._lock:
                     if self._session is None:
@@ -242,7 +243,7 @@ def _bounded(client: Any, limits: timeouts.Timeouts) -> Any:
 
 
 def _within(seconds: float, url: str, work: Callable[[], Any]) -> Any:
-    """What some work gives, in a thread that is left behind when it is late. Raises ReadTimeoutError then."""
+    """The result of `work`, in a thread that is abandoned when it is late. Raises ReadTimeoutError then."""
     from botocore.exceptions import ReadTimeoutError
 
     told: Future[Any] = Future()
@@ -250,7 +251,7 @@ def _within(seconds: float, url: str, work: Callable[[], Any]) -> Any:
     def run() -> None:
         try:
             told.set_result(work())
-        except BaseException as error:  # whatever it is, the caller's thread raises it
+        except BaseException as error:  # the caller's thread raises any error
             told.set_exception(error)
 
     thread = threading.Thread(target=run, name="attempt", daemon=True)
@@ -267,7 +268,7 @@ def _invalid(client: Any, service: str, operation: str, said: str) -> AwsError:
 
 
 def _not_assumed(role: Role, details: Mapping[str, Any]) -> AwsError:
-    """That the role's credentials can't be had, at first or again."""
+    """The error that the role's credentials can't be fetched, the first time or again."""
     code, said = str(details.get("Code", "Unknown")), str(details.get("Message", "")).rstrip(".")
     if code in THROTTLED:
         return AwsError("sts", "assume_role", code, said, "")
@@ -281,7 +282,7 @@ def _not_assumed(role: Role, details: Mapping[str, Any]) -> AwsError:
 
 
 def _expired(role: Role) -> UnreachableError:
-    """That the role's credentials were of no use when they came, as botocore sees by this machine's clock."""
+    """The error that the role's credentials had expired when they came, by this machine's clock."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return UnreachableError(
         f"the credentials of the role {role.arn} had expired when they came; this machine's clock says {now}: set it by a time server"
@@ -289,7 +290,7 @@ def _expired(role: Role) -> UnreachableError:
 
 
 def _attempts_of(session: Any) -> int | None:
-    """How often the user wants each call to be tried; None where nothing says so. Raises UnreachableError."""
+    """How often the user wants each call to be tried; None without such a setting. Raises UnreachableError."""
     try:
         attempts: int | None = session.get_config_variable("max_attempts")
     except ValueError:
@@ -301,7 +302,7 @@ def _attempts_of(session: Any) -> int | None:
 
 
 def _sandbox_session() -> Any:
-    """A session that knows nothing of the user's profiles, files and credentials."""
+    """A session without the user's profiles, files and credentials."""
     from alb_reconcile.aws.models import make_session
 
     own = make_session({
@@ -309,5 +310,5 @@ def _sandbox_session() -> Any:
         "config_file": (None, None, os.devnull, None),
         "credentials_file": (None, None, os.devnull, None),
     })  # fmt: skip
-    own.set_credentials("sandbox", "sandbox")  # it asks for some, and takes any
+    own.set_credentials("sandbox", "sandbox")  # the sandbox wants credentials, and takes any
     return own

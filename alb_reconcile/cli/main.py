@@ -1,4 +1,4 @@
-"""The process: one command, and an exit code with one clear message for whatever goes wrong."""
+"""Runs one command as a process, and turns each error into one clear message and an exit code."""
 
 import argparse
 import gc
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reset()
     try:
         parsed = make_parser().parse_args(argv)
-    except SystemExit as stop:  # argparse's way to end, for --help as well as for mistakes
+    except SystemExit as stop:  # argparse ends so, for --help as well as for mistakes
         return int(stop.code or 0)
     reach_with(_reach(parsed))
     try:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not (lack := find_lack(error)):
             raise
         told = ReconcileError(f"{lack}; what was done stays. Then run the command again")
-    report(told, getattr(parsed, "format", ""))  # what the error held on to is free now
+    report(told, getattr(parsed, "format", ""))  # objects that the error held are free now
     annotate(told)
     return int(told.exit_code)
 
@@ -56,7 +56,7 @@ def _reach(parsed: argparse.Namespace) -> Iterator[tuple[str, ...]]:
 
 
 def _call(parsed: argparse.Namespace) -> ExitCode:
-    """Call the command that was named, with its own options. Nothing behind this sees what argparse has read."""
+    """Call the command that was named, with its own options. No function behind this one sees what argparse has read."""
     module, _, function = parsed.run.partition(".")
     command = getattr(importlib.import_module(f"alb_reconcile.cli.commands.{module}"), function)
     wanted = options_of(command)
@@ -65,19 +65,19 @@ def _call(parsed: argparse.Namespace) -> ExitCode:
 
 
 def run() -> NoReturn:
-    """The process: `main`, and an end that doesn't wait for calls which nobody waits for any more."""
+    """Run `main` as a process, which ends without waiting for calls whose results aren't needed any more."""
     open_closed()
     gc.disable()
     later = threading.Timer(_START, _collect_garbage)
     later.daemon = True
-    with suppress(RuntimeError):  # there are no more threads, of which the command tells if it needs one
+    with suppress(RuntimeError):  # no more threads can be started; the command reports it if it needs one
         later.start()
     code = main()
     os._exit(finish(code))
 
 
 _START: Final = 1.0
-"""Seconds in which modules and AWS's models are read. All of that stays; to look for garbage in it takes a seventh of the time."""
+"""Seconds in which modules and AWS's models are read. All these objects stay; collecting garbage among them takes a seventh of the time."""
 
 
 def _collect_garbage() -> None:

@@ -1,1 +1,1 @@
-"""From desired resources to what AWS has: discover, plan, apply, converge."""
+"""Turns desired resources into what AWS has: discovers, plans, applies, and waits until the stack serves."""

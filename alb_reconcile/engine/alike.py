@@ -1,4 +1,4 @@
-"""What a plan would make though the account has it already, and no stack owns it: `adopt` is what was meant, perhaps."""
+"""Finds existing resources that no stack owns and that look like those a plan would make: perhaps the user means `adopt`."""
 
 import re
 from collections import defaultdict
@@ -8,23 +8,23 @@ from operator import itemgetter
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.vpc import Vpc
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery, Other
 from alb_reconcile.model.resource import Desired, each_of
+from alb_reconcile.model.service import Network
 from alb_reconcile.model.text import printable
 
 _MOST = 3
-"""Resources that the line names."""
+"""How many resources a warning names."""
 
 
 async def find_alike(aws: Aws, situation: Situation) -> list[str]:
-    """Warnings of what is like an entry that is to be made: by name, and of VPCs by name and range (EC2 DescribeVpcs); and which stack of
-    another name the very same spec was applied to."""
+    """Warnings of existing resources that are like entries to be made: by name, and VPCs by name and range (EC2 DescribeVpcs); and of
+    stacks of another name that the very same spec was applied to."""
     made, discovery, desired = situation.made, situation.discovery, situation.target.desired
-    wanted = [(item, state.cidr_block) for item, state in each_of(made.values(), Vpc) if state.cidr_block]
+    wanted = [(item, state.cidr_block) for item, state in each_of(made.values(), Network) if state.cidr_block]
     blocks = sorted({block for _, block in wanted})
     rows = await aws.pages("ec2", "describe_vpcs", "Vpcs", where={"cidr": blocks}) if wanted else []
     there = [(row, tags.from_list(row.get("Tags"))) for row in rows]
@@ -49,7 +49,7 @@ async def find_alike(aws: Aws, situation: Situation) -> list[str]:
 
 
 async def _carriers(aws: Aws, made: Mapping[Address, Desired], all_: Mapping[Address, Desired]) -> list[dict[str, str]]:
-    """The tags of what in EC2 says that the spec was applied to its stack, of one of the kinds that say so."""
+    """The tags of EC2 resources that say that the spec was applied to their stack. Reads one kind of those that say so."""
     kinds = load_kinds()
     listings = (kinds[item.address.kind].listing for item in made.values() if item.state.carries_applied)
     listing = next(filter(None, listings), None)
@@ -59,7 +59,8 @@ async def _carriers(aws: Aws, made: Mapping[Address, Desired], all_: Mapping[Add
 
 
 def fitting(made: Mapping[Address, Desired], discovery: Discovery) -> Iterator[tuple[Desired, str, Other]]:
-    """What has the name that this tool would give it and is nobody's."""
+    """The resources that no stack owns and that have the name which this tool would give to an entry: the entry, the name and the
+    resource."""
     for (kind, name), other in sorted(discovery.taken.items(), key=itemgetter(0)):  # load balancers come first
         for address, item in made.items():
             fits = address.kind == kind and re.fullmatch(re.escape(item.tags["Name"]) + "(-[0-9a-f]{8})?", name)
@@ -68,8 +69,8 @@ def fitting(made: Mapping[Address, Desired], discovery: Discovery) -> Iterator[t
 
 
 def told_alike(made: Mapping[Address, Desired], discovery: Discovery, vpcs: Iterable[str] = ()) -> list[str]:
-    """A line about these VPCs, and what has the name that this tool would give it and is nobody's: load balancers, and target
-    groups. One of its own about what is in another VPC than the stack: perhaps that is the wrong one."""
+    """The warnings of these VPCs, and of load balancers and target groups that no stack owns and that have the name which this tool would
+    give to an entry. Resources in another VPC than the stack get a warning of their own: perhaps the spec means the wrong VPC."""
     by_place = defaultdict(list, {"": [*vpcs]} if vpcs else {})
     for item, name, other in fitting(made, discovery):
         by_place[discovery.elsewhere(other)].append(f"{item.address} ({name})")

@@ -1,7 +1,8 @@
-"""Tells sorts of requests apart, and which rule, or which listener itself, answers each.
+"""Tells sorts of requests apart, and finds the rule, or the listener itself, that answers each sort.
 
-A rule takes several sorts, one for each combination of its conditions' values. Where two rules may take the same request, what both take
-is a sort of its own (Application Load Balancers, "Listener rules": rules are tried by priority, and the first that matches answers).
+A rule takes several sorts, one for each combination of its conditions' values. Where two rules may take the same request, the requests that
+both take are a sort of their own (Application Load Balancers, "Listener rules": rules are tried by priority, and the first that matches
+answers).
 """
 
 from __future__ import annotations
@@ -14,28 +15,29 @@ from ipaddress import ip_network
 from itertools import combinations, product
 
 from alb_reconcile.engine.doors import Asked, Door
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.rule.conditions import Condition
-from alb_reconcile.kinds.rule.patterns import is_included, split
+from alb_reconcile.model.requests.conditions import Condition
+from alb_reconcile.model.requests.patterns import is_included, split
+from alb_reconcile.model.service import RoutingRule
 
 Value = tuple[str, str, str]
-"""A condition's field, the name of a header, and the value."""
+"""The field of a condition, the name of a header, and the value."""
 Sort = frozenset[Value]
-"""What requests of one sort have."""
+"""The values that requests of one sort have."""
 _Rule = tuple[str, int, tuple[Condition, ...]]
 _ANY: Sort = frozenset()
-"""Requests of which no rule asks anything."""
+"""The requests that meet no rule's conditions."""
 _PATTERNS = ("host_header", "path_pattern")
 _EVERY = {"host_header": frozenset({"*"}), "path_pattern": frozenset({"*", "/*"})}
-"""The patterns that each request meets."""
+"""The patterns that each request meets, by field."""
 _ONE_EACH = (*_PATTERNS, "http_request_method", "source_ip")
-"""The fields of which a request has one value."""
+"""The fields of which a request has one value only."""
 
 
 class Answers:
-    """Finds the door that answers each sort of requests. Knows the sorts of all doors that it is given, at different times.
+    """Finds the door that answers each sort of requests. Knows the sorts of all doors that it is given, of several moments.
 
-    What two rules both take is a sort of its own where one of them is made, goes, or gets other conditions or another priority.
+    The requests that two rules both take are a sort of their own if one of the rules is made, goes, or gets other conditions or another
+    priority.
     """
 
     def __init__(self, *times: Iterable[Door]) -> None:
@@ -61,11 +63,11 @@ class Answers:
                     self._sorts[listener].update(dict.fromkeys(both))
 
     def find(self, doors: Iterable[Door]) -> dict[Asked, Door]:
-        """By what is asked for, the door that answers. Of several records of a name it is one that leads to an answer."""
+        """The door that answers, by what is asked for. Of several records of one name, a record that leads to an answer."""
         found: dict[Asked, Door] = {}
         doors = list(doors)
         for door in doors:
-            if not isinstance(door.item.state, Rule) and not (door.asked in found and found[door.asked].answers):
+            if not isinstance(door.item.state, RoutingRule) and not (door.asked in found and found[door.asked].answers):
                 found[door.asked] = door
         for listener, rules in _by_listener(doors).items():
             rules.sort(key=lambda part: part[1].priority)
@@ -77,7 +79,7 @@ class Answers:
         return found
 
     def _first(self, listener: Asked, conditions: tuple[tuple[Condition, ...], ...]) -> Mapping[Sort, int]:
-        """By sort, the number of the first of these rules that takes it."""
+        """The number of the first rule that takes a sort of requests, by sort."""
         key = (listener, conditions)
         if key not in self._known:
             self._known[key] = {
@@ -88,10 +90,10 @@ class Answers:
         return self._known[key]
 
 
-def _by_listener(doors: Iterable[Door]) -> dict[Asked, list[tuple[Door, Rule]]]:
-    found: dict[Asked, list[tuple[Door, Rule]]] = defaultdict(list)
+def _by_listener(doors: Iterable[Door]) -> dict[Asked, list[tuple[Door, RoutingRule]]]:
+    found: dict[Asked, list[tuple[Door, RoutingRule]]] = defaultdict(list)
     for door in doors:
-        if isinstance(door.item.state, Rule):
+        if isinstance(door.item.state, RoutingRule):
             found[door.asked[:3]].append((door, door.item.state))
     return found
 
@@ -115,7 +117,7 @@ def _takes(conditions: tuple[Condition, ...], sort: Sort) -> bool:
 
 
 def _covers(one: Value, other: Value) -> bool:
-    """Whether what has the other value has the one, too. Hosts, paths and ranges of addresses may hold others."""
+    """Whether all requests that have the other value have the one, too. Hosts, paths and ranges of addresses may hold others."""
     if one[:2] != other[:2] or one[0] not in _ONE_EACH or one == other:
         return one == other
     if one[0] == "source_ip":
@@ -137,14 +139,14 @@ def _subnet_of(one: str, other: str) -> bool:
 
 
 def _may_meet(one: Sort, other: Sort) -> bool:
-    """Whether a request may be of both sorts: not where it can have one value only, and no value is of both."""
+    """Whether a request may be of both sorts: not if it can have only one value of a field, and no value meets both sorts."""
     return not any(a[:2] == b[:2] and a[0] in _ONE_EACH and not _overlap(a, b) for a in one for b in other)
 
 
 @lru_cache(100_000)
 def _overlap(one: Value, other: Value) -> bool:
-    """Whether a value may meet both. Two patterns may where their texts begin and end alike, as far as these are known; they
-    aren't searched, since a value may be a regular expression, too."""
+    """Whether a value may meet both conditions. A value may meet two patterns if their texts begin and end alike, as far as these are
+    known; patterns aren't searched, since a value may be a regular expression, too."""
     if _covers(one, other) or _covers(other, one):
         return True
     begins, ends = zip(
@@ -159,6 +161,6 @@ def _alike(one: str, other: str) -> bool:
 
 
 def describe_sort(asked: Asked) -> str:
-    """The hosts and paths of a sort of requests, for a reader; nothing for those of a listener as a whole."""
+    """The hosts and paths of a sort of requests, for a reader; empty for the requests of a listener as a whole."""
     sort = asked[3] if len(asked) > 3 and isinstance(asked[3], frozenset) else _ANY
     return " ".join(sorted(text for field, _, text in sort if field in _PATTERNS))

@@ -1,5 +1,4 @@
-"""What the resources' own tags say of the spec that was applied, where no step has written it (EC2 CreateTags, ELBv2
-AddTags)."""
+"""Writes and reads the tags of a stack's resources that say which spec was applied (EC2 CreateTags, ELBv2 AddTags)."""
 
 import asyncio
 from collections import defaultdict
@@ -7,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
-from alb_reconcile.aws.tagging import SERVICES, Service, service_of
+from alb_reconcile.aws.tagging import TaggedService, service_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
@@ -16,19 +15,21 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.resource import Desired, Observed, references
+from alb_reconcile.model.service import Balancer, Pool, Server
 
 
 async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
-    """Write down that this spec is applied: each entry's digest, what else it says of an instance, and the digest of the whole.
+    """Write the tags that say that this spec is applied: each entry's digest, for an instance more of its entry, and the digest of the
+    whole.
 
-    For a stack that is as the spec wants it. Makes no call where the tags say so already. Returns a warning where the
-    identity may not; raises AwsError for anything else.
+    The stack must be as the spec wants it. Makes no call where the tags say so already. Returns a warning if the identity may not tag;
+    raises AwsError for anything else.
     """
     return await _write(aws, find_unrecorded(stack, desired, discovery), "sync can't tell drift from a changed spec")
 
 
 def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> dict[str, dict[str, str]]:
-    """The tags, by id, that don't say yet that this spec is applied."""
+    """The tags to write so that all resources say that this spec is applied, by id."""
     own = _own(stack, discovery)
     wanted: dict[str, dict[str, str]] = {}
     for item in own:
@@ -40,7 +41,7 @@ def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: D
     applied, zones = tags.applied_tags(desired), tags.zones_tag(desired)
     anchors = {item.id for item in find_anchors(own)}
     for item in own:
-        # one that has them from a time at which fewer resources could carry them keeps them
+        # a resource that has these tags from a time at which fewer resources could carry them keeps them
         if not applied.items() <= item.tags.items() and (tags.APPLIED in item.tags or item.id in anchors):
             wanted.setdefault(item.id, {}).update(applied)
         told = item.tags.get(tags.ZONES)
@@ -50,9 +51,9 @@ def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: D
 
 
 async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:
-    """Write down that the stack is being destroyed, so that nobody takes for drift what is missing from then on.
+    """Write the tag that says that the stack is being destroyed, so that `sync` doesn't take for drift what is missing from then on.
 
-    Returns a warning where the identity may not; raises AwsError for anything else.
+    Returns a warning if the identity may not tag; raises AwsError for anything else.
     """
     found = find_anchors(_own(stack, discovery))
     wanted = {item.id: {tags.APPLIED: tags.DESTROYING} for item in found}
@@ -62,11 +63,12 @@ async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:
 async def begin_making(
     aws: Aws, stack: str, plan: Plan, desired: Mapping[Address, Desired], discovery: Discovery
 ) -> str:
-    """Before something is made that is only looked for where the tags don't say that the spec at hand is applied (`is_rare`):
-    write down that they aren't up to date any more. Whoever goes back to the spec before, when a run was cut short, finds it.
+    """Write tags that no longer say that a spec is applied, before a resource of a rare kind (`is_rare`) is made: resources of such a kind
+    are only looked for while the tags don't say that the spec at hand is applied. So after an interrupted run the earlier spec finds what
+    was made.
 
-    Makes no call where they say something else already. Returns a warning where the identity may not; raises AwsError for
-    anything else.
+    Makes no call where the tags say something else already. Returns a warning if the identity may not tag; raises AwsError for anything
+    else.
     """
     kinds = load_kinds()
     if not any(step.action == "create" and kinds[step.address.kind].is_rare for step in plan.steps):
@@ -83,7 +85,7 @@ async def begin_making(
 
 
 async def _write(aws: Aws, wanted: Mapping[str, dict[str, str]], what_then: str) -> str:
-    """Tag; a warning where that is denied, since a run does without these tags."""
+    """Write tags. Returns a warning if that is denied, since a run does without these tags."""
     results = await asyncio.gather(*_calls(aws, wanted), return_exceptions=True)
     denied = ""
     for result in results:
@@ -103,17 +105,18 @@ def _own(stack: str, discovery: Discovery) -> list[Observed]:
 
 
 def find_anchors(own: Iterable[Observed]) -> list[Observed]:
-    """Who carries the digest of the whole, so that it outlives each of them; where only one is of a kind for that, others too."""
+    """The resources that carry the digest of the whole: several, so that the digest outlives each of them. If only one is of a kind meant
+    for that, load balancers, instances or target groups carry the digest as well."""
     own = list(own)
     found = [item for item in own if item.state.carries_applied]
     if len(found) > 1:
         return found
-    found += (item for item in own if item.state.kind in ("instance", "load_balancer"))
-    return found or [item for item in own if item.state.kind == "target_group"]
+    found += (item for item in own if isinstance(item.state, Balancer | Server))
+    return found or [item for item in own if isinstance(item.state, Pool)]
 
 
 def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> dict[Address, bool]:
-    """What a spec that was applied had, by the resources' tags, and isn't there; with whether this spec says the same of it."""
+    """The resources that an applied spec had, by the tags, and that aren't there; with whether this spec says the same of each."""
     own = _own(stack, discovery)
     there, whole = {item.address: item for item in own}, tags.spec_digest_of(desired)
     members = {item.address for item in discovery.resources if not (item.is_gone or item.is_leaving)}
@@ -129,7 +132,7 @@ def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discove
     for address, wanted in desired.items():
         if wanted.carrier is None or address in members or address.kind in discovery.unread:
             continue
-        entry = there.get(wanted.carrier)  # whose own tag says which members it had
+        entry = there.get(wanted.carrier)  # the entry's own tag says which members it had
         is_same = entry is not None and spec_digest(entry) == desired[wanted.carrier].spec_digest
         if is_same or not lost.keys().isdisjoint(references(wanted.state)):
             lost[address] = True
@@ -137,7 +140,7 @@ def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discove
 
 
 def spec_digest(found: Observed) -> str:
-    """The digest of the entry as it was applied, by a resource's tag; empty where it has none."""
+    """The digest of the entry as it was applied, by the resource's tag; empty if it has none."""
     return found.tags.get(tags.SPEC, "").partition(" ")[0]
 
 
@@ -151,18 +154,18 @@ def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Futur
             alike[tuple(sorted(part.items()))].append(resource)
     calls = []
     for part, resources in alike.items():
-        for service in SERVICES.values():
+        for service in dict.fromkeys(map(service_of, resources)):
             own = [item for item in resources if service_of(item) is service]
             calls += [_tag(aws, service, some, dict(part)) for some in batches(own, service.most)]
     return [asyncio.ensure_future(call) for call in calls]
 
 
-async def _tag(aws: Aws, service: Service, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
-    """Tag those of the resources that are there: a read that lags shows what is gone."""
+async def _tag(aws: Aws, service: TaggedService, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+    """Tag those of the resources that exist: a read that lags shows some that are gone."""
     try:
         await service.write(aws, resources, wanted)
     except AwsError as error:
         if not service.is_gone(error.code):
             raise
-        if len(resources) > 1:  # a call fails whole when one of them is gone
+        if len(resources) > 1:  # a call fails as a whole when one of the resources is gone
             await asyncio.gather(*(_tag(aws, service, [resource], wanted) for resource in resources))

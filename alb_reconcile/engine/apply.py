@@ -1,4 +1,4 @@
-"""Carrying out a plan: steps run as soon as what they need is done, and a failure stops its dependents only."""
+"""Carries out a plan: each step runs as soon as the steps that it needs are done, and a failure stops only its dependents."""
 
 import asyncio
 import traceback
@@ -12,9 +12,8 @@ from typing import Literal
 from alb_reconcile.aws.calls import MADE_FOR
 from alb_reconcile.engine.gate import Gate
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
+from alb_reconcile.kinds.base import AnyKind, HasNodes, Ordered, Prepares
 from alb_reconcile.kinds.context import NeverMadeError, Others, Run, all_of
-from alb_reconcile.kinds.load_balancer.nodes import wait_for_old_nodes
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
@@ -26,39 +25,39 @@ from alb_reconcile.model.steps import Launch, SetPriorities
 from alb_reconcile.model.text import printable
 
 How = Literal["done", "failed", "skipped", "interrupted"]
-"""How a step ends."""
+"""The ways in which a step can end."""
 What = Literal["started", "waiting"] | How
-"""What happens to a step."""
+"""The ways in which a step's state can change."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a step: started, waiting, done, failed, skipped or interrupted."""
+    """A change of a step's state: started, waiting, done, failed, skipped or interrupted."""
 
     what: What
     step: Step
     elapsed: float = 0.0
-    """Seconds since it was started, on AWS's clock."""
+    """Seconds since the step was started, on AWS's clock."""
     text: str = ""
-    """What is waited for, the id of what was made, the error, or the root cause of a skip."""
+    """What the step waits for, the id of what it made, its error, or the root cause of a skip."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended: done, failed, skipped or interrupted; this with an error where it had begun."""
+    """How a step ended: done, failed, skipped or interrupted; the last with an error only if the step had begun."""
 
     step: Step
     how: How
     error: ReconcileError | None = None
     cause: Step | None = None
-    """The step whose failure made this one impossible."""
+    """The failed step that made this one impossible."""
 
 
 OnEvent = Callable[[Event], None]
 
 
 class _SkippedError(NeverMadeError):
-    """A step can't be ended, since another one wasn't done."""
+    """A step can't be finished, since another step wasn't done."""
 
     def __init__(self, cause: Step) -> None:
         super().__init__(str(cause.address))
@@ -82,9 +81,9 @@ class _Application:
         self.running: dict[asyncio.Task[str], tuple[Step, float]] = {}
         self.announced: set[str] = set()
         self.there: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        """Set, by step key, when what a step makes is there, or the step has ended otherwise."""
+        """Set, by step key, when the resource that a step makes is there, or the step has ended otherwise."""
         self.news = asyncio.Event()
-        """Set where a step has just announced what it has made, for those that only have to name it."""
+        """Set when a step has just announced the resource that it has made, for steps that only have to name it."""
         run.ids.update(plan.ids)
         gone = [step for step in self.steps.values() if step.action == "delete"]
         back = [step.observed for step in gone if step.observed and self._returns(step)]
@@ -94,7 +93,7 @@ class _Application:
         )
 
     def _returns(self, step: Step) -> bool:
-        """Whether what a step deletes comes back as it was."""
+        """Whether the resource that a step deletes comes back as it was."""
         whole = self.steps.get(step.part_of or "")
         return whole is not None and step.observed is not None and whole.state == step.observed.state
 
@@ -102,7 +101,7 @@ class _Application:
         try:
             await self._run_all()
         finally:
-            for task in self.running:  # only where something unforeseen has ended this
+            for task in self.running:  # some run only if something unforeseen has ended this
                 task.cancel()
             await asyncio.gather(*self.running, return_exceptions=True)
         return tuple(self.outcomes[key] for key in self.steps)
@@ -122,7 +121,7 @@ class _Application:
             beginning = [key for key in ready if self._may_begin(self.steps[key])]
             ready = [key for key in ready if key not in beginning]
             ended = [key for key in beginning if not self._start(self.steps[key])]
-            if ended:  # whoever is running may wait for what only these had held up
+            if ended:  # running steps may wait for what only these had held up
                 sorter.done(*ended)
             elif self.running:
                 self.news.clear()
@@ -135,17 +134,18 @@ class _Application:
                 sorter.done(*new)
 
     def _may_begin(self, step: Step) -> bool:
-        """Whether what it needs has gone far enough."""
+        """Whether the steps that a step needs have gone far enough."""
         return all(key in self.outcomes or self._is_enough(step, key) for key in step.needs)
 
     def _is_enough(self, step: Step, key: str) -> bool:
-        """Whether another step needn't have ended for it: who takes something away waits for the end of what is made."""
+        """Whether it is enough that a needed step has announced its resource, though the needed step hasn't ended. A step that takes
+        something away waits for the end of steps that make something."""
         if self.steps[key].action == "delete":
             return key in self.announced and step.needs.get(key) is Need.ANNOUNCED
         return not step.takes_away
 
     def _start(self, step: Step) -> bool:
-        """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
+        """Start a step, unless a step that it needs wasn't done. Returns whether the step runs."""
         enough = {key for key in self.announced if self._is_enough(step, key)}
         ended = (self.outcomes[key] for key in step.needs if key in self.outcomes and key not in enough)
         causes = [outcome for outcome in ended if outcome.how != "done"]
@@ -178,7 +178,7 @@ class _Application:
         except ReconcileError as error:
             how: How = "interrupted" if isinstance(error, InterruptedRun) else "failed"
             self._end(Outcome(step, how, error=error), elapsed, str(error))
-        except Exception as error:  # a mistake of ours ends its step; the others and the report go on
+        except Exception as error:  # a mistake in this tool ends its step; the others and the report go on
             bug = _unexpected(error)
             self._end(Outcome(step, "failed", error=bug), elapsed, str(bug))
         return step.key
@@ -193,13 +193,13 @@ class _Application:
 
 @dataclass(frozen=True)
 class _Others(Others):
-    """What a step says to the other ones of its plan, and hears of them."""
+    """What a step tells the other steps of its plan, and hears of them."""
 
     step: Step
     among: _Application
 
     def announce(self, made: str, *, usable: bool) -> None:
-        if self.step.action != "delete":  # its successor has the address
+        if self.step.action != "delete":  # the address is its successor's
             self.among.run.ids[self.step.address] = made
         self.among.there[self.step.key].set()
         if usable:
@@ -207,7 +207,7 @@ class _Others(Others):
             self.among.news.set()
 
     async def made(self, ref: Ref) -> str:
-        """Raises _SkippedError where it is never made."""
+        """Raises _SkippedError if the resource is never made."""
         if isinstance(ref, str):
             return ref
         for maker in self.step.needing(Need.MADE):
@@ -228,7 +228,7 @@ class _Others(Others):
 
 
 def _among(step: Step, made: Collection[Address]) -> Step:
-    """Who is launched together with others, only with those that this run makes: it may carry out a part of a plan."""
+    """The step. Of instances that are launched together, it names only those that this run makes: a run may carry out a part of a plan."""
     if not isinstance(how := step.details, Launch):
         return step
     return replace(step, details=replace(how, together=tuple(item for item in how.together if item[0].address in made)))
@@ -243,10 +243,13 @@ def _unexpected(error: Exception) -> ReconcileError:
 
 
 async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = None) -> str:
-    """Carry out one step. Returns the id of what it made or changed. It is a task of its own, whose calls are told as the step's."""
+    """Carry out one step. Returns the id of the resource that it made or changed. Carrying out is a task of its own, so that its calls are
+    told as the step's."""
     MADE_FOR.set(step.key)
     run = replace(run, step=step)
-    await wait_for_old_nodes(run, step.old_nodes)
+    for other in load_kinds().values() if step.old_nodes else ():
+        if isinstance(other, HasNodes):
+            await other.wait_for_old_nodes(run, step.old_nodes)
     seconds, settled = step.pause
     if seconds:
         run.say(f"{seconds} s, until {settled}")
@@ -263,7 +266,7 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
     if step.desired is None or step.state is None:
         raise AssertionError(f"{step.key} says nothing of what is wanted")
     wanted = bind(step.state, run.ids)
-    if step.needing(Need.MADE):  # what is made in this run stays an address, which the driver asks for when it needs it
+    if step.needing(Need.MADE):  # these stay addresses: the driver asks for an id when it needs it
         wanted = replace(wanted, **{name: getattr(step.state, name) for name in wanted.needed_late})
     if step.action == "update" and step.observed is not None:
         fields = step.tops | {change.path for change in step.changes}
@@ -278,7 +281,7 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
 
 
 async def _write_tags(step: Step, run: Run) -> None:
-    """The tags that changed, and the bookkeeping of the entry, in one call for each resource, or for all that get the same."""
+    """Write the tags that changed, and the entry's bookkeeping, in one call for each resource, or for all that get the same tags."""
     changed: dict[str, str] = {}
     for change in step.changes if step.action == "update" else ():
         if change.path.startswith("tags."):

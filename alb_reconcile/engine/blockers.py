@@ -1,6 +1,7 @@
-"""What of others would lose its network by a plan, or stop its deletes half-way: looked for before the first change, all at once."""
+"""Finds what would stop a plan's deletes half-way, and others' resources that would lose their network, before anything is changed."""
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -8,20 +9,24 @@ from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.cut_off import CutOff, find_cut_off
-from alb_reconcile.engine.plan.decide import subnets_of
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds._ec2 import Interfaces, describe_interface, is_of, read_interfaces
-from alb_reconcile.kinds.elastic_ip import Holder
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import subnets_of
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.service import Balancer, Firewall, Holder, Network, Routes, Segment, StaticAddress
 from alb_reconcile.model.text import camel
 
-_ONLY_ANSWERS: Final = ("vpc_endpoint", "gateway_load_balancer_endpoint")
-"""The types of interfaces that need no route: they are spoken to from inside the VPC, and answer."""
-_ROUTED: Final = {"nat_gateway": "route.nat-gateway-id", "internet_gateway": "route.gateway-id"}
-"""DescribeRouteTables: the filters by what a route leads to."""
+_ONLY_ANSWERS: Final = re.compile("(vpc|gateway_load_balancer)_endpoint")
+"""The types of network interfaces that need no route: they only answer to requests from inside the VPC."""
+
+
+def needs_routes(row: Mapping[str, Any]) -> bool:
+    """Whether a network interface loses something when its subnet loses its routes."""
+    return not _ONLY_ANSWERS.fullmatch(row.get("InterfaceType", ""))
 
 
 CUT_OFF: Final = "cut-off"
@@ -34,31 +39,31 @@ _HOW: Final = {
 
 
 class Blocker(NamedTuple):
-    """Something in the way, in words, and the keys of the steps that it stands against."""
+    """An obstacle to a plan, in words, and the keys of the steps that it stands against."""
 
     keys: frozenset[str]
     text: str
     word: str = ""
-    """The word with which a person may want it all the same (`--allow`); empty where AWS would refuse it."""
+    """The word with which a person may want the step all the same (`--allow`); empty if AWS would refuse it."""
 
 
 def refused(found: Iterable[Blocker], word: str, allow: Mapping[str, int]) -> list[str]:
-    """What is in the way with this word and isn't allowed so often, with how to allow it."""
+    """The obstacles with this word, with how to allow them; none if the user has allowed so many."""
     texts = list(dict.fromkeys(item.text for item in found if item.word == word))
     is_allowed = word and len(texts) <= allow.get(word, 0)
     return [] if is_allowed else [text + _HOW[word].format(len(texts)) for text in texts]
 
 
 def by_key(found: Iterable[Blocker], *words: str) -> dict[str, str]:
-    """What is in the way with one of these words, by the keys of the steps."""
+    """The obstacles with one of these words, by the keys of the steps."""
     return {key: item.text for item in found if item.word in words for key in item.keys}
 
 
 async def find_blockers(aws: Aws, situation: Situation, plan: Plan) -> list[Blocker | str]:
-    """Everything that isn't the stack's and uses what the plan deletes, or the routes that it takes away; and a warning where these
-    credentials may not look. Who destroys has to look.
+    """Every resource outside the stack that uses what the plan deletes, or the routes that it takes away; and a warning if these
+    credentials may not look. For a destroy they have to be allowed to look.
 
-    Nothing is read where it does neither. Raises AwsError.
+    Reads nothing if the plan takes neither away. Raises AwsError.
     """
     own, look = [*_find_own_cut_off(plan)], _Look(aws, situation.discovery, plan)
     parts = look.interfaces(), look.group_references(), look.inhabitants(), look.routes_of_others()
@@ -75,9 +80,9 @@ async def find_blockers(aws: Aws, situation: Situation, plan: Plan) -> list[Bloc
 
 
 def _find_own_cut_off(plan: Plan) -> Iterator[Blocker]:
-    """What the spec puts into others' subnets of which the route table goes, since no entry declares it any more."""
+    """Entries that the spec puts into others' subnets of which the route table is deleted, since no entry declares that table any more."""
     own = {item.id for item in plan.live if item.owner == plan.stack}
-    going = {step.key for step in plan.steps if step.action == "delete" and step.address.kind == "route_table"}
+    going = {step.key for step in plan.steps if step.action == "delete" and step.plays(Routes)}
     for cut in find_cut_off(plan):
         users = [str(key) for key, item in plan.desired.items() if cut.subnet in subnets_of(item.state)]
         if users and cut.subnet not in own and going & cut.keys:
@@ -92,40 +97,40 @@ class _Look:
         self.aws, self.plan, self.account = aws, plan, discovery.account
         self.going = {step.id: step for step in plan.steps if step.action == "delete" and step.id}
         live = [item for item in discovery.resources if not item.is_gone]
-        self.own = {item.id for item in discovery.resources}  # what has ended, too: its interfaces may outlive it
+        self.own = {item.id for item in discovery.resources}  # ended resources, too: their interfaces may outlive them
         self.own |= {made for item in discovery.resources for made in getattr(item.details, "made_along", ())}
         parts = (item.details.ids for item in discovery.resources if isinstance(item.details, Interfaces))
         self.own |= {known for ids in parts for known in ids}
-        self.balancers = {getattr(item.state, "name", "") for item in live if item.state.is_entrance}
+        self.balancers = {item.state.own_name for item in live if isinstance(item.state, Balancer)}
 
-    def ids(self, kind: str) -> list[str]:
-        """What goes of a kind."""
-        return sorted(known for known, step in self.going.items() if step.address.kind == kind)
+    def ids(self, part: type[Properties]) -> list[str]:
+        """The ids of the resources that are deleted and play that part."""
+        return sorted(known for known, step in self.going.items() if step.plays(part))
 
     def keys(self, *ids: str) -> frozenset[str]:
-        """The steps that delete these, and the replacements that they are part of."""
+        """The keys of the steps that delete these, and of the replacements that those steps are part of."""
         steps = [self.going[known] for known in ids if known in self.going]
         return frozenset(key for step in steps for key in (step.key, step.part_of) if key)
 
     def name(self, known: str) -> str:
-        """What goes, with its place where the spec still has it."""
+        """A resource that is deleted, with its place in the spec if the spec still has it."""
         address = self.going[known].address
         wanted = self.plan.desired.get(address)
         return f"{wanted.at() if wanted else address} ({known})"
 
     def used(self, known: str, *by: str, then: str = "", more: frozenset[str] = frozenset()) -> Blocker:
-        """Something goes that others use."""
+        """The obstacle that others use a resource which is deleted."""
         whom, what = ("a resource", "remove it") if len(by) == 1 else ("resources", "remove them")
         address, desired = self.going[known].address, self.plan.desired
         file = next((item.file for item in desired.values()), "SPEC")
-        # in a network that is split off, say; of what `destroy` takes, only an address would be of use by itself
-        may_stay = address not in desired if desired else address.kind == "elastic_ip"
+        # for example in a network that is split off; of what `destroy` takes, only an address would be of use by itself
+        may_stay = address not in desired if desired else self.going[known].plays(StaticAddress)
         keep = f"to leave it there, run: {advised('release', file, str(address))}; else " * may_stay
         text = f"{self.name(known)} is in use by {whom} outside this stack: {', '.join(by)}; {keep}{then or what} first"
         return Blocker(self.keys(known) | more, text)
 
     async def held_addresses(self) -> list[Blocker]:
-        """Addresses of ours at something that isn't: a NAT gateway of a network that was split off, say."""
+        """The stack's addresses that resources outside the stack hold, for example a NAT gateway of a network that was split off."""
         found = []
         for known, step in self.going.items():
             held = step.observed.details if step.observed else None
@@ -136,7 +141,7 @@ class _Look:
         return found
 
     async def interfaces(self) -> list[Blocker]:
-        """Interfaces of others in what goes, and in subnets that lose their way out."""
+        """Others' network interfaces in what is deleted, and in subnets that lose their way out."""
         cut: dict[str, list[CutOff]] = defaultdict(list)
         for item in find_cut_off(self.plan):
             cut[item.subnet].append(item)
@@ -150,7 +155,7 @@ class _Look:
             if used:
                 users[used[0]].append(describe_interface(row))
                 more[used[0]] |= self.keys(*used).union(*(item.keys for item in losses))
-            elif row.get("InterfaceType") not in _ONLY_ANSWERS:
+            elif needs_routes(row):
                 for item in losses:
                     left[item].append(describe_interface(row))
         return [
@@ -167,21 +172,21 @@ class _Look:
         return Blocker(item.keys, text, CUT_OFF)
 
     async def _foreign(self, cut: Mapping[str, object]) -> list[dict[str, Any]]:
-        vpcs, subnets = self.ids("vpc"), self.ids("subnet")
+        vpcs, subnets = self.ids(Network), self.ids(Segment)
         lost = sorted(cut.keys() - set(subnets))
-        named = {"vpc-id": vpcs, "group-id": self.ids("security_group")}
+        named = {"vpc-id": vpcs, "group-id": self.ids(Firewall)}
         named["subnet-id"] = lost if vpcs else [*subnets, *lost]
         reads = (read_interfaces(self.aws, name, values) for name, values in named.items() if values)
         seen = {item["NetworkInterfaceId"]: item for part in await asyncio.gather(*reads) for item in part}
         return [item for item in seen.values() if not await self._is_no_matter(item)]
 
     async def _is_no_matter(self, interface: Mapping[str, Any]) -> bool:
-        """Whether an interface is ours, or goes by itself: that of a load balancer that is gone already, ours or not."""
+        """Whether an interface is the stack's, or goes by itself: that of any load balancer that is gone already."""
         if interface["NetworkInterfaceId"] in self.own or is_of(interface, self.own):
             return True
         if (
             interface.get("OwnerId", self.account) != self.account
-        ):  # of a subnet that is shared; its owner sees its load balancer
+        ):  # in a subnet that is shared; only its owner sees the load balancer
             return False
         kind, _, name = str(interface.get("Description", "")).partition("/")
         if kind != "ELB app":
@@ -196,8 +201,8 @@ class _Look:
         return False
 
     async def group_references(self) -> list[Blocker]:
-        """Groups of others whose rules name ours. Asked by rule, which finds those in peered VPCs too."""
-        groups = self.ids("security_group")
+        """Others' security groups with rules that name the stack's. Asked by rule, which also finds groups in peered VPCs."""
+        groups = self.ids(Firewall)
         if not groups:
             return []
         names = ("ip-permission.group-id", "egress.ip-permission.group-id")
@@ -212,8 +217,8 @@ class _Look:
         ]
 
     async def inhabitants(self) -> list[Blocker]:
-        """What others have put into VPCs that go."""
-        vpcs = self.ids("vpc")
+        """Others' resources in VPCs that are deleted."""
+        vpcs = self.ids(Network)
 
         async def read(sort: _Sort) -> list[tuple[str, dict[str, Any]]]:
             # without the right to look, the deletes find out by trying
@@ -232,10 +237,14 @@ class _Look:
         ]
 
     async def routes_of_others(self) -> list[Blocker]:
-        """Route tables of others that lead to a gateway that goes; where its VPC goes, all in it have been looked at."""
-        asked = {} if self.ids("vpc") else {kind: ids for kind in _ROUTED if (ids := self.ids(kind))}
+        """Others' route tables that lead to a gateway that is deleted; where its VPC is deleted too, everything in it has been looked
+        at."""
+        asked: dict[str, list[str]] = defaultdict(list)
+        for known, step in self.going.items() if not self.ids(Network) else ():
+            if step.observed and step.observed.state.route_filter:
+                asked[step.observed.state.route_filter].append(known)
         read = partial(self.aws.pages, "ec2", "describe_route_tables", "RouteTables")
-        parts = await asyncio.gather(*(read(where={_ROUTED[kind]: ids}) for kind, ids in asked.items()))
+        parts = await asyncio.gather(*(read(where={name: sorted(ids)}) for name, ids in asked.items()))
         users: dict[str, list[str]] = defaultdict(list)
         for row in (row for part in parts for row in part if row["RouteTableId"] not in self.own):
             targets = {item.get(key) for item in row["Routes"] for key in ("NatGatewayId", "GatewayId")}
@@ -250,7 +259,7 @@ def _names(group: dict[str, Any]) -> set[str]:
 
 
 class _Sort(NamedTuple):
-    """What can be in a VPC: how EC2 lists it, the key of its id, and where it says its VPC; "" where it has no such filter."""
+    """A sort of resources in a VPC: how EC2 lists it, the key of its id, and the filter by VPC; "" if it has no such filter."""
 
     operation: str
     key: str
@@ -263,7 +272,7 @@ _SORTS: Final = (
     _Sort("describe_security_groups", "SecurityGroups", "GroupId"),
     _Sort("describe_route_tables", "RouteTables", "RouteTableId"),
     _Sort("describe_network_acls", "NetworkAcls", "NetworkAclId"),
-    _Sort("describe_nat_gateways", "NatGateways", "NatGatewayId"),  # of regional ones no interface tells
+    _Sort("describe_nat_gateways", "NatGateways", "NatGatewayId"),  # no interface shows regional ones
     _Sort("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
     _Sort("describe_internet_gateways", "InternetGateways", "InternetGatewayId", "attachment.vpc-id"),
     _Sort("describe_egress_only_internet_gateways", "EgressOnlyInternetGateways", "EgressOnlyInternetGatewayId", ""),
@@ -280,7 +289,7 @@ IAM_ACTIONS: Final = tuple(
         *(f"ec2:{camel(sort.operation)}" for sort in _SORTS),
     })
 )  # fmt: skip
-"""What `find_blockers` calls."""
+"""The IAM actions that `find_blockers` needs."""
 
 
 def _is_attached(row: dict[str, Any], vpcs: list[str]) -> bool:
@@ -288,7 +297,7 @@ def _is_attached(row: dict[str, Any], vpcs: list[str]) -> bool:
 
 
 def _is_harmless(row: dict[str, Any]) -> bool:
-    """Whether AWS deletes it with its VPC, or it is over."""
+    """Whether AWS deletes a resource with its VPC, or it has ended."""
     state = row.get("State") or (row.get("Status") or {}).get("Code")
     main = any(part.get("Main") for part in row.get("Associations", ()))
     return row.get("IsDefault") or row.get("GroupName") == "default" or main or state in _OVER
@@ -298,6 +307,7 @@ _OVER: Final = ("deleting", "deleted", "rejected", "expired", "failed")
 
 
 def _called(row: dict[str, Any]) -> str:
-    """What it is called, for whoever has to find out whose it is: GuardDuty leaves an endpoint and a group, for one."""
+    """The name of a resource, for a person who has to find its owner: GuardDuty, for example, leaves an endpoint and a security group
+    behind."""
     name = row.get("GroupName") or row.get("ServiceName")
     return f" ({name})" if name else ""

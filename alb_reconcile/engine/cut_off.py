@@ -1,18 +1,18 @@
-"""Which subnets a plan leaves without their route table, or without their default route."""
+"""Finds the subnets that a plan leaves without their route table, or without their default route."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from alb_reconcile.kinds.route_table import Associations, Route, RouteTable
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed, bind, each_of
+from alb_reconcile.model.service import Associations, Route, Routes
 
 _DEFAULTS: Final = ("0.0.0.0/0", "::/0")
 
 
 class CutOff(NamedTuple):
-    """A subnet loses something by these steps. `place` is where the spec, or the plan, says so; `advice` how to keep it."""
+    """A subnet that loses something by these steps. `place` is where the spec, or the plan, says so; `advice` is how to keep it."""
 
     subnet: str
     keys: frozenset[str]
@@ -22,9 +22,9 @@ class CutOff(NamedTuple):
 
 
 def find_cut_off(plan: Plan) -> Iterator[CutOff]:
-    """All of them, whosever the subnets are. A route that leads nowhere already is no loss."""
+    """All losses, also of others' subnets. A route that leads nowhere already is no loss."""
     ends = _Ends(plan)
-    for found, before in each_of(plan.live, RouteTable):
+    for found, before in each_of(plan.live, Routes):
         if found.owner != plan.stack:
             continue
         associations = found.detail(Associations)
@@ -39,33 +39,33 @@ def find_cut_off(plan: Plan) -> Iterator[CutOff]:
 
 
 class _Ends:
-    """How route tables are after a plan."""
+    """Route tables as they are after a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.going = {step.id: step for step in plan.steps if step.action == "delete" and step.id}
         # of two updates of a table the second one says how it ends
         self.changing = {step.address: step for step in plan.steps if step.action not in ("delete", "")}
-        self.there = {item.id: state for item, state in each_of(plan.live, RouteTable)}
+        self.there = {item.id: state for item, state in each_of(plan.live, Routes)}
         self.takers = {
             str(bind(subnet, plan.ids)): address
             for address, item in plan.desired.items()
-            if isinstance(item.state, RouteTable)
+            if isinstance(item.state, Routes)
             for subnet in item.state.subnets or ()
         }
 
-    def leaves(self, found: Observed, before: RouteTable, subnet: str) -> Step | None:
-        """The step by which a subnet leaves a table, where no other table takes it."""
+    def leaves(self, found: Observed, before: Routes, subnet: str) -> Step | None:
+        """The step by which a subnet leaves a table, unless another table takes the subnet."""
         if subnet in self.takers:
             return None
         if found.id in self.going:
             return self.going[found.id]
         step = self.changing.get(found.address)
-        after = step.state.subnets if step and isinstance(step.state, RouteTable) else None
+        after = step.state.subnets if step and isinstance(step.state, Routes) else None
         return step if after is not None and subnet in (before.subnets or ()) and subnet not in after else None
 
     def loses(self, found: Observed, subnet: str, route: Route) -> Iterator[CutOff]:
-        """Whether a subnet has no such route in the table that it ends up in."""
+        """The loss, if a subnet has no route to that destination in the table that it ends up in."""
         taker = self.takers.get(subnet, found.address)
         step = self.changing.get(taker)
         after = next((item for item in self._routes(taker) if item.destination == route.destination), None)
@@ -80,9 +80,9 @@ class _Ends:
 
     def _routes(self, table: Address) -> tuple[Route, ...]:
         step, there = self.changing.get(table), self.there.get(self.plan.ids.get(table, ""))
-        wanted = step.state.routes if step and isinstance(step.state, RouteTable) else None
+        wanted = step.state.routes if step and isinstance(step.state, Routes) else None
         return wanted if wanted is not None else (there.routes if there else None) or ()
 
     def keys(self, *steps: Step | None) -> frozenset[str]:
-        """Their keys, and those of the replacements that they are part of."""
+        """The keys of these steps, and of the replacements that they are part of."""
         return frozenset(key for step in steps if step for key in (step.key, step.part_of) if key)

@@ -1,4 +1,4 @@
-"""Discovery: what of a stack exists, found by its tags, and what a plan needs to know beside it."""
+"""Reads what exists of a stack, found by its tags, and what else a plan needs to know of the account."""
 
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
@@ -8,19 +8,17 @@ from typing import Any, TypeVar
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
 from alb_reconcile.engine.plan.situation import Situation, situate
-from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import AnyKind, Listing
+from alb_reconcile.kinds import load_kinds, names_of
+from alb_reconcile.kinds.base import AnyKind, Listing, NamedInAccount
 from alb_reconcile.kinds.images import PARAMETER, RESOLVE, SEARCH, explain_lost
-from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.reader import Reader
-from alb_reconcile.kinds.shared_reader import Shared
-from alb_reconcile.kinds.subnet import place_of
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Finding, Foreign, Other
+from alb_reconcile.model.discovery import Discovery, Finding, Other
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, each_of
-from alb_reconcile.model.text import camel
+from alb_reconcile.model.service import Foreign, Server
 
 _T = TypeVar("_T")
 
@@ -32,15 +30,15 @@ async def discover(
     *,
     account_ids: Collection[str] = (),
     everything: bool = False,
-    shared: Shared | None = None,
+    shared: SharedReads | None = None,
     eager: bool = False,
     lenient: bool = False,
 ) -> Discovery:
-    """Read the stack. `everything` looks at all target groups of the account, as destroy must. `shared` has what is read
-    for several stacks. `eager` reads at once what a creation needs, and what no other answer may turn out to say.
-    `lenient` goes on where the credentials may not read something (`unread`), for who shows the rest.
+    """Read the stack. `everything` looks at all target groups of the account, as destroy must. `shared` has what is read for several
+    stacks. `eager` reads at once what a creation needs, without waiting for answers that may make a read needless. `lenient` goes on where
+    the credentials may not read something (`unread`), for commands that show the rest.
 
-    Raises RefusedError in an account other than `account_ids`, if there are any.
+    Raises RefusedError in an account other than `account_ids`, if any are given.
     """
     if eager:
         usual = ("ec2", "elbv2", "sts", "ssm", "service-quotas")
@@ -52,7 +50,7 @@ async def discover(
 
 
 async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Discovery:
-    """`discover`, through a reader of its own, whose reads end with it where one fails."""
+    """Discover with a given reader; its reads are cancelled if one of them fails."""
     unread: dict[str, AwsError] = {}
 
     async def allowed(name: str, read: Awaitable[_T], nothing: _T) -> _T:
@@ -69,25 +67,25 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
 
     elsewhere = begin("what the spec names by id", _read_foreign(reader), ({}, []))
     own = {name: begin(name, discover_kind(reader, kind), []) for name, kind in load_kinds().items()}
-    # where they depend on another answer they don't wait for the rest
+    # if these depend on another answer, they wait for that one alone
     account = read_account(reader.aws, account_ids) if reader.eager else _account(reader, account_ids)
     identity = asyncio.ensure_future(account)
-    instances = None if reader.eager else own["instance"]
-    images = begin("images", _images(reader.aws, tuple(reader.desired.values()), instances), ({}, []))
+    servers = None if reader.eager else [own[name] for name in sorted(names_of(Server))]
+    images = begin("images", _images(reader.aws, tuple(reader.desired.values()), servers), ({}, []))
     tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, *own.values()]
     try:
         await asyncio.gather(*tasks)
         resources = tuple(item for task in own.values() for item in task.result())
         foreign, missing = elsewhere.result()
         taken = {} if unread else await _taken(reader)
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await reader.cancel()
         raise
     if unread:
-        await reader.cancel()  # what was begun for those that couldn't be read
+        await reader.cancel()  # reads begun for kinds that couldn't be read
         if not resources:
             raise next(iter(unread.values()))
     return Discovery(
@@ -104,19 +102,17 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
 
 
 async def _taken(reader: Reader) -> dict[tuple[str, str], Other]:
-    """What others have of those kinds whose names are unique in account and region, by kind and name."""
-    read = {"load_balancer": await reader.load_balancers(), "target_group": await reader.target_groups()}
+    """Others' resources of the kinds that have unique names in account and region, by kind and name."""
+    kinds = [kind for kind in load_kinds().values() if isinstance(kind, NamedInAccount)]
+    found = await asyncio.gather(*(kind.others(reader) for kind in kinds))
     return {
-        (kind, item[f"{camel(kind)}Name"]): Other(item[f"{camel(kind)}Arn"], item.get("VpcId", ""), item["Tags"])
-        for kind, items in read.items()
-        for item in items
-        if not reader.ours(item["Tags"])
+        (kind.name, name): other for kind, others in zip(kinds, found, strict=True) for name, other in others.items()
     }
 
 
 async def _account(reader: Reader, allowed: Collection[str]) -> str:
-    """`read_account`, without a call where the account has a load balancer or a target group: their ARNs say it."""
-    with ignoring(*DENIED):  # who reads them tells it
+    """Like `read_account`, without a call if the account has a load balancer or a target group: their ARNs contain the account's number."""
+    with ignoring(*DENIED):  # the kinds' own reads report it
         arns = await asyncio.gather(reader.load_balancer_arns(), reader.target_group_arns())
         for arn in [arn for part in arns for arn in part][:1]:
             reader.aws.learn_account(arn)
@@ -124,14 +120,14 @@ async def _account(reader: Reader, allowed: Collection[str]) -> str:
 
 
 async def discover_kind(reader: Reader, kind: AnyKind) -> list[Observed]:
-    """A kind's resources in the stack. A kind that isn't always read is looked for where the spec declares one, where all is
-    looked at, or where something hints at one."""
+    """The stack's resources of a kind. A kind that isn't always read is looked for if the spec declares one, if everything is looked at, or
+    if something hints at one."""
     is_due = kind.is_always_read or reader.everything or reader.declares(kind.name) or await kind.is_hinted(reader)
     return await kind.discover(reader) if is_due else []
 
 
 async def read_account(aws: Aws, allowed: Collection[str]) -> str:
-    """The account's number. Raises RefusedError if it isn't one of those that are allowed, where any are named."""
+    """The account's number. Raises RefusedError if some accounts are allowed, and this one isn't."""
     account = await aws.account()
     if allowed and account not in allowed:
         raise RefusedError(
@@ -141,7 +137,7 @@ async def read_account(aws: Aws, allowed: Collection[str]) -> str:
 
 
 async def _read_foreign(reader: Reader) -> tuple[dict[str, Foreign], list[Finding]]:
-    """What there is of that which the spec names by id, read kind by kind; and what there isn't."""
+    """The resources that the spec names by id, as far as they exist, read kind by kind; and findings about those that don't."""
     found: dict[str, Foreign] = {}
     findings: list[Finding] = []
 
@@ -150,7 +146,7 @@ async def _read_foreign(reader: Reader) -> tuple[dict[str, Foreign], list[Findin
         if not ids:
             return
         for item in await reader.by_ids(kind.id_prefix, listing.operation, listing.key, listing.id_filter):
-            found[item[listing.id_key]] = place_of(item)
+            found[item[listing.id_key]] = kind.locate(item)
         name = kind.noun.partition(" ")[2]
         for missing in [item for item in ids if item not in found]:
             text = f"there is no {name} {missing} in this account and region; correct the id"
@@ -162,14 +158,14 @@ async def _read_foreign(reader: Reader) -> tuple[dict[str, Foreign], list[Findin
 
 
 async def _images(
-    aws: Aws, desired: Collection[Desired], instances: Awaitable[list[Observed]] | None
+    aws: Aws, desired: Collection[Desired], servers: Iterable[Awaitable[list[Observed]]] | None
 ) -> tuple[dict[str, str], list[Finding]]:
-    """Resolve the image references of what may be made anew, beside these instances."""
-    found = await instances if instances else ()
+    """Resolve the image references of instances that may be made or replaced, given the instances that exist."""
+    found = [item for part in await asyncio.gather(*servers or ()) for item in part]
     settled = {item.address: item.tags.get(tags.IMAGE) for item in found if not item.is_gone}
     wanted = {
         state.image_id
-        for item, state in each_of(desired, Instance)
+        for item, state in each_of(desired, Server)
         if state.image_id.startswith(RESOLVE)
         and (settled.get(item.address) != state.image_id or item.lifecycle.image_update == "replace")
     }
@@ -179,8 +175,8 @@ async def _images(
 async def resolve_further_images(aws: Aws, situation: Situation) -> Situation:
     """The situation, decided once more with the images of instances that turn out to be replaced for another reason than their image."""
     discovery, decided = situation.discovery, situation.decisions.desired.values()
-    made = each_of([item.desired for item in decided if not item.found or item.forces], Instance)
-    lost = {str(getattr(item.desired.state, "image_id", "")) for item in discovery.findings}
+    made = each_of([item.desired for item in decided if not item.found or item.forces], Server)
+    lost = {state.image_id for _, state in each_of([item.desired for item in discovery.findings], Server)}
     needed = {state.image_id for _, state in made if state.image_id.startswith(RESOLVE)} - {*discovery.images, *lost}
     if not needed:
         return situation
@@ -192,18 +188,18 @@ async def resolve_further_images(aws: Aws, situation: Situation) -> Situation:
 async def resolve_images(
     aws: Aws, references: Collection[str], desired: Iterable[Desired]
 ) -> tuple[dict[str, str], list[Finding]]:
-    """The AMI ids behind references; and those that lead nowhere, where the spec has them."""
+    """The AMI ids of the references; and findings about references that lead nowhere, where the spec has them."""
     parameters = sorted(item for item in references if item.startswith(PARAMETER))
     searches = sorted(item for item in references if item.startswith(SEARCH))
     newest = asyncio.gather(*(_newest(aws, item) for item in searches))
     found, ids = await asyncio.gather(_from_parameters(aws, parameters), newest)
     found |= {reference: image for reference, image in zip(searches, ids, strict=True) if image}
-    lost = [(item, state.image_id) for item, state in each_of(desired, Instance) if state.image_id in references]
+    lost = [(item, state.image_id) for item, state in each_of(desired, Server) if state.image_id in references]
     return found, [Finding(item, *explain_lost(image)) for item, image in lost if image not in found]
 
 
 async def _from_parameters(aws: Aws, references: Sequence[str]) -> dict[str, str]:
-    """SSM GetParameters, ten a call. Those that don't exist are missing."""
+    """The AMI ids of these SSM parameters, without those that don't exist (SSM GetParameters, ten a call)."""
     found: dict[str, str] = {}
     for batch in batches(references, 10):
         names = {reference.removeprefix(PARAMETER): reference for reference in batch}
@@ -215,7 +211,7 @@ async def _from_parameters(aws: Aws, references: Sequence[str]) -> dict[str, str
 
 
 async def _newest(aws: Aws, reference: str) -> str:
-    """EC2 DescribeImages: of those that are available, the one that was made last; empty if there is none."""
+    """The newest available image that matches a reference; empty if there is none (EC2 DescribeImages)."""
     owner, architecture, name = reference.removeprefix(SEARCH).split(":", 2)
     where = {"name": name, "architecture": architecture, "state": "available"}
     rows: list[dict[str, Any]] = await aws.pages("ec2", "describe_images", "Images", where=where, Owners=[owner])

@@ -1,8 +1,8 @@
-"""The doors of a stack: what clients ask for, the healthy targets that each request reaches, and what shuts the way.
+"""Finds the doors of a stack: what clients ask for, the healthy targets that each request reaches, and what shuts the way.
 
-A door is a listener's default action, a rule, or a DNS name that leads to a load balancer. The rule is one and pure: plans, their
-rehearsal, the gate of a run and `engine.service` ask it.
-What isn't known, such as the rules of another stack's security group, counts as open.
+A door is a listener's default action, a rule, or a DNS name that leads to a load balancer. Plans, their rehearsal, the gate of a run and
+`engine.service` all ask this module, which asks AWS nothing. What isn't known, such as the rules of another stack's security group, counts
+as open.
 """
 
 from __future__ import annotations
@@ -16,35 +16,37 @@ from typing import Final
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.engine.zones import is_zonal, node_zones, target_zone, zone_of
 from alb_reconcile.kinds._targets import as_address
-from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.record import Record
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import Associations, leads_out
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.security_group_rules import Permission
-from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.secrets import redact
+from alb_reconcile.model.service import (
+    Associations,
+    Balancer,
+    DnsName,
+    Foreign,
+    Frontend,
+    Member,
+    Permission,
+    Pool,
+    RoutingRule,
+    Segment,
+    Server,
+)
 
 Asked = tuple[object, ...]
-"""What tells a door from all others (`Door.asked`), or a sort of requests (`engine.answers`)."""
+"""What distinguishes a door from all others (`Door.asked`), or a sort of requests (`engine.answers`)."""
 _HTTP1: Final = (None, "HTTP1")
 _MOST_NAMES: Final = 3
 _FAMILIES: Final[Mapping[str, Collection[int]]] = {"dualstack": (4, 6), "dualstack-without-public-ipv4": (6,)}
 """The versions of IP of a load balancer's clients on the internet, by its `ip_address_type`; 4 alone for any other."""
 _WIDE: Final = {4: 1, 6: 3}
-"""How many bits a destination of a route has at most that leads to most of the internet: 0.0.0.0/1, 2000::/3."""
+"""The largest prefix length, in bits, with which a route's destination covers most of the internet: 0.0.0.0/1, 2000::/3."""
 
 
 @dataclass(frozen=True)
 class Shut:
-    """Why requests don't get through, in words, and the ids of the resources that decide it. `what` stands in the text for the target."""
+    """Why requests don't get through, in words, and the ids of the resources that decide that. `what` stands in the text for the target."""
 
     reason: str
     by: frozenset[str] = frozenset()
@@ -52,7 +54,7 @@ class Shut:
 
     @property
     def text(self) -> str:
-        """The reason, of this target."""
+        """The reason, for this target."""
         return self.reason.replace("TARGET", self.what)
 
 
@@ -68,17 +70,17 @@ def join(shuts: Iterable[Shut]) -> list[Shut]:
 
 
 def _named(names: list[str]) -> str:
-    """Some of many, and how many more there are."""
+    """Some of many names, and how many more there are."""
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return f"{', '.join(names[:_MOST_NAMES])}{more}"
 
 
 @dataclass(frozen=True)
 class Reach:
-    """A target group that gets requests of a door, by id, and how many of its targets they reach.
+    """A target group that gets a door's requests, by id, and how many of its targets they reach.
 
-    `coming` are expected to become healthy, by a plan; `lost` is what keeps the requests from targets that would answer them, `cut`
-    the same of all targets.
+    `coming` counts targets that a plan expects to become healthy; `lost` is what keeps the requests from targets that would answer them,
+    `cut` what keeps them from any target.
     """
 
     group: str
@@ -87,13 +89,13 @@ class Reach:
     lost: tuple[Shut, ...] = ()
     cut: tuple[Shut, ...] = ()
     is_known: bool = True
-    """Whether its targets were read. Those of a group outside the stack weren't."""
+    """Whether the group's targets were read. Targets of a group outside the stack weren't."""
     zones: Mapping[str, Reach] = field(default_factory=dict)
-    """The same of what the load balancer's node in each zone reaches: all of it, or the targets in that zone (`engine.zones`)."""
+    """What the load balancer's node in each zone reaches: all targets, or those in that zone (`engine.zones`)."""
 
     @property
     def count(self) -> int:
-        """The healthy ones, and those that are expected."""
+        """How many targets are healthy or expected to be."""
         return self.healthy + self.coming
 
 
@@ -101,39 +103,40 @@ class Reach:
 class Door:
     """What clients ask for, and what answers it.
 
-    `asked` tells it from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its type.
+    `asked` distinguishes the door from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its
+    type.
     """
 
     item: Observed
     balancer: str
     asked: Asked
     reaches: tuple[Reach, ...] = ()
-    """None where it answers by itself."""
+    """The target groups that get the door's requests; empty if the door answers by itself."""
     barred: tuple[Shut, ...] = ()
-    """What keeps all of its clients out, or those of a zone."""
+    """What keeps all of the door's clients out, or those of a zone."""
     narrow: tuple[Shut, ...] = ()
-    """What keeps the internet's clients of IPv4 or of IPv6 out; `what` says of which."""
+    """What keeps the internet's clients of IPv4 or of IPv6 out; `what` says which version."""
     versions: frozenset[str] = frozenset()
-    """For which of the two its load balancer has addresses."""
+    """The versions of IP for which the door's load balancer has addresses."""
 
     @property
     def healthy(self) -> int:
-        """How many healthy targets its requests reach."""
+        """How many healthy targets the door's requests reach."""
         return sum(item.healthy for item in self.reaches)
 
     @property
     def count(self) -> int:
-        """The same, with those that are expected to become healthy."""
+        """How many healthy targets the door's requests reach, with those that are expected to become healthy."""
         return sum(item.count for item in self.reaches)
 
     @property
     def answers(self) -> bool:
-        """Whether its clients get in, and an answer."""
+        """Whether the door's clients get in, and get an answer."""
         return not self.barred and (not self.reaches or any(item.count or not item.is_known for item in self.reaches))
 
 
 def find_doors(world: World) -> Iterator[Door]:
-    """Every door, in the order in which the resources were read: of each listener its default action, then its rules; then the names."""
+    """Every door, in the order in which the resources were read: each listener's default action, then its rules; then the names."""
     ways = _Ways(world)
     open_at = set()
     for item, listener in world.listeners:
@@ -147,8 +150,8 @@ def find_doors(world: World) -> Iterator[Door]:
         yield from doors
     for item in world.items.values():
         state = item.state
-        balancer = str(state.alias) if isinstance(state, Record) and isinstance(state.alias, Ref) else ""
-        if isinstance(state, Record) and isinstance((found := world.get(balancer) or item).state, LoadBalancer):
+        balancer = str(state.alias) if isinstance(state, DnsName) and isinstance(state.alias, Ref) else ""
+        if isinstance(state, DnsName) and isinstance((found := world.get(balancer) or item).state, Balancer):
             shut = () if balancer in open_at else (Shut(f"{found.address} answers nothing", frozenset([balancer])),)
             yield Door(item, balancer, (state.zone, state.name, state.type), barred=shut)
 
@@ -166,7 +169,7 @@ def find_cut(world: World) -> dict[str, tuple[Shut, ...]]:
 
 
 class _Ways:
-    """The ways of requests through one world; what many targets share is answered once."""
+    """The ways of requests through one world; what many targets share is computed once."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -192,7 +195,7 @@ class _Ways:
             self._reached[balancer, group] = replace(whole, zones=parts)
         return self._reached[balancer, group]
 
-    def _count(self, balancer: str, group: str, targets: Iterable[tuple[Observed, Registration]]) -> Reach:
+    def _count(self, balancer: str, group: str, targets: Iterable[tuple[Observed, Member]]) -> Reach:
         counts = {"healthy": 0, COMING: 0}
         lost: list[Shut] = []
         cut: list[Shut] = []
@@ -205,10 +208,10 @@ class _Ways:
         is_known = self.world.get(group) is not None
         return Reach(group, counts["healthy"], counts[COMING], tuple(join(lost)), tuple(join(cut)), is_known)
 
-    def into(self, balancer: str, listener: Listener) -> Iterator[Shut]:
+    def into(self, balancer: str, listener: Frontend) -> Iterator[Shut]:
         """What keeps clients out of a listener: security groups, and subnets from which no answer gets out."""
         found = self.world.get(balancer)
-        if found is None or not isinstance(found.state, LoadBalancer):
+        if found is None or not isinstance(found.state, Balancer):
             return
         worn = [str(group) for group in found.state.security_groups or ()]
         rules = [self.world.admissions.get(group) for group in worn]
@@ -220,15 +223,15 @@ class _Ways:
 
     def versions(self, balancer: str) -> frozenset[str]:
         """The versions of IP for which a load balancer has addresses."""
-        state = getattr(self.world.get(balancer), "state", None)
-        kind = (state.ip_address_type if isinstance(state, LoadBalancer) else None) or ""
+        found = self.world.get(balancer)
+        kind = (found.state.ip_address_type if found and isinstance(found.state, Balancer) else None) or ""
         return frozenset(f"IPv{version}" for version in _FAMILIES.get(kind, (4,)))
 
-    def narrow(self, balancer: str, listener: Listener) -> Iterator[Shut]:
-        """What keeps the internet's clients of a version of IP out, as far as all of it is known."""
+    def narrow(self, balancer: str, listener: Frontend) -> Iterator[Shut]:
+        """What keeps the internet's clients of a version of IP out, as far as all security groups and routes are known."""
         found = self.world.get(balancer)
         state = found.state if found else None
-        if found is None or not isinstance(state, LoadBalancer) or state.scheme != "internet-facing":
+        if found is None or not isinstance(state, Balancer) or state.scheme != "internet-facing":
             return
         versions = _FAMILIES.get(state.ip_address_type or "", (4,))
         rules = self._rules(tuple(map(str, state.security_groups or ())), "ingress")
@@ -241,13 +244,15 @@ class _Ways:
             for subnet in map(str, state.subnets):
                 if subnet in self.world.tables:
                     item, table = self.world.tables[subnet]
-                    routes = (route for route in table.routes or () if leads_out(route) and self.world.is_there(route))
+                    routes = (
+                        route for route in table.routes or () if table.leads_out(route) and self.world.is_there(route)
+                    )
                     if not any(_is_wide(route.destination, version) for route in routes):
                         name = self.world.items[subnet].address if subnet in self.world.items else subnet
                         text = f"{name} of {found.address} has no default route for clients of IPv{version}"
                         yield Shut(text, frozenset([found.id, subnet, item.id]), f"IPv{version}")
 
-    def _dark_subnets(self, found: Observed, state: LoadBalancer) -> tuple[Shut, ...]:
+    def _dark_subnets(self, found: Observed, state: Balancer) -> tuple[Shut, ...]:
         """The subnets of an internet-facing load balancer from which answers don't get out."""
         if state.scheme != "internet-facing":
             return ()
@@ -258,33 +263,33 @@ class _Ways:
 
     def _why_dark(self, balancer: Observed, name: str) -> Shut | None:
         subnet = self.world.get(name)
-        if subnet is None or not isinstance(subnet.state, Subnet):
+        if subnet is None or not isinstance(subnet.state, Segment):
             return None
         table = self.world.tables.get(name)
         if table is None:
             was_seen = isinstance(subnet.details, Foreign) and name not in self.world.left
             leads = subnet.details.leads_out if was_seen and isinstance(subnet.details, Foreign) else None
-            is_own = self.world.get(subnet.state.vpc) is not None  # whose main table has no way out
+            is_own = self.world.get(subnet.state.vpc) is not None  # and its main table has no way out
             is_dark, by = (leads is False) if was_seen else is_own, [self.world.left.get(name, name)]
         else:
             item, state = table
             dead = item.details.blackholes if isinstance(item.details, Associations) else frozenset()
             routes = (route for route in state.routes or () if route not in dead and self.world.is_there(route))
-            is_dark, by = not any(map(leads_out, routes)), [item.id]
+            is_dark, by = not any(map(state.leads_out, routes)), [item.id]
             by += [str(route.target) for route in state.routes or () if not self.world.is_there(route)]
         text = f"{subnet.address} of {balancer.address} has no route to an internet gateway"
         return Shut(text, frozenset([balancer.id, name, *by])) if is_dark else None
 
-    def to(self, balancer: str, group: str, target: Registration) -> tuple[Shut, ...]:
+    def to(self, balancer: str, group: str, target: Member) -> tuple[Shut, ...]:
         """What keeps a load balancer's requests, or its checks, from a target."""
         entry, instance = self.world.get(group), self.world.get(target.target)
         port, found = target.port, self.world.get(balancer)
-        if port is None or found is None or not isinstance(found.state, LoadBalancer):
+        if port is None or found is None or not isinstance(found.state, Balancer):
             return ()
-        state = entry.state if entry and isinstance(entry.state, TargetGroup) else None
+        state = entry.state if entry and isinstance(entry.state, Pool) else None
         checked = str((state.health_check or {}).get("port", "")) if state else ""
         ports = (port, int(checked)) if checked.isdigit() and int(checked) != port else (port,)
-        their = instance.state if instance and isinstance(instance.state, Instance) else None
+        their = instance.state if instance and isinstance(instance.state, Server) else None
         worn = tuple(map(str, their.security_groups or ())) if their else ()
         places = tuple(map(str, their.subnets)) if their else tuple(filter(None, [as_address(str(target.target))]))
         is_ipv6 = target.ip_address_type == "ipv6"
@@ -298,7 +303,7 @@ class _Ways:
     def _closed(
         self,
         balancer: Observed,
-        state: LoadBalancer,
+        state: Balancer,
         worn: tuple[str, ...],
         places: tuple[str, ...],
         ports: tuple[int, ...],
@@ -326,7 +331,7 @@ class _Ways:
             yield Shut(text, frozenset(own))
 
     def _rules(self, worn: tuple[str, ...], direction: str) -> list[Permission] | None:
-        """The rules of these groups; None where there are others, which aren't known."""
+        """The rules of these security groups; None if some of the groups aren't known."""
         known = [self.world.admissions.get(group) for group in worn]
         if not known or None in known:
             return None
@@ -339,7 +344,7 @@ class _Ways:
     def _admits(
         self, rules: Iterable[Permission], port: int, peers: tuple[str, ...], places: tuple[str, ...], *, is_ipv6: bool
     ) -> bool:
-        """Whether one of the rules is for the port and for one of the peer's groups or subnets."""
+        """Whether one of the rules is for the port and for one of the peer's security groups or subnets."""
         return any(
             (rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port))
             and self._names(rule, peers, places, is_ipv6=is_ipv6)
@@ -348,7 +353,7 @@ class _Ways:
 
     def _names(self, rule: Permission, peers: tuple[str, ...], places: tuple[str, ...], *, is_ipv6: bool) -> bool:
         source = str(rule.source)
-        if "/" not in source:  # a security group, or a prefix list, whose addresses aren't known here
+        if "/" not in source:  # the addresses of a security group, or of a prefix list, aren't known here
             return source in peers or source.startswith("pl-") or not peers
         blocks = [self._block(place, is_ipv6=is_ipv6) for place in places]
         if not blocks or None in blocks:
@@ -357,17 +362,17 @@ class _Ways:
         return any(block.version == allowed.version and block.overlaps(allowed) for block in blocks if block)
 
     def _block(self, subnet: str, *, is_ipv6: bool) -> IPv4Network | IPv6Network | None:
-        """The addresses of a subnet, or of a target by address; None where they aren't known."""
+        """The addresses of a subnet, or of a target by address; None if they aren't known."""
         if as_address(subnet):
             return ip_network(subnet)
         found = self.world.get(subnet)
-        state = found.state if found and isinstance(found.state, Subnet) else None
+        state = found.state if found and isinstance(found.state, Segment) else None
         text = str((state.ipv6_cidr_block if is_ipv6 else state.cidr_block) if state else "")
         return ip_network(text, strict=False) if "/" in text else None
 
 
 def _admits_clients(rule: Permission, port: int, version: int) -> bool:
-    """Whether a rule lets clients of that version of IP in: some range of theirs, or a list whose ranges aren't known."""
+    """Whether a rule lets clients of a version of IP in: any range of theirs, or a prefix list with ranges that aren't known."""
     source = str(rule.source)
     is_port = rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port)
     is_range = "/" in source and ip_network(source, strict=False).version == version
@@ -375,7 +380,7 @@ def _admits_clients(rule: Permission, port: int, version: int) -> bool:
 
 
 def _is_wide(destination: str, version: int) -> bool:
-    """Whether a route leads to most of the addresses of that version of IP, or to a list's, which aren't known."""
+    """Whether a route leads to most of the addresses of a version of IP, or to a prefix list's, which aren't known."""
     if "/" not in destination:
         return True
     found = ip_network(destination, strict=False)
@@ -385,16 +390,14 @@ def _is_wide(destination: str, version: int) -> bool:
 def speaks_http1(world: World, door: Door) -> bool:
     """Whether a client of HTTP/1.1 gets an answer: AWS answers 464 where a group speaks HTTP2 or GRPC ("HTTP 464")."""
     groups = (world.get(item.group) for item in door.reaches)
-    return all(
-        found.state.protocol_version in _HTTP1 for found in groups if found and isinstance(found.state, TargetGroup)
-    )
+    return all(found.state.protocol_version in _HTTP1 for found in groups if found and isinstance(found.state, Pool))
 
 
 def describe_door(door: Door) -> str:
-    """A door as a reader knows it: its address, and what clients ask for."""
+    """The words for a door: its address, and what clients ask for."""
     state = door.item.state
-    if isinstance(state, Record):
+    if isinstance(state, DnsName):
         return f"{door.item.address} (the name {state.name})"
-    if isinstance(state, Rule):
+    if isinstance(state, RoutingRule):
         return f"{door.item.address} ({', '.join(map(str, redact(state.conditions, None)))})"
-    return f"{door.item.address} (port {state.port})" if isinstance(state, Listener) else str(door.item.address)
+    return f"{door.item.address} (port {state.port})" if isinstance(state, Frontend) else str(door.item.address)

@@ -1,4 +1,4 @@
-"""Holds a step that moves requests or takes something away while some requests wouldn't be answered after it."""
+"""Holds a step that moves requests or takes something away until all requests that were answered would be answered after it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import Hope, is_to_grow, may_serve, read_health
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.known_targets import Near
-from alb_reconcile.kinds.record import Record
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed, bind
+from alb_reconcile.model.service import DnsName, Member
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister
 
 _Health = Mapping[str, Mapping[str, Any]]
@@ -32,8 +31,8 @@ _HEALTHY: Final[Mapping[str, str]] = {"State": "healthy"}
 class Gate:
     """The world that a run has made so far of what its plan has read, with the health that AWS shows.
 
-    Targets aren't held by it. Where their group gets requests, they ask AWS how many others are healthy (`kinds._health.keep_capacity`). The gate tells
-    them in which zone one of those must be.
+    The gate doesn't hold targets. Where their group gets requests, targets ask AWS how many others are healthy
+    (`kinds._health.keep_capacity`). The gate tells them in which zone one of those others must be.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -45,12 +44,12 @@ class Gate:
         """Seconds for which targets that a step needs may fail their checks; their load balancer may also be new."""
 
     def done(self, step: Step) -> None:
-        """A step has ended well."""
+        """Note that a step has ended well."""
         self._done.append(step)
 
     async def hold(self, run: Run, step: Step) -> None:
-        """Wait until a step is safe. Raises RefusedError, with what wouldn't be answered, as soon as it certainly won't be any more; WaitError
-        after a while."""
+        """Wait until a step is safe. Raises RefusedError, with the requests that wouldn't be answered, as soon as the step certainly can't
+        become safe; WaitError after a while."""
         if not self.safety.kept:
             return
         if step.detail(Deregister).least and (near := self._near(step)):
@@ -108,16 +107,17 @@ class Gate:
         return World(self._plan.live).after(self._plan.steps)
 
     def _awaited(self, step: Step) -> set[str]:
-        """The groups for whose targets a step waits itself. Where each zone counts, its own number isn't enough."""
+        """The groups that have targets for which a step waits itself. If each zone counts for a group, the step's own number isn't
+        enough."""
         shift = shift_of(step)
         names = {str(bind(item.group, self._plan.ids)) for item in (*shift.awaits, *shift.hopes)}
         return {name for name in names if not (group := self._end.get(name)) or not is_zonal(group.state)}
 
     def _near(self, step: Step) -> Near | None:
-        """The other targets in the zone of one that leaves, now and after the plan; None where the rule asks for none there."""
+        """The other targets in the zone of a target that leaves, now and after the plan; None if the rule asks for none there."""
         going, world = step.observed, self._now()
         group = world.get(going.parent_id) if going else None
-        if not going or not group or not isinstance(going.state, Registration) or not is_zonal(group.state):
+        if not going or not group or not isinstance(going.state, Member) or not is_zonal(group.state):
             return None
         zone = target_zone(world, going, going.state)
         asking = [
@@ -137,7 +137,7 @@ class Gate:
         return self._world
 
     def _changed(self, step: Step) -> tuple[World, World, set[Asked]]:
-        """The world before and after a step, and the doors that it changes."""
+        """The world before and after a step, and the doors that the step changes."""
         now = self._now()
         then = now.after([step])
         before, after = (self.safety.find(world) for world in (now, then))
@@ -145,12 +145,12 @@ class Gate:
 
 
 def _as_shown(world: World, health: _Health, made: Mapping[str, str]) -> World:
-    """The world with that health, by group. `made` has the ids of what the run has made, by its name in a world."""
+    """The world with that health, by group. `made` has the ids of the resources that the run has made, by their names in a world."""
 
     def shown(item: Observed) -> Observed:
-        if not isinstance(item.state, Registration) or str(item.state.target_group) not in health:
+        if not isinstance(item.state, Member) or str(item.state.target_group) not in health:
             return item
-        # by its address, if it is registered by address: `kinds._health.target_key`
+        # a target that is registered by address has that as its key: `kinds._health.target_key`
         target = health[str(item.state.target_group)].get(made.get(item.id, item.id).partition("|")[2], {})
         return replace(item, status=target.get("State", "unused"))
 
@@ -165,8 +165,8 @@ def _way(doors: Mapping[Asked, Door], asked: Asked) -> object:
 
 
 def _behind(world: World, door: Door) -> Iterator[str]:
-    """The groups, as far as they are known, that get a door's requests; of a name, those of its load balancer."""
-    doors = find_doors(world) if isinstance(door.item.state, Record) else (door,)
+    """The groups that get a door's requests, as far as they are known; of a name, the groups of its load balancer."""
+    doors = find_doors(world) if isinstance(door.item.state, DnsName) else (door,)
     for other in doors:
         if other.balancer == door.balancer:
             yield from (reach.group for reach in other.reaches if reach.is_known)

@@ -1,4 +1,4 @@
-"""All looks that are taken at AWS before anything is changed: what would stop a run half-way, or is probably not meant."""
+"""Runs all looks at AWS that come before a change, for what would stop a run half-way or is probably not meant."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -15,17 +15,17 @@ from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.plan import Plan
 
 Look = Callable[[Aws, Situation], Awaitable[Iterable[Finding | str]]]
-"""What it finds stands against an entry of the spec; a text is a warning."""
+"""Finds what stands against entries of the spec, and warnings (texts)."""
 StepLook = Callable[[Aws, Situation, Plan], Awaitable[Iterable[Blocker | str]]]
-"""What it finds stands against steps of a plan; a text is a warning."""
+"""Finds what stands against steps of a plan, and warnings (texts)."""
 LOOKS: Final[tuple[Look, ...]] = (find_alike, check_preconditions, find_untagged)
-"""At what is to be made or changed: none needs an order, and none changes what was decided."""
+"""The looks at what is to be made or changed: none needs an order of steps, and none changes a decision."""
 STEP_LOOKS: Final[tuple[StepLook, ...]] = (find_blockers, find_protected)
-"""At what is taken away, as far as the steps may be carried out: only an order says in which steps that is."""
+"""The looks at what is taken away by the steps that may be carried out: only an order says which steps those are."""
 
 
 async def look_ahead(aws: Aws, situation: Situation) -> Situation:
-    """The same situation, with what stands against what is to be made or changed."""
+    """The same situation, with findings and warnings about what is to be made or changed."""
     found = [item for part in await asyncio.gather(*(ask(aws, situation) for ask in LOOKS)) for item in part]
     discovery = situation.discovery
     findings = (*discovery.findings, *(item for item in found if isinstance(item, Finding)))
@@ -34,6 +34,6 @@ async def look_ahead(aws: Aws, situation: Situation) -> Situation:
 
 
 async def look_at_steps(aws: Aws, situation: Situation, plan: Plan) -> tuple[list[Blocker], list[str]]:
-    """What stands against the steps of a plan, and warnings."""
+    """The obstacles to the steps of a plan, and warnings."""
     found = [item for part in await asyncio.gather(*(ask(aws, situation, plan) for ask in STEP_LOOKS)) for item in part]
     return [item for item in found if isinstance(item, Blocker)], [item for item in found if isinstance(item, str)]

@@ -1,15 +1,15 @@
-"""Look-ups, made before a stack is read: from here on what a spec looks up is named by its id."""
+"""Finds the ids of what a spec looks up by tags, domain or parameter, before the stack is read."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.certificate.serving import FINDING, find_certificates
+from alb_reconcile.kinds.base import FoundByDomain
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import describe_id, is_id_of
 from alb_reconcile.model import tags
@@ -19,21 +19,19 @@ from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.lookup import FoundId, Lookup, lookups_in, paths_of, resolve
 from alb_reconcile.model.resource import Desired
 
-_DEFAULTS: Final = {"vpc": "is-default", "subnet": "default-for-az"}
-"""The filters that show what is an account's by default."""
 _PARAMETERS: Final = 10
-"""Of one GetParameters call."""
+"""The most parameters of one GetParameters call."""
 _ENDED: Final = ("deleted", "deleting", "terminated", "shutting-down", "failed")
 _MOST: Final = 8
-"""Ids that a message names."""
+"""The most ids that a message names."""
 Row = dict[str, Any]
 
 
 async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = False) -> DesiredStack:
-    """The stack with ids in the place of its look-ups. Asks nothing where there are none. They may find what is the stack's and
-    has left the spec, since plans say how to let it go (`preflight.named`); with `takes_own`, anything of the stack's.
+    """The stack with ids in the place of its look-ups. Asks nothing if there are none. Look-ups may find resources that are the stack's and
+    have left the spec, since plans say how to let them go (`preflight.named`); with `takes_own`, any resource of the stack.
 
-    Raises RefusedError, with each place, for what isn't there or isn't the only one; in a wrong account; AwsError.
+    Raises RefusedError, with each place, for a look-up that finds nothing or several; in a wrong account; AwsError.
     """
     users: dict[Lookup, list[tuple[Desired, str]]] = defaultdict(list)
     for item in target.desired.values():
@@ -49,7 +47,7 @@ async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = F
     rows, parameters, certificates = await asyncio.gather(
         _read_rows(aws, by_rows),
         _read_parameters(aws, sorted(by_parameter)),
-        find_certificates(aws, by_domain, target.stack),
+        _find_by_domain(aws, by_domain, target.stack),
     )
     declared = set() if takes_own else {*map(str, target.desired)}
     found: dict[Lookup, tuple[FoundId, ...]] = {}
@@ -73,16 +71,32 @@ async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = F
 
 
 def lookup_grants(wanted: Lookup, scope: Scope) -> Iterator[Grant]:
-    """What a look-up needs of IAM, beside what reads resources of its kind."""
+    """The IAM permissions that a look-up needs, in addition to those that read resources of its kind."""
     if wanted.by == "ssm":
         yield Grant(("ssm:GetParameters",), (scope.arn("ssm", f"parameter/{wanted.parameter.removeprefix('/')}"),))
     if wanted.by == "domain":
-        yield Grant(FINDING[:1])
-        yield Grant(FINDING[1:], (scope.arn("acm", "certificate/*"),))
+        yield from _finder(wanted.kind).finding_grants(scope)
+
+
+def _finder(kind: str) -> FoundByDomain:
+    found = load_kinds()[kind]
+    if not isinstance(found, FoundByDomain):
+        raise TypeError(f"the checks let a look-up of {kind} by domain through")
+    return found
+
+
+async def _find_by_domain(aws: Aws, wanted: Sequence[Lookup], stack: str) -> dict[Lookup, tuple[list[str], str]]:
+    parts = await asyncio.gather(
+        *(
+            _finder(kind).find_by_domain(aws, [item for item in wanted if item.kind == kind], stack)
+            for kind in sorted({item.kind for item in wanted})
+        )
+    )
+    return {item: answer for part in parts for item, answer in part.items()}
 
 
 async def _read_rows(aws: Aws, wanted: Iterable[Lookup]) -> dict[Lookup, list[Row]]:
-    """What EC2 has of each; look-ups of one kind by the same keys share a call."""
+    """The rows that EC2 has for each look-up; look-ups of one kind by the same keys share a call."""
     alike: dict[tuple[object, ...], list[Lookup]] = defaultdict(list)
     for item in wanted:
         alike[item.kind, item.by, *(key for key, _ in item.tags)].append(item)
@@ -95,11 +109,11 @@ async def _read_alike(aws: Aws, items: list[Lookup]) -> dict[Lookup, list[Row]]:
     listing = load_kinds()[first.kind].listing
     if listing is None:
         raise AssertionError(f"the checks let a look-up of {first.kind} through")
-    where: dict[str, Any] = {_DEFAULTS[first.kind]: "true"} if first.by == "default" else {}
+    where: dict[str, Any] = {listing.default_filter: "true"} if first.by == "default" else {}
     for place, (key, _) in enumerate(first.tags):
         where[f"tag:{key}"] = {item.tags[place][1] for item in items}
     rows = [row for row in await aws.pages("ec2", listing.operation, listing.key, where=where) if _is_there(row)]
-    # a filter takes * and ? for wildcards, and several look-ups are in one call
+    # a filter takes * and ? for wildcards, and one call serves several look-ups
     return {item: [row for row in rows if _has_tags(row, item)] for item in items}
 
 
@@ -120,7 +134,7 @@ async def _read_parameters(aws: Aws, names: list[str]) -> dict[str, str]:
 
 
 def _of_rows(wanted: Lookup, rows: list[Row], stack: str, declared: Collection[str]) -> tuple[list[str], str]:
-    """The ids, and what is wrong with them."""
+    """The ids that a look-up finds in these rows, and what is wrong with them."""
     kind = load_kinds()[wanted.kind]
     name = wanted.kind.replace("_", " ")
     ids = sorted(row[kind.id_key] for row in rows)
@@ -152,13 +166,13 @@ def _of_rows(wanted: Lookup, rows: list[Row], stack: str, declared: Collection[s
 
 
 def _of_parameter(wanted: Lookup, parameters: Mapping[str, str]) -> tuple[list[str], str]:
-    """The same for an SSM parameter: an id, or a list of them where many are wanted."""
+    """The ids that an SSM parameter holds (an id, or a list where many are wanted), and what is wrong with them."""
     kind = load_kinds()[wanted.kind]
     if wanted.parameter not in parameters:
         return [], f"there is no {wanted.words} in this region; correct it, or give {kind.noun}'s id"
     value = parameters[wanted.parameter].strip()
     ids = [part.strip() for part in value.split(",")] if wanted.many else [value]
     if wrong := [text for text in ids if not is_id_of(wanted.kind, text)]:
-        # what a parameter holds may be a secret that was named by mistake
+        # a parameter's value may be a secret that was named by mistake
         return [], f"the {wanted.words} holds {len(wrong[0])} characters that aren't {describe_id(kind)}; correct it"
     return ids, ""

@@ -1,4 +1,4 @@
-"""What these credentials may not do of a plan, asked about by EC2's dry runs before anything is changed."""
+"""Asks EC2 by dry runs which calls of a plan these credentials may not make, before anything is changed."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from alb_reconcile.model.resource import bind, field_names, references
 
 
 async def check_permissions(aws: Aws, plan: Plan) -> None:
-    """Refuse what these credentials may not do, as far as EC2 can be asked by dry runs: one for each action that the plan calls
-    on what exists. Raises RefusedError with everything found.
+    """Refuse calls that these credentials may not make, as far as EC2 can be asked by dry runs: one for each action that the plan calls on
+    what exists. Raises RefusedError with everything found.
 
-    Only AWS itself is asked: others take no notice of `DryRun` in some calls, and would do it.
+    Only AWS itself is asked: other endpoints, such as emulators, ignore `DryRun` in some calls, and would make the change.
     """
     if aws.endpoint:
         return
@@ -32,7 +32,7 @@ async def check_permissions(aws: Aws, plan: Plan) -> None:
 
 
 def _can_be_tried(step: Step, ids: Mapping[Address, str]) -> bool:
-    """Whether EC2 carries it out, and all that it names exists."""
+    """Whether EC2 carries a step out, and all that the step names exists."""
     kind = load_kinds()[step.carried_by].properties
     service = kind.service or load_kinds()[str(kind.parent)].properties.service
     if service != "ec2" or step.action == "delete":
@@ -43,7 +43,7 @@ def _can_be_tried(step: Step, ids: Mapping[Address, str]) -> bool:
 
 
 async def _try(step: Step, aws: Aws, run: Run) -> list[str]:
-    """What of a step these credentials may not do, in words."""
+    """The calls of a step that these credentials may not make, in words."""
     with suppress(ReconcileError):  # what else is wrong can't be found out beforehand
         await carry_out(replace(step, pause=(0, "")), replace(run, aws=aws), load_kinds()[step.carried_by])
     place = step.desired.at() if step.desired else step.address

@@ -1,5 +1,4 @@
-"""What AWS would refuse half-way through a run, asked about before anything is changed: what can't be made, and what is
-protected from being deleted until the user lets that be lifted."""
+"""Asks AWS, before a run, what the run would fail at: resources that can't be made, quotas that are exceeded, and protections."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -10,7 +9,6 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.tasks import set_off
 from alb_reconcile.engine.blockers import LIFT, Blocker
-from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of, subnets_of
 from alb_reconcile.engine.plan.preflight.free_addresses import full_subnets
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds import load_kinds
@@ -18,16 +16,19 @@ from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protecte
 from alb_reconcile.kinds.quotas import Quota, Unread, over_quota, read_quota
 from alb_reconcile.model.abilities import action_of, settle
 from alb_reconcile.model.address import Ref
+from alb_reconcile.model.decisions import Decision, Decisions, subnets_of
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Lookups, Properties, bind
+from alb_reconcile.model.service import Balancer, Segment
 
 
 async def check_preconditions(aws: Aws, situation: Situation) -> list[Finding | str]:
-    """What stands against the resources that are to be made or changed, and a warning where quotas can't be read.
+    """Findings about the resources that are to be made or changed, and a warning if quotas can't be read.
 
-    Nothing is asked where nothing is. What else these credentials can't read isn't found; AWS says it later.
+    Asks nothing if no resource is to be made or changed. Other problems that these credentials can't read aren't found; AWS tells them
+    later.
     """
     decisions, discovery = situation.decisions, situation.discovery
     desired = {address: item.desired for address, item in decisions.desired.items()}
@@ -36,7 +37,7 @@ async def check_preconditions(aws: Aws, situation: Situation) -> list[Finding | 
     for address, item in decisions.desired.items():
         if item.found is None or item.changes or item.forces:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
-    zones = set_off(_read_zones(aws, intents.get("subnet", ())))
+    zones = set_off(_read_zones(aws, [item for part in intents.values() for item in part]))
     checks = [
         kind.check_preconditions(aws, intents[name], desired, zones)
         for name, kind in load_kinds().items()
@@ -48,9 +49,9 @@ async def check_preconditions(aws: Aws, situation: Situation) -> list[Finding | 
     return [*(item for item in found if not isinstance(item, Unread)), *unread[:1]]
 
 
-async def _read_zones(aws: Aws, subnets: Iterable[Intent]) -> tuple[str, ...]:
+async def _read_zones(aws: Aws, intents: Iterable[Intent]) -> tuple[str, ...]:
     """The region's zones (DescribeAvailabilityZones), if a subnet is to be made."""
-    if all(item.fields is not None for item in subnets):
+    if not any(item.fields is None and isinstance(item.wanted, Segment) for item in intents):
         return ()
     with ignoring("UnauthorizedOperation"):  # AWS itself refuses a wrong zone later
         found = await aws.pages("ec2", "describe_availability_zones", "AvailabilityZones")
@@ -64,7 +65,7 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
     wanted: Properties = item.state
     if is_made:
         wanted = settle(bind(item.desired.creation, decisions.ids), None, facts)
-    zones = {zone for subnet in subnets_of(item.state) if (zone := location_of(subnet, decisions, discovery).zone)}
+    zones = {zone for subnet in subnets_of(item.state) if (zone := decisions.location_of(subnet, discovery).zone)}
     known = item.found.id if item.found and not is_made else ""
     fields = None if is_made else frozenset(change.top for change in item.changes)
     paths = frozenset() if is_made else frozenset(change.path for change in item.changes)
@@ -72,9 +73,9 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
 
 
 async def find_protected(aws: Aws, situation: Situation, plan: Plan) -> list[Blocker]:
-    """Which steps need a protection lifted, one by one: deletions, replacements, and updates that switch it off.
+    """The steps that need a protection lifted, one by one: deletions, replacements, and updates that switch it off.
 
-    Asks AWS only about what goes, and where it wasn't read anyway.
+    Asks AWS only about resources that go, and only what hasn't been read.
     """
     asked = [
         (step, kind, found, paths)
@@ -93,7 +94,7 @@ async def find_protected(aws: Aws, situation: Situation, plan: Plan) -> list[Blo
 
 
 async def _find_stop_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
-    """The updates for which AWS would have to stop what is protected from that."""
+    """The updates for which AWS would have to stop instances that are protected from being stopped, by step key."""
     asked = [(step, kind, step.observed) for step in steps if (kind := _stopping(step)) and step.observed]
     answers = await asyncio.gather(*(kind.is_stop_protected(aws, found) for _, kind, found in asked))
     told = ((step, f"{step.address} ({step.id}) has {kind.stop_protection}") for step, kind, _ in asked)
@@ -101,7 +102,7 @@ async def _find_stop_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str
 
 
 def may_be_protected(step: Step) -> bool:
-    """Whether a step does what a protection can be against."""
+    """Whether a step does something that a protection can be against."""
     kind = _protecting(step)
     return bool(kind and _unprotected_by(step, kind)) or _stopping(step) is not None
 
@@ -118,7 +119,7 @@ def _protecting(step: Step) -> Protected | None:
 
 
 def _unprotected_by(step: Step, kind: Protected) -> Collection[str]:
-    """Of which of its protections nothing is left after a step."""
+    """The protections of a kind that a step switches off or has to overcome."""
     if step.action == "delete":
         return () if step.observed is None or step.observed.is_leaving else kind.protections
     off = {change.path for change in step.changes if change.after in (False, "false")}
@@ -144,11 +145,11 @@ _REGION: Final = "this region"
 
 
 _Use = tuple[Intent, str, int, int]
-"""The first of those that would be in a place; the place; how many there are, and how many more there would be."""
+"""The first resource that would be in a place; the place; how many resources there are, and how many more there would be."""
 
 
 async def check_quotas(aws: Aws, situation: Situation, intents: Mapping[str, Sequence[Intent]]) -> list[Finding]:
-    """The quotas that would be exceeded, or that can't be read."""
+    """Findings about the quotas that would be exceeded, or that can't be read."""
     account = _Account(aws, situation.decisions, situation.discovery)
     kinds = ((kind, intents[name]) for name, kind in load_kinds().items() if name in intents)
     found = await asyncio.gather(*(account.check(kind, quota, items) for kind, items in kinds for quota in kind.quotas))
@@ -162,11 +163,18 @@ class _Account:
         self.states.update((address, item.state) for address, item in decisions.desired.items())
         self.entrances: dict[Ref, Ref | None] = {}
         for ref, state in self.states.items():
-            balancer = self.place(ref, ("load_balancer",)) or self.place(ref, ("listener", "load_balancer"))
-            self.entrances |= {part.target_group: balancer for part in action_of(state).forward}
+            self.entrances |= {part.target_group: self.entrance(ref) for part in action_of(state).forward}
+
+    def entrance(self, ref: Ref) -> Ref:
+        """The load balancer that a listener or rule belongs to."""
+        state = self.states.get(ref)
+        while state is not None and state.parent and not isinstance(state, Balancer):
+            ref = getattr(state, state.parent)
+            state = self.states.get(ref)
+        return ref
 
     def place(self, ref: Ref, within: Sequence[str]) -> Ref | None:
-        """Where a resource is, by the fields that lead there; a target group is where a load balancer forwards to it."""
+        """The place that a resource is in, by the fields that lead there; a target group is in a load balancer that forwards to it."""
         found: Ref | None = ref if within else _REGION
         for field in within:
             found = getattr(self.states.get(found), field, None) or self.entrances.get(found) if found else None
@@ -191,7 +199,7 @@ class _Account:
         ]
 
     async def _count(self, kind: AnyKind, quota: Quota, made: Sequence[Intent]) -> list[_Use]:
-        """By place. Whoever takes another one's place in it isn't counted: they may go in turn."""
+        """The uses of a quota, by place. A resource that takes another's place there isn't counted: the old one may go first."""
         joining: dict[Ref, list[Intent]] = defaultdict(list)
         for item in made:
             if not quota.counts(item.wanted):
@@ -214,5 +222,5 @@ class _Account:
 
 
 def _counts(kind: AnyKind, quota: Quota, row: Mapping[str, Any]) -> bool:
-    """Whether one counts that EC2 lists."""
+    """Whether a resource that EC2 lists counts for a quota."""
     return quota.counts(row) and str(row.get("State", "")).lower() not in kind.properties.gone

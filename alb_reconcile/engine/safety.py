@@ -1,6 +1,6 @@
-"""The one safety rule: each sort of requests that was answered, and will be, is answered at every moment in between.
+"""Holds the one safety rule: each sort of requests that was answered, and will be, is answered at every moment in between.
 
-A plan is rehearsed by the rule on values (`engine.plan.rehearsal`), and a run asks the rule of what AWS shows before each step that moves
+A plan is rehearsed by the rule on values (`engine.plan.rehearsal`), and a run checks the rule on what AWS shows before each step that moves
 requests or takes something away (`engine.gate`).
 """
 
@@ -14,11 +14,11 @@ from typing import Final
 from alb_reconcile.engine.answers import Answers
 from alb_reconcile.engine.doors import Asked, Door, Reach, describe_door, find_doors, join
 from alb_reconcile.engine.world import COMING, World
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.service import Member
 from alb_reconcile.model.steps import Deregister, Shift, TakeOver
 
 MISSING: Final = "for a moment no"
@@ -27,20 +27,20 @@ ELSEWHERE: Final = "would answer in its place"
 
 @dataclass(frozen=True)
 class Safety:
-    """The requests that are answered before a plan and after it, by which doors, and how many healthy targets each group needs while it is
-    asked: one where the plan doesn't say, and none where `max_unavailable` lets all be missing."""
+    """The requests that are answered before a plan and after it, by which doors, and how many healthy targets each group needs while it
+    gets requests: one if the plan doesn't say, and none if `max_unavailable` lets all be missing."""
 
     answers: Answers
     kept: Mapping[Asked, tuple[Door, Door]]
     least: Mapping[str, int]
     spare: Mapping[str, int]
-    """Of each group that gets no requests at the end, how many targets may be missing by `max_unavailable`."""
+    """How many targets may be missing by `max_unavailable`, for each group that gets no requests at the end."""
     names: Mapping[str, Address]
-    """By id, so that a group and its successor are the same answer."""
+    """The address of each resource, by id, so that a group and its successor are the same answer."""
 
     @classmethod
     def of(cls, plan: Plan) -> Safety:
-        """Those of a plan, when all of its targets have become healthy but those that fail now."""
+        """The safety of a plan, as if all of its targets became healthy except those that fail now."""
         before = World(plan.live)
         after = before.after(plan.steps).turned(COMING, lambda item, _: item.status not in ("healthy", "unhealthy"))
         now, then = list(find_doors(before)), list(find_doors(after))
@@ -56,7 +56,7 @@ class Safety:
                 least[str(bind(wanted.group, plan.ids))].append(wanted.enough)
         spare: dict[str, int] = defaultdict(int)
         used = {reach.group for door in last.values() for reach in door.reaches}
-        for _, registered in each_of(plan.live, Registration) if kept else ():
+        for _, registered in each_of(plan.live, Member) if kept else ():
             address, group = plan.names.get(str(registered.target)), str(registered.target_group)
             if group not in used:
                 entry = plan.desired.get(address) if address else None
@@ -64,24 +64,24 @@ class Safety:
         return cls(answers, kept, {group: min(counts) for group, counts in least.items()}, spare, plan.names)
 
     def without(self, doors: Container[Asked]) -> Safety:
-        """The same, but for these doors."""
+        """The same safety without these doors."""
         kept = {asked: both for asked, both in self.kept.items() if asked not in doors}
         return replace(self, kept=kept)
 
     def find(self, world: World) -> Mapping[Asked, Door]:
-        """By what is asked for, the door that answers in a world."""
+        """The door that answers in a world, by what is asked for."""
         return self.answers.find(find_doors(world)) if self.kept else {}
 
     def unanswered(self, world: World, only: Container[Asked] | None = None) -> Iterator[tuple[Asked, str]]:
-        """The requests that aren't answered in a world (of these `only`), or elsewhere than before and after; and why, in words. What a door
-        lacks before or after, too, doesn't count."""
+        """The requests (among `only`) that aren't answered in a world, or are answered elsewhere than before and after; and why, in words.
+        What a door already lacks before or after doesn't count."""
         now = self.find(world)
         for asked, (first, last) in self.kept.items():
             if (only is None or asked in only) and (text := self._why_shut(first, now.get(asked), last)):
                 yield asked, text
 
     def _answer(self, door: Door) -> frozenset[object]:
-        """What requests get: groups, or an answer of the load balancer's own."""
+        """The answer that a door's requests get: groups, or an answer of the load balancer's own."""
         groups = frozenset(str(self.names.get(reach.group, reach.group)) for reach in door.reaches)
         return groups or frozenset([replace(action_of(door.item.state), forward=())])
 
@@ -102,11 +102,11 @@ class Safety:
         shuts = [shut for shut in now.barred if shut.reason not in known]
         was = {reach.group: reach.healthy for reach in before.reaches}
         filled = {reach.group: reach.count for reach in then.reaches}
-        for reach in now.reaches if before.reaches else ():  # what answered by itself had no target to lose
+        for reach in now.reaches if before.reaches else ():  # a door that answered by itself had no target to lose
             least, most = self.least.get(reach.group, 1), was.get(reach.group, filled.get(reach.group, 0))
             if reach.group in filled:
                 most = min(most, filled.get(reach.group, 0))
-            else:  # what is emptied when requests have turned away isn't before
+            else:  # a group that is emptied after requests have turned away isn't emptied before
                 least = max(most - self.spare[reach.group] if reach.group in self.spare else least, 1)
             if reach.healthy < min(least, most):
                 shuts += reach.lost
@@ -125,31 +125,32 @@ ALONE: Final = "whose node asks no other zone (cross-zone load balancing is off)
 
 
 def serves_in(door: Door, group: str, zone: str) -> bool:
-    """Whether a door's node in a zone reaches a healthy target of a group; if the door doesn't know the group, of any."""
+    """Whether a door's node in a zone reaches a healthy target of a group; if the door doesn't know the group, of any group."""
     reaches = [reach for reach in door.reaches if reach.group == group] or door.reaches
     return any(zone in reach.zones and reach.zones[zone].healthy for reach in reaches)
 
 
 def keeps_zone(before: Door, group: str, zone: str, then: Door) -> bool:
-    """Whether a group needs a healthy target in a zone as long as its load balancer has a node there: it has one before and after a plan,
-    or the node, or its requests, go."""
+    """Whether a group needs a healthy target in a zone as long as its load balancer has a node there: the group has one before the plan,
+    and after it unless the node, or the group's requests, go."""
     last = [reach.zones[zone] for reach in then.reaches if reach.group == group and zone in reach.zones]
     return serves_in(before, group, zone) and all(reach.count for reach in last)
 
 
 def _emptied(before: Door, now: Reach, then: Door) -> list[str]:
-    """The zones that need a healthy target, and have none."""
+    """The zones in which the group needs a healthy target, and has none."""
     empty = [zone for zone, reach in now.zones.items() if not reach.healthy]
     return [zone for zone in empty if keeps_zone(before, now.group, zone, then)]
 
 
 def shift_of(step: Step) -> Shift:
-    """What a step waits for before requests move by it."""
+    """What a step waits for before it moves requests."""
     return step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
 
 
 def is_held(step: Step) -> bool:
-    """Whether a run asks the rule before a step: it moves requests or takes something away, and is no target. Of targets that leave, those
-    whose group gets requests ask AWS how many others are healthy (`kinds._health.keep_capacity`); the others follow the plan's order."""
+    """Whether a run checks the rule before a step: the step moves requests or takes something away, and is not about a target. Of targets
+    that leave, those of a group that gets requests ask AWS how many others are healthy (`kinds._health.keep_capacity`); the others follow
+    the plan's order."""
     state = step.state or (step.observed.state if step.observed else None)
     return step.act is not Act.PREPARE and not (state is not None and state.is_target)

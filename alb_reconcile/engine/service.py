@@ -1,6 +1,6 @@
-"""How a stack serves its clients now: what serves nobody, what serves in part, and why.
+"""Judges how a stack serves its clients now: what gives no answers, what answers in part, and why.
 
-The one judgement of what AWS shows, made of the stack's doors (`engine.doors`): the end of a run, `status`, `sync`, its reports, metrics
+The one judgement of what AWS shows, based on the stack's doors (`engine.doors`): the end of a run, `status`, `sync`, its reports, metrics
 and messages say the same in the same words.
 """
 
@@ -8,24 +8,30 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from alb_reconcile.engine.doors import Shut, find_cut, find_doors, join
 from alb_reconcile.engine.safety import ALONE
 from alb_reconcile.engine.world import World
 from alb_reconcile.engine.zones import target_zone
 from alb_reconcile.kinds import is_in_order
-from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.record import Record
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import RouteTable
-from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired, Observed, each_of, references
+from alb_reconcile.model.service import (
+    Balancer,
+    DnsName,
+    Frontend,
+    Gateway,
+    Member,
+    Permissions,
+    Pool,
+    Routes,
+    ServedBy,
+    Server,
+)
 from alb_reconcile.model.text import printable
 
 ILL = ("unhealthy", "unavailable")
@@ -34,18 +40,18 @@ ILL = ("unhealthy", "unavailable")
 
 @dataclass(frozen=True)
 class Service:
-    """What clients get, in words."""
+    """How clients are served, in words."""
 
     nobody: tuple[str, ...] = ()
-    """What serves nobody, though the spec wants it to: an outage."""
+    """Load balancers, listeners and groups that serve no client, though the spec wants them to: an outage."""
     partly: tuple[str, ...] = ()
-    """What serves, and not with all that it should have."""
+    """Load balancers, listeners and groups that serve with less than the spec wants."""
     beside: tuple[str, ...] = ()
     """Targets that aren't healthy yet, or get no requests."""
     off: tuple[str, ...] = ()
-    """What serves nobody, as the spec lets it."""
+    """What serves no client, as the spec lets it."""
     unfilled: tuple[str, ...] = ()
-    """The groups that get requests and have no target, as the spec has none for them."""
+    """The groups that get requests and have no target, since the spec declares none for them."""
 
 
 def judge(
@@ -54,24 +60,26 @@ def judge(
     lost: Collection[Address] = (),
     going: Collection[str] = (),
 ) -> Service:
-    """The judgement of what was read. `lost` are the entries that were there and aren't, `going` the ids of what `apply` deletes."""
+    """The judgement of what was read. `lost` are the entries that were there and aren't, `going` the ids of the resources that `apply`
+    deletes."""
     return _Judgement(World(resources), desired, lost, going).service()
 
 
 def is_down(health: Collection[str]) -> bool:
-    """Whether none of a group's targets answers requests, nor may soon, since its health checks have just begun."""
+    """Whether none of a group's targets answers requests, nor may soon, as when its health checks have just begun."""
     return {"healthy", "initial"}.isdisjoint(health)
 
 
 def unserved(resources: Iterable[Observed]) -> list[str]:
-    """Load balancers and listeners that let nobody in, or whose answers reach nobody, and groups with targets to which nothing
+    """The load balancers and listeners that let no client in, or that no answer leaves, and the groups with targets to which nothing
     forwards, in words."""
     found = _Judgement(World(resources), {}, (), ())
     return [printable(line) for _, line in (*found.shut(), *found.idle())]
 
 
 def find_closed(resources: Iterable[Observed], desired: Mapping[Address, Desired]) -> list[str]:
-    """What lets no clients in, though the spec wants it to, and the targets that no request reaches, in words: no wait changes that."""
+    """The doors that let no client in, though the spec wants them to, and the targets that no request reaches, in words: waiting changes
+    neither."""
     found = _Judgement(World(resources), desired, (), ())
     lines = [line for field, line in found.shut() if field == "nobody"]
     status = {item.id: item.status for item in found.live}
@@ -88,7 +96,7 @@ class _Judgement:
         self.doors = list(find_doors(world))
         self.number = Counter(item.address for item in self.live)
         self.askers: dict[str, list[str]] = defaultdict(list)
-        """What sends requests to a group, by the group's id."""
+        """The listeners and rules that send requests to a group, by the group's id."""
         for item in self.live:
             for part in action_of(item.state).receiving:
                 self.askers[str(part.target_group)].append(str(item.address))
@@ -113,17 +121,23 @@ class _Judgement:
         return Service(*(tuple(map(printable, lines)) for lines in parts))
 
     def missing(self) -> Iterator[str]:
-        """What was there and let clients in. What is in a load balancer that is missing goes without saying."""
+        """The entries that were there and let clients in. For a missing load balancer, its listeners and rules aren't told."""
         for address in sorted(self.lost):
             state = self.desired[address].state
-            parent = state.load_balancer if isinstance(state, Listener) else getattr(state, "alias", None)
-            # what is in a load balancer that isn't there, or has lost its tags, isn't read
+            parent = (
+                state.load_balancer
+                if isinstance(state, Frontend)
+                else state.alias
+                if isinstance(state, DnsName)
+                else None
+            )
+            # a part of a load balancer that isn't there, or has lost its tags, isn't read
             is_told = isinstance(parent, Address) and (parent not in self.number or self._is_without_listener(parent))
-            if isinstance(state, LoadBalancer | Listener | Record) and not is_told:
+            if isinstance(state, Balancer | Frontend | DnsName) and not is_told:
                 yield f"{address} is missing, so it serves nobody"
 
     def _is_without_listener(self, balancer: Address) -> bool:
-        """Whether a load balancer has none at all, which `shut` says."""
+        """Whether a load balancer has no listener at all, which `shut` tells."""
         return not any(item.address == balancer and item.id in self.open for item in self.live)
 
     @cached_property
@@ -133,8 +147,8 @@ class _Judgement:
 
     def shut(self) -> Iterator[tuple[str, str]]:
         """Load balancers without a listener, and listeners that keep all clients out; with the field of `Service`."""
-        meant = {item.state.load_balancer for item in self.desired.values() if isinstance(item.state, Listener)}
-        for item, state in each_of(self.live, LoadBalancer):
+        meant = {item.state.load_balancer for item in self.desired.values() if isinstance(item.state, Frontend)}
+        for item, state in each_of(self.live, Balancer):
             if item.is_leaving:
                 continue
             if item.id not in self.open:
@@ -148,15 +162,15 @@ class _Judgement:
             closed = {door.item.address: door.item.state for door in doors if len(door.barred) > len(dark)}
             if closed:
                 ports = " or ".join(
-                    str(state.port) for _, state in sorted(closed.items()) if isinstance(state, Listener)
+                    str(state.port) for _, state in sorted(closed.items()) if isinstance(state, Frontend)
                 )
                 who = "it" if len(closed) == len(doors) else ", ".join(map(str, sorted(closed)))
                 text = f"no security group of {item.address} lets clients in on port {ports}"
                 yield "nobody", f"{text}, so {who} {'serves' if ',' not in who else 'serve'} nobody"
 
     def dark(self) -> Iterator[str]:
-        """Subnets of load balancers from which clients get no answer, while others answer."""
-        for item, state in each_of(self.live, LoadBalancer):
+        """Subnets of load balancers from which clients get no answer, while other subnets answer."""
+        for item, state in each_of(self.live, Balancer):
             door = next((door for door in self.doors if door.item.parent_id == item.id), None)
             subnets = {str(subnet) for subnet in state.subnets}
             dark = [shut for shut in (door.barred if door else ()) if not subnets.isdisjoint(shut.by)]
@@ -165,18 +179,18 @@ class _Judgement:
 
     @cached_property
     def filled(self) -> set[Address]:
-        """The groups for which the spec has targets that run."""
+        """The groups for which the spec declares targets that run."""
         resting = {item.address for item in self.live if item.status in ("stopping", "stopped")}
         return {
             state.target_group
-            for _, state in each_of(self.desired.values(), Registration)
+            for _, state in each_of(self.desired.values(), Member)
             if state.target not in resting and isinstance(state.target_group, Address)
         }
 
     def emptied(self) -> Iterator[tuple[str, Address | None]]:
-        """Groups that get requests and have no target, with the address of those that are the spec's."""
+        """Groups that get requests and have no target, with the address of those that the spec declares."""
         for item in self.live:
-            if item.address.kind != "target_group" or item.id not in self.askers or self.world.targets.get(item.id):
+            if not isinstance(item.state, Pool) or item.id not in self.askers or self.world.targets.get(item.id):
                 continue
             asking = self.askers[item.id]
             if item.address not in self.desired or self.number[item.address] > 1:
@@ -193,17 +207,17 @@ class _Judgement:
     def idle(self) -> Iterator[tuple[str, str]]:
         """Groups with targets to which nothing forwards; with the field of `Service`."""
         asked = {str(part.target_group) for item in self.live for part in action_of(item.state).forward}
-        served = {item.address for item in self.live if item.id in asked}  # another at its address, as after a swap
+        served = {item.address for item in self.live if item.id in asked}  # or another there, as after a swap
         wanted = {part.target_group for item in self.desired.values() for part in action_of(item.state).forward}
         for item in self.live:
-            if item.address.kind != "target_group" or item.address in served or not self.world.targets.get(item.id):
+            if not isinstance(item.state, Pool) or item.address in served or not self.world.targets.get(item.id):
                 continue
             if not item.detail(ServedBy).load_balancers:
                 text = "has targets, but no listener or rule forwards to it, so it serves nobody"
                 yield "nobody" if item.address in wanted else "beside", f"{item.address} {text}"
 
     def health(self) -> Iterator[tuple[str, str]]:
-        """How the targets of each group are that a listener or rule names; with the field of `Service` that it belongs to."""
+        """The health of the targets of each group that a listener or rule names; with the field of `Service`."""
         named = {str(part.target_group) for item in self.live for part in action_of(item.state).forward}
         resting = set(self._resting())
         causes = self._causes()
@@ -227,7 +241,7 @@ class _Judgement:
                 yield "partly", f"{'; '.join(causes[group])}: the targets of {name} are about to fail their checks"
 
     def _empty_zones(self, group: str) -> str:
-        """The zones in which no target of a group answers, or may soon, and whose nodes ask no others, in words."""
+        """The zones in which no target of a group answers, or may soon, and in which nodes send requests to no other zone, in words."""
         found: dict[str | None, set[str]] = defaultdict(set)
         for item, state in self.world.targets[group]:
             found[target_zone(self.world, item, state)].add(item.status)
@@ -236,7 +250,7 @@ class _Judgement:
         return "".join(f"; none in {zone}, {ALONE}" for zone in sorted(empty) if zone in found and is_down(found[zone]))
 
     def _causes(self) -> dict[str, list[str]]:
-        """What keeps requests from the targets of a group, by its id."""
+        """What keeps requests from the targets of a group, by the group's id."""
         found: dict[str, list[Shut]] = defaultdict(list)
         for door in self.doors:
             for reach in door.reaches:
@@ -244,15 +258,16 @@ class _Judgement:
         return {group: [shut.text for shut in join(dict.fromkeys(shuts))] for group, shuts in found.items() if shuts}
 
     def _resting(self) -> Iterator[str]:
-        """The instances that stand still, as the spec lets them."""
-        for item, _ in each_of(self.live, Instance):
+        """The instances that don't run, as the spec lets them."""
+        for item, _ in each_of(self.live, Server):
             wanted = self.desired.get(item.address)
             state = wanted.state if wanted else None
-            if self.desired and not is_in_order(item) and getattr(state, "state", None) != "running":
+            is_to_run = isinstance(state, Server) and state.state == "running"
+            if self.desired and not is_in_order(item) and not is_to_run:
                 yield item.id
 
     def _name(self, group: str) -> str:
-        """What a group is called; of two at an address, as after a swap that failed, each apart."""
+        """The name of a group; two groups at one address, as after a swap that failed, get different names."""
         item = self.world.get(group)
         if item is None or self.number[item.address] < 2:
             return str(item.address if item else group)
@@ -262,16 +277,14 @@ class _Judgement:
 
 
 def checks_after(plan: Plan) -> int:
-    """Seconds in which health checks see what a plan has changed of the ways to targets: what it shut, or opened for unhealthy ones.
+    """Seconds in which health checks see how a plan has changed the ways to targets: which it shut, or opened for unhealthy targets.
 
-    A target's state changes after as many checks as its threshold says (ELB, "Health checks for Application Load Balancer target
-    groups"): one more interval may pass before the first of them, the last may take its whole time-out, and AWS shows it later.
+    A target's state changes after as many checks as its threshold says (ELB, "Health checks for Application Load Balancer target groups"):
+    one more interval may pass before the first check, the last may take its whole time-out, and AWS shows the state later.
     """
     shut = any(_takes_away(step) for step in plan.steps)
-    may_mend = any(step.address.kind in _NETWORK for step in plan.steps) and any(
-        item.status in ILL for item in plan.live
-    )
-    checks = [state.health_check or {} for _, state in each_of(plan.live, TargetGroup)] if shut or may_mend else []
+    may_mend = any(step.plays(*_LEADING) for step in plan.steps) and any(item.status in ILL for item in plan.live)
+    checks = [state.health_check or {} for _, state in each_of(plan.live, Pool)] if shut or may_mend else []
     names = ("unhealthy_threshold_count",) * shut + ("healthy_threshold_count",) * may_mend
     times = [
         int(check.get("interval_seconds", 30)) * (int(check.get(name, 5)) + 1) + int(check.get("timeout_seconds", 5))
@@ -283,14 +296,14 @@ def checks_after(plan: Plan) -> int:
 
 _SHOWN = 15
 """Seconds in which a rule takes effect, and AWS shows what the checks have found."""
-_NETWORK = ("load_balancer", "route_table", "security_group_rules", "instance", "internet_gateway")
-"""The kinds that lead requests to targets."""
+_LEADING: Final = (Balancer, Routes, Permissions, Server, Gateway)
+"""The parts that lead requests to targets."""
 
 
 def _takes_away(step: Step) -> bool:
-    """Whether it takes members of a collection away without which requests may not get through."""
+    """Whether a step takes members of a collection away without which requests may not get through."""
     if step.action == "delete":
-        return step.address.kind in ("route_table", "security_group_rules")
+        return step.plays(Routes, Permissions)
     fields = step.observed.state.removed_late if step.observed and step.action == "update" else ()
     return any(
         change.path in fields and not set(change.before or ()) <= set(change.after or ()) for change in step.changes
@@ -300,11 +313,11 @@ def _takes_away(step: Step) -> bool:
 def find_needed(
     resources: Iterable[Observed], desired: Mapping[Address, Desired], lost: Collection[Address]
 ) -> set[Address]:
-    """The entries that doors need which answer nobody now: those that are lost themselves, and the load balancers and target groups of
-    the others, each with all that it refers to, and its members."""
+    """The entries that are needed by doors which give no answer now: those that are lost themselves, and the load balancers and target
+    groups of the other doors, each with all that it refers to, and its members."""
     world = World(resources)
     names = {item.id: item.address for item in world.items.values()}
-    roots = {address for address in lost if isinstance(desired[address].state, LoadBalancer | Listener | Record)}
+    roots = {address for address in lost if isinstance(desired[address].state, Balancer | Frontend | DnsName)}
     for door in find_doors(world):
         dark = [reach.group for reach in door.reaches if reach.is_known and not reach.healthy]
         roots |= {names[known] for known in (*dark, *([door.balancer] if door.barred else ())) if known in names}
@@ -312,7 +325,7 @@ def find_needed(
             roots.add(door.item.address)
     members: dict[Address, list[Address]] = defaultdict(list)
     for address, item in desired.items():
-        parents = (item.carrier,) if item.carrier else item.state.subnets if isinstance(item.state, RouteTable) else ()
+        parents = (item.carrier,) if item.carrier else item.state.subnets if isinstance(item.state, Routes) else ()
         for parent in parents or ():
             if isinstance(parent, Address):
                 members[parent].append(address)

@@ -1,6 +1,6 @@
-"""The one line from a spec to AWS and back: `plan_stack` reads, decides, looks and orders; `apply_stack` carries out and looks whether it is so.
+"""Plans and applies a stack: `plan_stack` reads, decides, looks and orders; `apply_stack` carries out and checks the result.
 
-Nothing else in the product plans or changes a stack (adoption changes tags only).
+No other part of the product plans or changes a stack (adoption changes tags only).
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from alb_reconcile.engine.world import World
 from alb_reconcile.kinds import is_in_order, load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -38,6 +38,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import InterruptedRun, PlanError, ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Balancer, Member
 
 SETTLE_TIMEOUT: Final = 180.0
 """Seconds for which AWS's reads may lag behind its writes."""
@@ -49,11 +50,11 @@ class Options:
 
     allow: Mapping[str, int] = field(default_factory=dict)
     check: bool = True
-    """Whether damage is refused, and what AWS would refuse; a plan that is only looked at needs no word of the user."""
+    """Whether to refuse damage, and what AWS would refuse; a plan that is only looked at needs no word of the user."""
     eager: bool = False
-    """Whether it is going to be carried out: what a creation needs is read at once then, needed or not."""
+    """Whether the plan is going to be carried out: then what a creation needs is read at once, needed or not."""
     now: datetime | None = None
-    """The (aware) time of the plan, at which the policy's windows must be open; None for the time at which it is made."""
+    """The (aware) time of the plan, at which the policy's windows must be open; None for the moment at which the plan is made."""
 
 
 @dataclass(frozen=True)
@@ -63,25 +64,26 @@ class StackPlan:
     situation: Situation
     plan: Plan
     protected: Mapping[str, str] = field(default_factory=dict)
-    """By step key, of the steps that a choice was made of, why one can't be done before a protection is lifted, or before others let go."""
+    """Why a step can't be done before a protection is lifted, or before others let go, by step key; of the steps that were chosen to be
+    carried out."""
     waiting: Waiting = field(default_factory=Waiting)
-    """What the plan was made without; the situation is of the whole."""
+    """The parts that the plan was made without, since they wait; the situation is of the whole."""
     blockers: tuple[str, ...] = ()
-    """What isn't the stack's and would stop a destroy half-way, in words."""
+    """Resources outside the stack that would stop a destroy half-way, in words."""
 
     @property
     def target(self) -> DesiredStack:
-        """What is wanted."""
+        """The stack that is wanted."""
         return self.situation.target
 
     @property
     def discovery(self) -> Discovery:
-        """What there is."""
+        """What was read of the stack."""
         return self.situation.discovery
 
 
 Choice = Callable[[StackPlan], tuple[tuple[Step, ...], Waiting]]
-"""The steps of a plan that may be carried out, and what it is to be made without."""
+"""Chooses the steps of a plan that may be carried out, and the parts that it is to be made without."""
 
 
 async def plan_stack(
@@ -89,13 +91,13 @@ async def plan_stack(
     target: DesiredStack,
     options: Options | None = None,
     *,
-    shared: Shared | None = None,
+    shared: SharedReads | None = None,
     choose: Choice | None = None,
 ) -> StackPlan:
-    """Read the stack and plan, under the stack's policy. Changes nothing. What it looks up has been found (`engine.lookups`).
+    """Read the stack and plan, under the stack's policy. Changes nothing. Look-ups must have been resolved (`engine.lookups`).
 
-    `shared` has reads for several stacks. Of a plan that isn't checked `choose` gives the steps that may be carried out: whether
-    AWS protects what goes, and who else uses it, is asked about those. Raises RefusedError, PlanError, AwsError.
+    `shared` has reads for several stacks. For a plan that isn't checked, `choose` gives the steps that may be carried out: for these AWS is
+    asked which resources are protected, and which others use. Raises RefusedError, PlanError, AwsError.
     """
     options = options or Options()
     situation = await _read(aws, target, options, shared)
@@ -109,7 +111,7 @@ async def plan_stack(
     return await _without_what_waits(aws, planned, choose) if choose else planned
 
 
-async def _read(aws: Aws, target: DesiredStack, options: Options, shared: Shared | None) -> Situation:
+async def _read(aws: Aws, target: DesiredStack, options: Options, shared: SharedReads | None) -> Situation:
     discovery = await discover(
         aws, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy, shared=shared,
         eager=options.eager,
@@ -119,7 +121,8 @@ async def _read(aws: Aws, target: DesiredStack, options: Options, shared: Shared
 
 
 async def plan_allowed(aws: Aws, situation: Situation, allow: Mapping[str, int]) -> StackPlan:
-    """The plan, if AWS, others and the limits let it be carried out. Raises PlanError, RefusedError with all that speaks against it."""
+    """The plan, if AWS, others and the limits let it be carried out. Raises PlanError; RefusedError with everything that speaks against
+    it."""
     situation = await look_ahead(aws, situation)
     target, plan = situation.target, make_plan(situation)
     blockers, warnings = await look_at_steps(aws, situation, plan)
@@ -134,7 +137,7 @@ async def plan_allowed(aws: Aws, situation: Situation, allow: Mapping[str, int])
 
 
 async def _without_what_waits(aws: Aws, planned: StackPlan, choose: Choice) -> StackPlan:
-    """The plan, made until nothing more waits of it, and what AWS says against the steps that may be carried out."""
+    """The plan, made again until no further step waits, and what AWS says against the steps that may be carried out."""
     situation, is_asked = planned.situation, False
     while True:
         steps, waiting = choose(planned)
@@ -154,23 +157,22 @@ async def _without_what_waits(aws: Aws, planned: StackPlan, choose: Choice) -> S
 
 @dataclass(frozen=True)
 class Goal:
-    """When a run is through. By default it is when nothing is left to do."""
+    """When a run has reached its goal: by default when nothing is left to do."""
 
     choose: Choice | None = None
-    """As for `plan_stack`, for the looks afterwards."""
+    """The choice of steps for the looks after the run, as for `plan_stack`."""
     is_reached: Callable[[StackPlan], bool] = lambda found: found.plan.is_empty
     is_applied: Callable[[StackPlan], bool] = lambda found: True
     """Whether the resources' tags may say that the whole spec is applied."""
     without: Callable[[StackPlan], Collection[str]] = lambda found: ()
-    """The ids of the resources that nobody waits for until they serve."""
+    """The ids of the resources that the run doesn't wait for until they serve."""
 
 
 @dataclass(frozen=True)
 class Applied:
     """How a run went.
 
-    `found` is the last look; None where a step wasn't done, after which nobody looks. `error` is what ended the run after
-    its steps.
+    `found` is the last look; None if a step wasn't done, after which there is no look. `error` is what ended the run after its steps.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -179,26 +181,26 @@ class Applied:
     problems: tuple[str, ...] = ()
     """What doesn't serve in the end, in words."""
     began: float = 0.0
-    """When, on AWS's clock."""
+    """When the run began, on AWS's clock."""
     times: Mapping[str, float] = field(default_factory=dict)
-    """Seconds since then: `ready`, until a load balancer was first seen active with a healthy target behind it (unless one was
-    before), and `converged`, until all was so; as far as that was waited for."""
+    """Seconds since the run began: `ready`, until a load balancer was first seen active with a healthy target behind it (unless one was
+    before), and `converged`, until everything was as wanted; as far as the run waited for that."""
     entrance: Address | None = None
-    """That load balancer."""
+    """The load balancer that was ready first."""
     error: ReconcileError | None = None
 
 
 @dataclass(frozen=True)
 class Awaited:
-    """What a run waits for in the end, until it serves: a load balancer, or one target of a group."""
+    """A load balancer, or one target of a group, that a run waits for in the end, until it serves."""
 
     address: Address
     within: Address
-    """The target group of a target; a load balancer is its own."""
+    """The target group of a target; for a load balancer, itself."""
     text: str
     """What is waited for, in words; empty when it serves."""
     then: str = "healthy"
-    """What it is then."""
+    """The word for its state when it serves."""
 
 
 async def apply_stack(
@@ -212,16 +214,17 @@ async def apply_stack(
     timeout: float | None = 900,
     goal: Goal | None = None,
 ) -> Applied:
-    """Carry out a plan, look until it is so, write down that the spec is applied, and wait until the stack serves.
+    """Carry out a plan, look until the stack is as wanted, write down that the spec is applied, and wait until the stack serves.
 
-    `on_event` is told how the steps go, `on_outcomes` at their end how each has ended, `warn` what couldn't be written, `on_wait` how each thing is
-    that is waited for in the end: `timeout` seconds at most, and not at all with None. What was done is told whatever happens: from the first step on nothing is
-    raised. Before it AwsError is, where the tags can't be written that say how it begins.
+    `on_event` is told how the steps go, `on_outcomes` how each has ended, after the last; `warn` what couldn't be written, `on_wait` the
+    state of each thing that the run waits for in the end: for at most `timeout` seconds, and not at all with None. From the first step on
+    nothing is raised, so that what was done is always told. Before it AwsError is raised if the tags that mark the beginning can't be
+    written.
     """
     goal, target = goal or Goal(), planned.target
     own = (item.id for item in planned.discovery.resources if item.owner == target.stack)
     applied = Applied(found=planned, is_reached=True, began=aws.now())
-    balancers = (item for item in planned.discovery.resources if item.state.is_entrance)
+    balancers = (item for item in planned.discovery.resources if isinstance(item.state, Balancer))
     active = {item.id: applied.began for item in balancers if is_in_order(item)}
     run = Run(aws, target.stack, began=applied.began, own=frozenset(own), warn=warn)
     run.targets.ready.update(active)
@@ -259,7 +262,7 @@ async def apply_stack(
 
 
 async def _let_checks_see(aws: Aws, planned: StackPlan, seconds: int, on_wait: Callable[[Awaited], None]) -> None:
-    """Wait until health checks have seen what was changed of the ways to targets."""
+    """Wait until health checks have seen how the ways to targets were changed."""
     asked = {part.target_group for item in planned.plan.live for part in action_of(item.state).receiving}
     groups = sorted({planned.plan.names[str(group)] for group in asked if str(group) in planned.plan.names})
     for text in (f"its checks to see what was changed of the ways to its targets (now {seconds} s to go)", ""):
@@ -277,13 +280,13 @@ async def _look_until_reached(
         return await plan_stack(aws, planned.target, Options(check=False), choose=goal.choose)
 
     found = await repeat_until(aws, look, goal.is_reached, SETTLE_TIMEOUT)
-    if timeout is not None and checks_after(planned.plan):  # what is shut off may still be shown as healthy
+    if timeout is not None and checks_after(planned.plan):  # a target that is shut off may still be shown as healthy
         found = await repeat_until(aws, look, lambda item: not _is_doubtful(item), SETTLE_TIMEOUT)
     return replace(applied, found=found, is_reached=goal.is_reached(found))
 
 
 def _is_doubtful(found: StackPlan) -> bool:
-    """Whether AWS shows a target as healthy that no check can reach any more, by all that was read."""
+    """Whether AWS shows a target as healthy that no check can reach any more, by everything that was read."""
     cut = find_cut(World(found.discovery.resources))
     return any(item.id in cut and item.status == "healthy" for item in found.discovery.resources)
 
@@ -297,7 +300,7 @@ async def _wait_until_serving(
 ) -> list[str]:
     """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
 
-    Returns what isn't by then, in words; of what is, `run.targets.ready` gets the time.
+    Returns what doesn't serve by then, in words; `run.targets.ready` gets the time at which each other one served.
     """
 
     names = {item.id: item.address for item in found.discovery.resources}
@@ -329,8 +332,8 @@ async def _wait_until_serving(
 
 
 def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:
-    """When first a load balancer was ready and a target that gets its requests, and which load balancer. `seen` has by id when
-    each was; without it those count that were when they were read."""
+    """When first a load balancer was ready with a target that gets its requests, and which load balancer. `seen` has by id when each was
+    ready; without it those count that were ready when they were read."""
     by_id = {item.id: item for item in discovery.resources}
     if seen is None:
         seen = {item.id: 0.0 for item in discovery.resources if item.status and is_in_order(item)}
@@ -349,9 +352,9 @@ def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) ->
 
 
 def awaited(discovery: Discovery, resting: Collection[str] | None = None) -> Iterable[Observed]:
-    """What answers requests: load balancers, and the targets that get requests, but for those that are `resting`.
+    """The load balancers and the targets that get requests, without those that are `resting`.
 
-    By default whom nobody wants to run (`state: any`) nobody waits for, nor whom somebody has just terminated.
+    By default targets are left out if the spec doesn't want their instances to run (`state: any`), or if these were just terminated.
     """
     serving = {str(item.target_group) for found in discovery.resources for item in action_of(found.state).forward}
     ended = ("stopped", "stopping", "shutting-down", "terminated")
@@ -359,10 +362,10 @@ def awaited(discovery: Discovery, resting: Collection[str] | None = None) -> Ite
         resting = {item.id for item in discovery.resources if item.status in ended}
     for item in discovery.resources:
         gets_requests = (
-            item.address.kind == "registration"
+            isinstance(item.state, Member)
             and item.parent_id in serving
             and not item.is_leaving
-            and str(getattr(item.state, "target", "")) not in resting
+            and str(item.state.target) not in resting
         )
-        if item.state.is_entrance or gets_requests:
+        if isinstance(item.state, Balancer) or gets_requests:
             yield item

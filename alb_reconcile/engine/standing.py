@@ -1,4 +1,4 @@
-"""How what there is of a stack stands to its spec: what is missing, what differs, which of several stay, and what clients get."""
+"""Compares what exists of a stack with its spec: what is missing, what differs, which of several stay, and how clients are served."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -8,42 +8,44 @@ from typing import Final
 from alb_reconcile.engine.applied_tags import find_lost
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.engine.service import Service, judge
-from alb_reconcile.kinds import is_in_order
+from alb_reconcile.kinds import is_in_order, names_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Balancer, Member, Pool, Router, Server
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How what there is of a stack stands to its spec."""
+    """How what exists of a stack compares with its spec."""
 
     missing: tuple[Address, ...] = ()
-    """What the spec declares and isn't there; nothing where the whole stack isn't."""
+    """The entries that the spec declares and that don't exist; empty if the whole stack doesn't."""
     fates: Mapping[str, str] = field(default_factory=dict)
-    """What `apply` does with those of which an address has several, by id: keeps, replaces or deletes."""
+    """What `apply` does with each of several resources at one address, by id: keeps, replaces or deletes."""
     ill: tuple[Observed, ...] = ()
-    """What the spec declares and isn't in order by AWS's word, such as an instance that is stopped and should run."""
+    """The resources that the spec declares and AWS shows as not in order, such as an instance that is stopped and should run."""
     new: tuple[Address, ...] = ()
-    """What is missing and never was there, as far as the resources' tags say."""
+    """The entries that are missing and never existed, as far as the resources' tags say."""
     service: Service = field(default_factory=Service)
-    """What clients get."""
+    """How clients are served."""
     differs: tuple[Address, ...] = ()
-    """What there is and `apply` would update, replace or delete."""
+    """The existing resources that `apply` would update, replace or delete."""
 
 
-_SERVING: Final = ("load_balancer", "listener", "rule", "target_group", "registration")
-"""The kinds without which nothing can be said of what clients get."""
+_SERVING: Final = (Balancer, Router, Pool, Member)
+"""The parts that must be readable to say how clients are served."""
 
 
 def find_standing(situation: Situation, untagged: Collection[Address] = ()) -> Standing:
-    """What clients get, what is missing or differs, and which of several resources at one address stay. It asks AWS nothing. Where something couldn't
-    be read, what refers to it can't be compared, so nothing is said of what differs. `untagged` are there, without their tags."""
+    """How clients are served, what is missing or differs, and which of several resources at one address stay. Asks AWS nothing. If
+    something couldn't be read, what refers to it can't be compared, so nothing is said of differences. The entries of `untagged` exist,
+    without their tags."""
     target, discovery, decisions = situation.target, situation.discovery, situation.decisions
     shown = Counter(item.address for item in discovery.resources if not item.is_gone)
     if not shown:
         return Standing()
-    is_read = discovery.unread.keys().isdisjoint(_SERVING)
-    if target.destroy:  # without a spec nothing says what stays
+    is_read = discovery.unread.keys().isdisjoint(names_of(*_SERVING))
+    if target.destroy:  # without a spec nothing says which resources stay
         return Standing(service=judge(discovery.resources, {}) if is_read else Service())
     missing = sorted(
         address
@@ -62,7 +64,8 @@ def find_standing(situation: Situation, untagged: Collection[Address] = ()) -> S
         wanted = decisions.desired.get(found.address)
         if wanted is None or found.is_gone or is_in_order(found):
             continue
-        is_to_run = getattr(wanted.desired.state, "state", "running") == "running"
+        state = wanted.desired.state
+        is_to_run = not isinstance(state, Server) or state.state == "running"
         if is_to_run and (wanted.found is found or (wanted.found is None and found.is_leaving)):
             ill.append(found)
     told = {known: fates[known] for known in several if known in fates}

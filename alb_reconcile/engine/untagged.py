@@ -1,27 +1,28 @@
-"""What serves and has lost the stack's tags: its entry would be made a second time, though what uses the first still does."""
+"""Finds resources in use that have lost the stack's tags: a plan would make their entries a second time."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.alike import fitting
-from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import slots
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, each_of, field_names, references
+from alb_reconcile.model.service import Member, Server
 
-_Use = tuple[Address, str, str]  # an entry that would be made, the place that one already has, and its id
+_Use = tuple[Address, str, str]  # an entry to be made, the place of an existing resource, and its id
 
 
 async def find_untagged(aws: Aws, situation: Situation) -> list[Finding]:
-    """What no stack owns, and has the name of one that would be made, holds what only one can hold, or is used in its place by
-    an entry as it was applied (refusals), and a group's target that looks like a missing member (a warning). Asks EC2 only about such."""
+    """Findings about resources that no stack owns. A resource that has the name of one that would be made, holds what only one can hold, or
+    is used in the entry's place by an entry as it was applied, is refused; a group's target that looks like a missing member is a warning.
+    Asks EC2 only about such resources."""
     made, discovery, decisions = situation.made, situation.discovery, situation.decisions
     if not made:
         return []
@@ -31,7 +32,7 @@ async def find_untagged(aws: Aws, situation: Situation) -> list[Finding]:
     found: dict[Address, Finding] = {}
     fits = [(_alike(made[use[0]], decisions.stack, free[use[2]]), use) for use in uses if use[2] in free]
     for likeness, (address, place, known) in sorted(fits, reverse=True):
-        item, is_target = made[address], address.kind == "instance"
+        item, is_target = made[address], isinstance(made[address].state, Server)
         if known not in {other.id for other in found.values()} and address not in found and (likeness or not is_target):
             is_sure = is_target or [(use[0].kind, use[1]) for use in uses].count((address.kind, place)) == 1
             adopt = advised("adopt", item.file, f"{address}={known}" * is_sure)
@@ -41,16 +42,16 @@ async def find_untagged(aws: Aws, situation: Situation) -> list[Finding]:
 
 
 def second_ones(untagged: Iterable[Finding], steps: Iterable[Step]) -> dict[str, str]:
-    """By key, why nobody may do it unattended: it makes one a second time, or takes the first away from who uses it."""
+    """Why a step must not be done unattended, by step key: it makes a resource a second time, or takes the first away from what uses it."""
     lost = {text: item.text for item in untagged for text in (item.id, str(item.desired.address))}
     named = {step.key: {str(step.address), *named_ids(step.observed and step.observed.state)} for step in steps}
     return {key: lost[text] for key, texts in named.items() for text in sorted(lost.keys() & texts)}
 
 
 def _uses(decisions: Decisions, made: Collection[Address]) -> Iterator[_Use]:
-    joining = each_of(decisions.desired.values(), Registration)
+    joining = each_of(decisions.desired.values(), Member)
     wanted = [(item.target_group, item.target) for _, item in joining if item.target in made]
-    for target, there in each_of(decisions.live if wanted else (), Registration):
+    for target, there in each_of(decisions.live if wanted else (), Member):
         if there.target not in decisions.live_ids and not target.is_leaving:
             place = f"target_group.{target.address.name.partition('/')[0]}"
             missing = (name for group, name in wanted if group == there.target_group and isinstance(name, Address))
@@ -71,7 +72,7 @@ def _uses(decisions: Decisions, made: Collection[Address]) -> Iterator[_Use]:
 
 
 async def _ownerless(aws: Aws, uses: Iterable[_Use], discovery: Discovery) -> dict[str, Mapping[str, str]]:
-    """The tags of those that there are and that no stack owns, by id. AWS's own groups are no entry's."""
+    """The tags of those resources that exist and that no stack owns, by id. AWS's own security groups are no entry's."""
     found = {item.arn: item.tags for item in discovery.taken.values()}
     found |= {item.id: item.tags for item in discovery.resources if item.owner is None}
     for kind in map(load_kinds().__getitem__, sorted({use[0].kind for use in uses})):
@@ -87,7 +88,7 @@ async def _ownerless(aws: Aws, uses: Iterable[_Use], discovery: Discovery) -> di
 
 
 def _alike(wanted: Desired, stack: str, own: Mapping[str, str]) -> int:
-    """How much the tags of one say that it is that entry."""
+    """How strongly the tags of a resource say that it is that entry."""
     if tags.ADDRESS in own or own.get("Name") == wanted.tags["Name"]:
         return 2 * (own.get(tags.ADDRESS, str(wanted.address)) == str(wanted.address))
     return int(

@@ -1,4 +1,4 @@
-"""A stack's resources as values, and what the steps of a plan make of them. Pure: it asks AWS nothing."""
+"""Models a stack's resources as values, and computes what a plan's steps make of them. Asks AWS nothing."""
 
 from __future__ import annotations
 
@@ -8,45 +8,52 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import Route, RouteTable
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.security_group_rules import ANYWHERE, SecurityGroupRules
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed, Properties, field_names
+from alb_reconcile.model.resource import Observed, Properties, field_names, with_fields
+from alb_reconcile.model.service import (
+    ANYWHERE,
+    Balancer,
+    Frontend,
+    Member,
+    Permissions,
+    Route,
+    Routes,
+    RoutingRule,
+    Server,
+)
 from alb_reconcile.model.steps import HandOver, SetPriorities
 
 COMING = "coming"
 """The status of a target that is expected to pass its checks: a plan makes it, or waits for it."""
 OWN = "own"
-"""The owner of what a plan makes."""
+"""The owner of a resource that a plan makes."""
 UNUSED = "unused"
 """The status of a target that isn't checked."""
-_MADE = {"load_balancer": "active", "registration": COMING, "instance": "running"}
-"""The status of what a step makes."""
+_MADE = ((Balancer, "active"), (Member, COMING), (Server, "running"))
+"""The status of a resource that a step makes, by its part in the service."""
 
 
 class World:
-    """Resources by id. What a plan makes has its address as its id until AWS gives it one."""
+    """Resources by id. A resource that a plan makes has its address as its id until AWS gives it one."""
 
     def __init__(self, resources: Iterable[Observed]) -> None:
         self.items = {item.id: item for item in resources if not item.is_gone}
         self.gone: frozenset[str] = frozenset()
-        """The ids of what steps have taken away."""
+        """The ids of resources that steps have taken away."""
         self.left: Mapping[str, str] = {}
-        """The subnets that no table of the stack has any more, by id, with the id of the table that each was in."""
+        """The subnets that no route table of the stack has any more, by id, with the id of the table that each was in."""
         self.guests: Mapping[str, frozenset[str]] = {}
-        """The groups at weight 0 in a listener or rule, by its id, where steps have put them to be checked. No client sticks to these."""
+        """The groups that steps have put at weight 0 into a listener or rule to be checked, by the id of the listener or rule. No client
+        sticks to these."""
 
     def get(self, ref: Ref | None) -> Observed | None:
-        """What a reference leads to; None where it isn't known."""
+        """The resource that a reference leads to; None if it isn't known."""
         return self.items.get(str(ref))
 
     def after(self, steps: Iterable[Step]) -> World:
-        """The resources after those steps."""
+        """The world after those steps."""
         found, gone, guests = dict(self.items), set(self.gone), dict(self.guests)
         members: dict[str, list[str]] = defaultdict(list)
         for item in self.items.values():
@@ -70,7 +77,8 @@ class World:
         return world
 
     def _change_checks(self, before: frozenset[str]) -> None:
-        """AWS checks the targets of a group from when a listener or rule forwards to it, and no longer (ELB API Reference, TargetHealth)."""
+        """Change the status of targets when the checks of their group begin or end: AWS checks a group while a listener or rule forwards to
+        it (ELB API Reference, TargetHealth)."""
         for group in before ^ self.checked:
             for item, _ in self.targets.get(group, ()):
                 is_checked = group in self.checked
@@ -78,11 +86,11 @@ class World:
                     self.items[item.id] = replace(item, status=COMING if is_checked else UNUSED)
         self.__dict__.pop("targets", None)
 
-    def turned(self, status: str, which: Callable[[Observed, Registration], bool]) -> World:
-        """The same resources; those targets have that status, unless they drain."""
+    def turned(self, status: str, which: Callable[[Observed, Member], bool]) -> World:
+        """The same world, except that those targets have that status, unless they drain."""
         world = World(
             replace(item, status=status)
-            if isinstance(item.state, Registration) and not item.is_leaving and which(item, item.state)
+            if isinstance(item.state, Member) and not item.is_leaving and which(item, item.state)
             else item
             for item in self.items.values()
         )
@@ -90,9 +98,9 @@ class World:
         return world
 
     @cached_property
-    def listeners(self) -> list[tuple[Observed, Listener]]:
+    def listeners(self) -> list[tuple[Observed, Frontend]]:
         """Every listener, with its properties."""
-        return [(item, item.state) for item in self.items.values() if isinstance(item.state, Listener)]
+        return [(item, item.state) for item in self.items.values() if isinstance(item.state, Frontend)]
 
     @cached_property
     def checked(self) -> frozenset[str]:
@@ -101,44 +109,44 @@ class World:
         return frozenset().union(*map(_groups, hosts), *self.guests.values())
 
     @cached_property
-    def rules(self) -> dict[str, list[tuple[Observed, Rule]]]:
+    def rules(self) -> dict[str, list[tuple[Observed, RoutingRule]]]:
         """The rules of each listener, by its id."""
-        found: dict[str, list[tuple[Observed, Rule]]] = defaultdict(list)
+        found: dict[str, list[tuple[Observed, RoutingRule]]] = defaultdict(list)
         for item in self.items.values():
-            if isinstance(item.state, Rule):
+            if isinstance(item.state, RoutingRule):
                 found[str(item.state.listener)].append((item, item.state))
         return found
 
     @cached_property
-    def targets(self) -> dict[str, list[tuple[Observed, Registration]]]:
+    def targets(self) -> dict[str, list[tuple[Observed, Member]]]:
         """The targets of each group, by its id, without those that drain."""
-        found: dict[str, list[tuple[Observed, Registration]]] = defaultdict(list)
+        found: dict[str, list[tuple[Observed, Member]]] = defaultdict(list)
         for item in self.items.values():
-            if isinstance(item.state, Registration) and not item.is_leaving:
+            if isinstance(item.state, Member) and not item.is_leaving:
                 found[str(item.state.target_group)].append((item, item.state))
         return found
 
     @cached_property
-    def admissions(self) -> dict[str, tuple[Observed, SecurityGroupRules]]:
+    def admissions(self) -> dict[str, tuple[Observed, Permissions]]:
         """What each security group lets through, by the group's id."""
         return {
             str(item.state.security_group): (item, item.state)
             for item in self.items.values()
-            if isinstance(item.state, SecurityGroupRules)
+            if isinstance(item.state, Permissions)
         }
 
     @cached_property
-    def tables(self) -> dict[str, tuple[Observed, RouteTable]]:
+    def tables(self) -> dict[str, tuple[Observed, Routes]]:
         """The route table of each subnet, by the subnet's id."""
         return {
             str(subnet): (item, item.state)
             for item in self.items.values()
-            if isinstance(item.state, RouteTable)
+            if isinstance(item.state, Routes)
             for subnet in item.state.subnets or ()
         }
 
     def is_there(self, route: Route) -> bool:
-        """Whether what a route leads to wasn't taken away."""
+        """Whether the resource that a route leads to wasn't taken away."""
         return str(route.target) not in self.gone
 
 
@@ -147,47 +155,47 @@ def _groups(state: Properties | None) -> frozenset[str]:
 
 
 def _take(found: dict[str, Observed], step: Step) -> None:
-    """Let a step that creates or changes something have happened."""
+    """Change the found resources as a step does that creates or changes something."""
     if isinstance(step.details, SetPriorities):
         for arn, priority in step.details.priorities:
-            if arn in found and isinstance(state := found[arn].state, Rule):
-                found[arn] = replace(found[arn], state=replace(state, priority=priority))
+            if arn in found and isinstance(state := found[arn].state, RoutingRule):
+                found[arn] = replace(found[arn], state=with_fields(state, priority=priority))
     elif step.state is None:
         return
     elif step.action == "update" and step.observed is not None:
         there = found.get(step.observed.id, step.observed)
         state = _merged(step.state, there.state)
-        if isinstance(state, RouteTable) and isinstance(there.state, RouteTable):
+        if isinstance(state, Routes) and isinstance(there.state, Routes):
             stay = step.detail(HandOver).moving.intersection(map(str, there.state.subnets or ()))
-            state = replace(state, subnets=tuple(sorted({*(state.subnets or ()), *stay}, key=str)))
+            state = with_fields(state, subnets=tuple(sorted({*(state.subnets or ()), *stay}, key=str)))
         found[there.id] = replace(there, state=state)
     else:
         made = step.state
-        if isinstance(made, SecurityGroupRules) and made.egress is None:  # EC2 CreateSecurityGroup
-            made = replace(made, egress=ANYWHERE)
-        status, name = _MADE.get(step.address.kind, ""), str(step.address)
+        if isinstance(made, Permissions) and made.egress is None:  # EC2 CreateSecurityGroup
+            made = with_fields(made, egress=ANYWHERE)
+        status = next((word for part, word in _MADE if isinstance(made, part)), "")
+        name = str(step.address)
         found[name] = Observed(step.address, name, made, {}, OWN, status)
-    if isinstance(step.state, RouteTable):
+    if isinstance(step.state, Routes):
         _take_over(found, step)
 
 
 def _take_over(found: dict[str, Observed], step: Step) -> None:
-    """A subnet has one route table: the one that takes it last (EC2 ReplaceRouteTableAssociation)."""
-    before = step.observed.state.subnets if step.observed and isinstance(step.observed.state, RouteTable) else ()
-    taken = {str(item) for item in getattr(step.state, "subnets", None) or ()}.difference(map(str, before or ()))
+    """Take a step's new subnets out of other route tables: a subnet has only the table that takes it last (EC2
+    ReplaceRouteTableAssociation)."""
+    before = step.observed.state.subnets if step.observed and isinstance(step.observed.state, Routes) else ()
+    now = step.state.subnets if isinstance(step.state, Routes) else ()
+    taken = {str(item) for item in now or ()}.difference(map(str, before or ()))
     own = step.observed.id if step.action == "update" and step.observed else str(step.address)
     for known, item in found.items():
-        if (
-            isinstance(item.state, RouteTable)
-            and known != own
-            and not taken.isdisjoint(map(str, item.state.subnets or ()))
-        ):
+        if isinstance(item.state, Routes) and known != own and not taken.isdisjoint(map(str, item.state.subnets or ())):
             left = tuple(subnet for subnet in item.state.subnets or () if str(subnet) not in taken)
-            found[known] = replace(item, state=replace(item.state, subnets=left))
+            found[known] = replace(item, state=with_fields(item.state, subnets=left))
 
 
 def _merged(wanted: Properties, found: Properties) -> Properties:
-    """The wanted properties; what they don't manage stays as it was found, of what is said key by key each key."""
+    """The wanted properties; fields that they don't manage stay as they were found, and so do keys of fields that are managed key by
+    key."""
     kept: dict[str, Any] = {}
     for name in field_names(type(wanted)):
         value, there = getattr(wanted, name), getattr(found, name)
@@ -199,7 +207,7 @@ def _merged(wanted: Properties, found: Properties) -> Properties:
 
 
 def _with_members(members: Mapping[str, list[str]], known: str) -> Iterator[str]:
-    """A resource, and what AWS deletes along with it."""
+    """The ids of a resource, and of the resources that AWS deletes along with it."""
     yield known
     for member in members.get(known, ()):
         yield from _with_members(members, member)

@@ -1,1 +1,1 @@
-"""From what runs to a spec: what is read, which of it is meant, what it is called, how entries say it."""
+"""Writes a spec of what runs: reads it, chooses what is meant, names it, and writes the entries."""

@@ -1,4 +1,4 @@
-"""A spec in the making: entries of what was chosen, their names, and what turned out to be better left unsaid."""
+"""Drafts a spec: the entries of the chosen resources, their names, and the keys that are better left out."""
 
 import re
 from collections import Counter, defaultdict
@@ -6,36 +6,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.engine.plan.decide import subnets_of
-from alb_reconcile.export.entries import EntryWriter, by_tags, can_be_said, differing, plain_tags
+from alb_reconcile.export.entries import EntryWriter, can_be_said, differing, plain_tags
 from alb_reconcile.export.naming import by_number, name_of, numbering, stem, unique
-from alb_reconcile.export.scope import Found
-from alb_reconcile.kinds import in_spec_order
+from alb_reconcile.export.scope import FoundResources
+from alb_reconcile.kinds import in_spec_order, kind_of, load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry, FoundByUse, Grouped, HasFile
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import subnets_of
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import Observed, field_names
+from alb_reconcile.model.service import Frontend, Member, Network, RoutingRule
+from alb_reconcile.model.tags import PREVENT_DESTROY
 from alb_reconcile.model.text import digest, number_of
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import SECTIONS, resolved
 
 _MOST = 5
-"""Names that a comment lists."""
+"""The most names that a comment lists."""
 
 
 @dataclass
 class Draft:
-    """What is written, from the same findings again and again, each time with less that doesn't hold."""
+    """The basis of a spec: it is written from the same findings again and again, each time without further parts that don't hold."""
 
-    found: Found
+    found: FoundResources
     stack: str
     region: str
     account: str
     names: Mapping[str, str] = field(default_factory=dict)
-    """What other tools call resources, by id."""
+    """The names that other tools give to resources, by id."""
     files: Mapping[str, bytes] = field(default_factory=dict)
-    """What was in the files of resources, by id."""
+    """The content of resources' files, by id."""
     folder: str = ""
-    """Where files go, below the spec's own folder; empty for nowhere."""
+    """The folder for files, below the spec's own folder; empty for none."""
     excluded: dict[str, str] = field(default_factory=dict)
     """Why resources are left out, by id."""
     unsaid: dict[tuple[str, Path], str] = field(default_factory=dict)
@@ -52,17 +54,17 @@ class Written:
 
     data: dict[str, Any]
     remarks: dict[Path, list[str]] = field(default_factory=dict)
-    """What is said beside an entry, or beside one of its keys."""
+    """The comments before entries and their keys, by path."""
     ids: dict[Address, str] = field(default_factory=dict)
-    """The resources that its addresses stand for."""
+    """The ids of the resources that the spec's addresses stand for."""
     paths: dict[str, Path] = field(default_factory=dict)
-    """Where the entries of resources are."""
+    """The paths of resources' entries, by the resources' ids."""
     files: dict[str, bytes] = field(default_factory=dict)
-    """What is to be in the files that it names, by their names."""
+    """The content of the files that the spec names, by their names."""
 
 
 class _Composer:
-    """Names what the draft has chosen, and puts its entries in their places."""
+    """Names the resources that the draft has chosen, and puts their entries in their places."""
 
     def __init__(self, draft: Draft) -> None:
         self.draft, self.writer = draft, EntryWriter(draft.found, draft.region)
@@ -122,11 +124,11 @@ class _Composer:
             self.result.ids[Address(kind.name, f"{above}{name}")] = item.id
 
     def _names_outside(self, kind: AnyKind) -> set[str]:
-        """AWS's names of those that have no entry: who uses such a one says its name, which no entry may have then."""
+        """AWS's names of resources without an entry: an entry that uses such a resource gives this name, so no entry may have it."""
         if not isinstance(kind, FoundByUse):
             return set()
         others = (item.found for key, item in self.draft.found.all.items() if key not in self.own)
-        return {str(getattr(item.state, "name", "")) for item in others if item.state.kind == kind.name}
+        return {item.state.own_name for item in others if item.state.kind == kind.name}
 
     def _write_one(self, kind: AnyKind, item: Observed, section: dict[str, Entry], above: Path, name: str) -> None:
         self.writer.here = (*above, name)
@@ -163,16 +165,18 @@ class _Composer:
             self.result.remarks.setdefault(above[:-1], []).append(f"others: keep, since {'; '.join(sorted(reasons))}")
 
     def _entry_of(self, item: Observed) -> Entry:
-        """An entry, with what only tags of ours know of what the stack has already."""
+        """The entry of a resource; for a resource that the stack has already, with what only this tool's tags know."""
         entry = self.writer.write(item)
         if item.id not in self.draft.found.addresses:
             return entry
-        known, name = self.draft.found.tags.get(item.id, {}), str(getattr(item.state, "name", ""))
+        known, name = self.draft.found.tags.get(item.id, {}), item.state.own_name
         if name and name == known.get("Name"):
             entry = {"name": name, **entry}
         elif re.search("-[0-9a-f]{8}$", name):  # derived, unless it was adopted
             entry.pop("name", None)
-        return by_tags(entry, known)
+        if known.get(PREVENT_DESTROY) == "true":
+            entry["prevent_destroy"] = True
+        return load_kinds()[item.state.kind].write_remembered(entry, known)
 
     # -- groups
 
@@ -218,7 +222,8 @@ class _Composer:
         self._say_beside(items)
 
     def _tell_apart(self, section: Mapping[str, Entry], other: str, name: str, kind: Any) -> None:
-        """Say why instances whose names differ by a number only aren't one entry, and of tags alone what makes them one."""
+        """Add a comment that says why instances with names that differ only by a number aren't one entry, and, if only tags differ, how to
+        make them one."""
         file, both = kind.file_key, (other, name)
         there, here = ({**section[key], file: self.result.files.get(section[key].get(file, ""))} for key in both)
         tags = differing(there.pop("tags", {}), here.pop("tags", {}))
@@ -242,12 +247,12 @@ class _Composer:
             self.writer.remark(text)
 
     def _place(self, item: Observed) -> int:
-        """Its number, where it has one already."""
+        """The number of an instance, if its address has one already; else 0."""
         address = self.draft.found.addresses.get(item.id)
         return number_of(address.name) if address else 0
 
     def _common_name(self, items: Mapping[int, Observed]) -> Entry:
-        """The name of which each has its number, where it isn't the one that they would get anyway."""
+        """The `name:` of an entry by which its members get their Names, unless they would get these anyway."""
         usual = f"{self.draft.stack}-{self.writer.called[next(iter(items.values())).id]}"
         have = {place: self.draft.found.tags.get(item.id, {}).get("Name", "") for place, item in items.items()}
         found = numbering(have)
@@ -258,7 +263,7 @@ class _Composer:
         return {"name": found} if found and found != usual else {}
 
     def _likeness(self, kind: Any, item: Observed) -> str:
-        """Equal for those that one entry can describe, or does."""
+        """A text that is equal for resources that one entry can describe, or does."""
         self.writer.here = ()
         if address := self.draft.found.addresses.get(item.id):
             return str(kind.group_of(address.name))
@@ -277,10 +282,10 @@ class _Composer:
         )
 
     def _uses_of(self, physical_id: str) -> list[list[str]]:
-        """What it is registered in, and what else names it."""
-        every: list[Any] = [item.found.state for item in self.draft.found.all.values() if not item.found.state.service]
+        """The places where a resource is registered, and what else names it."""
+        every = [item.found.state for item in self.draft.found.all.values() if not item.found.state.service]
         return sorted(
-            [state.kind, str(getattr(state, "target_group", "")), str(getattr(state, "port", ""))]
+            [state.kind, *([str(state.target_group), str(state.port)] if isinstance(state, Member) else ())]
             for state in every
             if physical_id in (getattr(state, name) for name in field_names(type(state)))
         )
@@ -303,7 +308,7 @@ class _Composer:
     # -- tags
 
     def _common_tags(self) -> dict[str, str]:
-        """The tags that most have; the others say what they have instead, or null."""
+        """The tags that most resources have; the others' entries say what they have instead, or null."""
         carriers = [key for key, item in self.own.items() if item.state.service and item.state.keeps_tags]
         pairs = Counter(pair for key in carriers for pair in plain_tags(self.draft.found.tags.get(key, {})).items())
         return {
@@ -313,7 +318,7 @@ class _Composer:
         }
 
     def _name_of(self, kind: AnyKind, item: Observed, usual: str) -> Entry:
-        """Its Name tag, where an entry says that, and it isn't the usual one."""
+        """A resource's Name tag, if an entry says that tag and it isn't the usual one."""
         own = self.draft.found.tags.get(item.id, {})
         is_tag = "name" in resolved(kind.name)["properties"] and "name" not in field_names(kind.properties)
         if is_tag and own.get("Name") and own["Name"] != usual:
@@ -337,13 +342,13 @@ class _Composer:
         return place
 
     def _imply_vpc(self) -> None:
-        """An entry needn't say its VPC while there is one."""
-        vpcs = self.result.data.get("vpcs", {})
+        """Leave out the VPC of entries if there is only one."""
+        vpcs = self.result.data.get(kind_of(Network).section, {})
         if len(vpcs) == 1:
-            for path in self.result.paths.values():
-                entry = self._at(path)
-                if entry.get("vpc") in vpcs:
-                    del entry["vpc"]
+            for key, path in self.result.paths.items():
+                entry, field_name = self._at(path), self.own[key].state.in_vpc
+                if entry.get(field_name) in vpcs:
+                    del entry[field_name]
 
     def _leave_unsaid(self) -> None:
         for (physical_id, path), why in self.draft.unsaid.items():
@@ -363,11 +368,15 @@ class _Composer:
 
 
 def _put_in_order(entry: Entry) -> None:
-    """What it is first, then its tags, then what nests in it."""
+    """Sort the keys of an entry: first what the resource is, then its tags, then entries that nest in it."""
     for key in ("tags", "others", *SECTIONS):
         if isinstance(entry.get(key), dict | str):
             entry[key] = entry.pop(key)
 
 
-def _in_order(item: Observed) -> tuple[int, int, str]:
-    return getattr(item.state, "priority", 0), getattr(item.state, "port", 0), item.id
+def _in_order(item: Observed) -> tuple[int, str]:
+    """The sort key of listeners, by port, and of rules, by priority."""
+    state = item.state
+    return state.priority if isinstance(state, RoutingRule) else state.port if isinstance(
+        state, Frontend
+    ) else 0, item.id

@@ -1,17 +1,15 @@
-"""Writes entries of a spec from what was observed: by a kind's fields and its schema; what differs from these, the kind says."""
+"""Writes entries of a spec from observed resources: by a kind's fields and its schema; the kind itself writes what differs from these."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from alb_reconcile.export.scope import Found
+from alb_reconcile.export.scope import FoundResources
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry
-from alb_reconcile.kinds.images import entry_for
-from alb_reconcile.model import tags
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import Observed, Properties, field_names
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import resolved
 
 _OURS = ("aws:", "alb-reconcile:")
@@ -21,16 +19,16 @@ Schema = Mapping[str, Any]
 
 @dataclass
 class EntryWriter:
-    """Writes entries, for `export` and `adopt --write`. It tells kinds what they ask about the resources around one (`Named`)."""
+    """Writes entries, for `export` and `adopt --write`. The writer answers kinds' questions about the resources around one (`Named`)."""
 
-    found: Found
+    found: FoundResources
     region: str
     called: dict[str, str] = field(default_factory=dict)
-    """What the spec calls resources, by their ids."""
+    """The names that the spec gives to resources, by their ids."""
     here: Path = ()
-    """Where the entry is that is written."""
+    """The path of the entry that is being written."""
     remarks: dict[Path, list[str]] = field(default_factory=dict)
-    """What is said beside an entry, or beside one of its keys."""
+    """The comments before entries and their keys, by path."""
 
     def name_of(self, physical_id: str) -> str:
         return self.called.get(physical_id, physical_id)
@@ -41,23 +39,24 @@ class EntryWriter:
 
     def id_of(self, kind: str, name: str) -> str:
         states = ((key, item.found.state) for key, item in self.found.all.items())
-        return next((key for key, it in states if it.kind == kind and getattr(it, "name", None) == name), name)
+        return next((key for key, it in states if it.kind == kind and it.own_name == name), name)
 
     def remark(self, text: str) -> None:
         self.remarks.setdefault(self.here, []).append(text)
 
     def write(self, observed: Observed, *, whole: bool = False) -> Entry:
-        """The entry of one, without tags and without what nests in it; a `whole` one says also what it needn't."""
+        """The entry of a resource, without tags and without entries that nest in it; a `whole` one also has the keys that could be left
+        out."""
         kind = load_kinds()[observed.state.kind]
         return kind.write_entry(observed, self._plain_fields(kind, observed, whole=whole), self)
 
     def write_member(self, observed: Observed, entry: Entry) -> None:
-        """Write into the entry that carries it what has none of its own."""
+        """Write a resource that has no entry of its own into the entry that carries it."""
         kind = load_kinds()[observed.state.kind]
         kind.write_member(observed, entry, self._plain_fields(kind, observed), self)
 
     def _plain_fields(self, kind: AnyKind, observed: Observed, *, whole: bool = False) -> Entry:
-        """The fields that have the same form in a spec, but for defaults."""
+        """The fields that have the same form in a spec, without defaults unless the entry is `whole`."""
         schema = resolved(kind.name)
         hidden = {observed.state.parent, *kind.properties.said_elsewhere}
         entry = {
@@ -70,7 +69,7 @@ class EntryWriter:
         return entry if whole else _without_usual(kind, schema, entry, "")
 
     def _plain(self, schema: Schema, value: Any) -> Any:
-        """A field's value as a key has it; None for what is no plain data."""
+        """A field's value as a key has it; None for a value that isn't plain data."""
         if isinstance(value, Mapping):
             return self._plain_mapping(schema, value)
         if isinstance(value, tuple | list):
@@ -86,24 +85,10 @@ class EntryWriter:
 
     def _plain_mapping(self, schema: Schema, value: Mapping[str, Any]) -> Entry:
         known, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
-        if "string" in others.get("type", ()) and "integer" in others["type"]:  # AWS has texts for whatever it is
+        if "string" in others.get("type", ()) and "integer" in others["type"]:  # AWS has texts for any type
             return {key: _typed(str(item)) for key, item in sorted(value.items())}
         pairs = ((key, self._plain(known.get(key, others), item)) for key, item in value.items())
         return {key: item for key, item in pairs if item is not None}
-
-
-def by_tags(entry: Entry, known: Mapping[str, str]) -> Entry:
-    """An entry with what the tags of ours know of it: protection, the image's reference, and what a spec has said
-    of its root volume, which else has what the image and the account gave it."""
-    if known.get(tags.PREVENT_DESTROY) == "true":
-        entry["prevent_destroy"] = True
-    if reference := known.get(tags.IMAGE):
-        del entry["image_id"]
-        entry |= entry_for(reference)
-    if tags.SPEC in known and (disk := entry.pop("root_volume", None)):
-        said = {key: value for key, value in disk.items() if tags.has_declared(known[tags.SPEC], f"root_volume.{key}")}
-        entry |= {"root_volume": said} if said else {}
-    return entry
 
 
 def _typed(text: str) -> str | int | bool:
@@ -113,7 +98,8 @@ def _typed(text: str) -> str | int | bool:
 
 
 def _without_usual(kind: AnyKind, schema: Schema, entry: Entry, above: str) -> Entry:
-    """Without what the schema's defaults say, or AWS's, or what AWS chooses for each. Left out, a new one would get the same."""
+    """The entry without values that are the schema's defaults, or AWS's, or that AWS chooses for each resource: without these keys a new
+    resource would get the same."""
     known, required = schema.get("properties", {}), schema.get("required", ())
     found: Entry = {}
     has_news = not above
@@ -140,12 +126,12 @@ def _is_usual(kind: AnyKind, schema: Schema, value: Any, path: str) -> bool:
 
 
 def plain_tags(own: Mapping[str, str]) -> dict[str, str]:
-    """A resource's tags but its Name, and those of AWS and of this tool."""
+    """A resource's tags without its Name, and those of AWS and of this tool."""
     return {key: value for key, value in sorted(own.items()) if key != "Name" and not key.lower().startswith(_OURS)}
 
 
 def differing(there: Entry, here: Entry) -> list[str]:
-    """The keys that differ; null, as of a tag, isn't the same as none."""
+    """The keys that differ; null, as of a tag, isn't the same as a missing key."""
     return [key for key in {**there, **here} if there.get(key, ...) != here.get(key, ...)]
 
 

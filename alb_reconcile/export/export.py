@@ -1,4 +1,4 @@
-"""`export`: a spec of what runs, tried before anybody sees it: adopted as it is, it leaves nothing to do."""
+"""Exports a spec of what runs, and tries it before it is shown: adopted as it is, it leaves nothing to do."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -10,22 +10,23 @@ from typing import Any, Final
 from alb_reconcile.adoption.adopt import Adoption, UnmatchedError, find_adoption
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.service import unserved
 from alb_reconcile.export.doubles import take_out_doubles
 from alb_reconcile.export.draft import Draft, Written
 from alb_reconcile.export.naming import common_prefix, stack_name
 from alb_reconcile.export.remembered import describe_gone
-from alb_reconcile.export.scope import Found, Scope, add_acls, find, nothing_left
-from alb_reconcile.journal.record import Record
+from alb_reconcile.export.scope import ExportScope, FoundResources, add_acls, find, nothing_left
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import HasFile, HasUnshown
+from alb_reconcile.kinds.base import Grouped, HasFile, HasUnshown
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import AwsError, Problem, RefusedError, SpecError
+from alb_reconcile.model.nodes import Path, render_path
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.service import Balancer, Network
 from alb_reconcile.model.text import printable
-from alb_reconcile.spec.document import Path, render_path
 from alb_reconcile.spec.formatting import dump
 from alb_reconcile.spec.schema import resolved
 from alb_reconcile.spec.stack import Stack, parse_stack
@@ -39,18 +40,17 @@ _DELETED: Final = (
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the user wants an export to be like. `names` are what other tools call resources, by id, where
-    the user has given any."""
+class ExportWishes:
+    """The user's wishes for an export. `names` are the names that other tools give to resources, by id, if the user has given any."""
 
     stack: str = ""
     names: Mapping[str, str] | None = None
     file: str = ""
-    """Where the spec goes; empty for standard output, beside which no files can be."""
+    """The file of the spec; empty for standard output, next to which there can't be files."""
     folder: str = ""
-    """Where files go, below the spec's folder."""
-    runs: tuple[Record, ...] = ()
-    """What is recorded of the stack, the newest first, where it is one of this tool's."""
+    """The folder for files, below the spec's folder."""
+    runs: tuple[RunRecord, ...] = ()
+    """The recorded runs of the stack, the newest first, if it is one of this tool's."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,18 @@ class Export:
     stack: str
     files: Mapping[str, bytes]
     next: str
-    """The command that adopts it; of a stack that is owned already, plans it."""
+    """The command that adopts the spec; for a stack that is owned already, that plans it."""
     adopting: tuple[str, ...]
-    """What `adopt` has to be told, ADDRESS=ID, since nothing tells these resources from others."""
+    """The arguments that `adopt` needs, ADDRESS=ID, since nothing else distinguishes these resources from others."""
     entries: int
-    """How many resources it declares, counted as plans and `validate` count."""
+    """How many resources the spec declares, counted as plans and `validate` count."""
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    """Why it can't be adopted as it is; of a stack that is owned already, what it lacks and what the next plan would do."""
+    """Why the spec can't be adopted as it is; for a stack that is owned already, what it lacks and what the next plan would do."""
 
 
-async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
-    """Write a spec of what is meant. Changes nothing. Raises RefusedError where nothing is, or it is another stack's."""
+async def export(aws: Aws, region: str, scope: ExportScope, wishes: ExportWishes) -> Export:
+    """Write a spec of the resources in `scope`. Changes nothing. Raises RefusedError if there are none, or if they are another stack's."""
     found, account = await asyncio.gather(find(aws, scope), read_account(aws, ()))
     await add_acls(aws, found)
     doubles = take_out_doubles(found, scope.stack)
@@ -81,7 +81,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
         found.notes.append(
             "none of the names from --from-state and --from-stack is that of something here; look whether it is the right state or stack"
         )
-    if not scope.stack:  # which says them by its tags
+    if not scope.stack:  # the tags of an owned stack say them
         await _read_unshown(aws, found)
     draft = Draft(found, stack, region, account, wishes.names or {}, await _read_files(aws, found), wishes.folder)
     written, problems, adoption = await _try(aws, draft, wishes, {found.addresses[key] for key in doubles})
@@ -90,7 +90,7 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
             found, scope, (f"{found.addresses.get(key, key)}: {why}" for key, why in draft.excluded.items())
         )
     lost = sorted(
-        key for key in found.seeds & draft.excluded.keys() if found.all[key].found.state.kind == "load_balancer"
+        key for key in found.seeds & draft.excluded.keys() if isinstance(found.all[key].found.state, Balancer)
     )
     problems += tuple(f"{key} can't be described: {draft.excluded[key]}" for key in lost)
     header = [f"What ran in {region}, account {account}: {scope}.", _LEFT_OUT]
@@ -122,22 +122,22 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     return Export(text, stack, written.files, then, given, count, tuple(found.notes), problems)
 
 
-def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
+def _stack_names(found: FoundResources, scope: ExportScope) -> Iterator[str]:
     states = {key: found.all[key].found.state for key in found.chosen}
-    given = [found.tags.get(key, {}).get("Name") or getattr(states[key], "name", None) for key in sorted(states)]
+    given = [found.tags.get(key, {}).get("Name") or states[key].own_name for key in sorted(states)]
     names = [name for name in given if name]
     yield common_prefix(names)
     yield from scope.tags.values()
     for key in sorted(found.seeds):
         item = found.all[key].found
-        if item.state.kind in ("load_balancer", "vpc"):
+        if isinstance(item.state, Balancer | Network):
             yield found.tags.get(key, {}).get("aws:cloudformation:stack-name", "")
             yield found.tags.get(key, {}).get("Name", "")
             yield load_kinds()[item.state.kind].suggest_name(item.state)
 
 
-async def _read_unshown(aws: Aws, found: Found) -> None:
-    """What AWS shows only in calls of their own; without it nothing is said of it."""
+async def _read_unshown(aws: Aws, found: FoundResources) -> None:
+    """Read what AWS shows only in calls of their own; if that is denied, the spec leaves it out."""
     kinds = load_kinds()
     asked = [
         (key, kind)
@@ -156,7 +156,7 @@ async def _read_unshown(aws: Aws, found: Found) -> None:
         found.all[key] = replace(found.all[key], found=replace(found.all[key].found, state=state))
 
 
-async def _read_files(aws: Aws, found: Found) -> dict[str, bytes]:
+async def _read_files(aws: Aws, found: FoundResources) -> dict[str, bytes]:
     kinds = load_kinds()
     asked = [
         (key, kind, found.all[key].found)
@@ -174,10 +174,10 @@ async def _read_files(aws: Aws, found: Found) -> dict[str, bytes]:
 
 
 async def _try(
-    aws: Aws, draft: Draft, wishes: Wishes, twice: Collection[Address]
+    aws: Aws, draft: Draft, wishes: ExportWishes, twice: Collection[Address]
 ) -> tuple[Written, tuple[str, ...], Adoption | None]:
-    """Write it, and leave out what doesn't hold, until adopting it leaves nothing to do. What is there `twice` is found by its
-    tags: the plan knows which one stays."""
+    """Write the spec, and leave out what doesn't hold, until adopting it leaves nothing to do. Resources that exist `twice` are found by
+    their tags: the plan knows which one stays."""
     problems: tuple[str, ...] = ()
     written, adoption = draft.write(), None
     for _ in range(_ATTEMPTS):
@@ -199,8 +199,8 @@ async def _try(
     return written, problems, None if problems else adoption
 
 
-def _parsed(written: Written, wishes: Wishes) -> Stack:
-    """As it would be read, from a folder that nobody else can look into."""
+def _parsed(written: Written, wishes: ExportWishes) -> Stack:
+    """The spec as it would be read, from a folder that other users can't look into."""
     with TemporaryDirectory() as folder:
         for name, data in written.files.items():
             (FilePath(folder) / name).parent.mkdir(exist_ok=True)
@@ -209,7 +209,7 @@ def _parsed(written: Written, wishes: Wishes) -> Stack:
 
 
 def _leave_out_refused(draft: Draft, written: Written, problems: Iterable[Problem]) -> bool:
-    """What `validate` would refuse. Returns whether something can be left out."""
+    """Leave out what `validate` would refuse. Returns whether anything could be left out."""
     again = False
     known = {render_path(path): path for path in _paths(written.data, ())}
     for problem in problems:
@@ -231,7 +231,8 @@ def _paths(value: Any, path: Path) -> Iterator[Path]:
 
 
 def _leave_out(draft: Draft, written: Written, path: Path, why: str) -> bool:
-    """A key of an entry, or the whole entry where it can't be without. A list is left out whole."""
+    """Leave out a key of an entry, or the whole entry if it can't be without the key. A list is left out whole. Returns whether that is
+    new."""
     own = [key for key, where in written.paths.items() if path[: len(where)] == where]
     if not own:
         return False
@@ -258,14 +259,14 @@ def _leave_out(draft: Draft, written: Written, path: Path, why: str) -> bool:
 
 
 def _differences(draft: Draft, written: Written, adoption: Adoption) -> tuple[tuple[str, ...], bool]:
-    """What would still differ once it is adopted; whether something can be left out for it."""
+    """The differences that would remain after adoption; and whether parts could be left out for them."""
     if adoption.preview.plan is None:
         return tuple(adoption.preview.refusal.split("\n")), False
     again = False
     problems = []
     for step in adoption.preview.plan.steps:
         if step.reason == DUPLICATE:
-            continue  # it is told by itself
+            continue  # the caller reports it
         problems.append(f"{step.address} would be {step.action}d ({', '.join(item.path for item in step.changes)})")
         for path, why in _unsayable(step):
             entry = _entry_path(written, step)
@@ -295,18 +296,19 @@ def _unsayable(step: Step) -> Iterator[tuple[Path, str]]:
         yield path, "AWS shows it otherwise than a spec can say it"
 
 
-def _is_alike(written: Written, meant: str, matched: str | None) -> bool:
-    """Whether it is the one that is meant, or one that the same entry describes as well."""
+def _is_alike(written: Written, address: Address, matched: str | None) -> bool:
+    """Whether the matched resource is the one that is meant, or one that the same entry describes as well."""
+    meant, kind = written.ids[address], load_kinds()[address.kind]
     path = written.paths[meant]
     entry: Any = written.data
     for part in path:
         entry = entry[part]
     return meant == matched or (
-        matched is not None and written.paths.get(matched) == path and "elastic_ip" not in entry
+        isinstance(kind, Grouped) and written.paths.get(matched or "") == path and not kind.tells_apart(entry)
     )
 
 
-async def _needed(aws: Aws, written: Written, adoption: Adoption, wishes: Wishes) -> tuple[str, ...]:
+async def _needed(aws: Aws, written: Written, adoption: Adoption, wishes: ExportWishes) -> tuple[str, ...]:
     """The ids without which `adopt` wouldn't know which resource is meant."""
     target = adoption.target
     needed: dict[Address, str] = {}
@@ -319,9 +321,7 @@ async def _needed(aws: Aws, written: Written, adoption: Adoption, wishes: Wishes
             lost = set(written.ids)
         else:
             matched = {match.address: match.found.found.id for match in found.matches}
-            lost = {
-                address for address, key in written.ids.items() if not _is_alike(written, key, matched.get(address))
-            }
+            lost = {address for address in written.ids if not _is_alike(written, address, matched.get(address))}
         more = {address: written.ids[address] for address in lost if address in written.ids and address not in needed}
         if not more:
             break

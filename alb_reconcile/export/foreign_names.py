@@ -1,4 +1,4 @@
-"""What other tools call the resources that they have made: Terraform's and OpenTofu's state, CloudFormation's stacks."""
+"""Reads the names that other tools give to the resources that they have made: Terraform's and OpenTofu's state, CloudFormation's stacks."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from alb_reconcile.model.text import printable
 _LARGEST: Final = 64 * 1024 * 1024
 _VERSION: Final = 4
 _PLAIN: Final = frozenset({"this", "main", "default"})
-"""What modules call the one resource of its type that they have."""
+"""The names that modules give to their only resource of a type."""
 _MODULE: Final = re.compile(r'(?:^|\.)module\.(?P<name>[\w-]+)(?:\[(?P<index>\d+|"(?:[^"\\]|\\.)*")\])?$')
 """The innermost module of a path, and which of several it is."""
 _PULL: Final = "write it with: terraform state pull > FILE"
@@ -24,13 +24,14 @@ _OTHERS: Final = {
     "backend": f"says only where the state is; {_PULL}",
     "format_version": f"is what terraform show -json has printed, and not the state; {_PULL}",
 }
-"""What other files of Terraform's and OpenTofu's are, by a key that only they have."""
+"""Other files of Terraform's and OpenTofu's, by a key that only they have."""
 
 
 def names_in_state(file: str) -> dict[str, str]:
-    """The names of a state file's resources, by id and ARN; `-` is standard input. Nothing else of it is looked at: states hold secrets.
+    """The names of a state file's resources, by id and ARN; `-` is standard input. Nothing else of the file is looked at: states hold
+    secrets.
 
-    Raises UsageError for what is no state of version 4.
+    Raises UsageError for a file that isn't a state of version 4.
     """
     try:
         state = json.loads(read_file("/dev/fd/0" if file == "-" else file, _LARGEST))
@@ -91,7 +92,7 @@ async def names_in_stack(aws: Aws, stack: str) -> dict[str, str]:
     """The logical ids of the resources of a CloudFormation stack and of those nested in it, by physical id (CloudFormation
     ListStackResources).
 
-    DescribeStackResources tells the same of the first 100 only. Raises RefusedError where there is no such stack.
+    DescribeStackResources tells the same of the first 100 only. Raises RefusedError if there is no such stack.
     """
     found: dict[str, str] = {}
     token: dict[str, Any] = {}

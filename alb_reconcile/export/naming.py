@@ -1,4 +1,4 @@
-"""What entries are called: by the tools that made the resources, by their tags, by AWS, or by what they are."""
+"""Names entries: after the names that other tools, tags or AWS give to resources, or after what these are."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ _STACK: Final = re.compile(r"(?!sg-|internal-)[a-z][a-z0-9-]{0,38}[a-z0-9]")
 
 
 def slug(text: str) -> str:
-    """A text as an entry's name can be; empty where nothing of it is left."""
+    """A text as an entry's name can be; empty if nothing of it is left."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", text)
     plain = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
     found = re.sub(r"^[0-9-]+", "", plain)[:_LONGEST].strip("-")
@@ -25,7 +25,7 @@ def slug(text: str) -> str:
 
 
 def stack_name(candidates: Iterable[str]) -> str:
-    """The first that can be a stack's name."""
+    """The first candidate that can be a stack's name."""
     for text in candidates:
         found = slug(text)[:40].strip("-")
         if _STACK.fullmatch(found):
@@ -34,7 +34,7 @@ def stack_name(candidates: Iterable[str]) -> str:
 
 
 def common_prefix(names: Collection[str]) -> str:
-    """The words with which at least half of the names begin, and at least two of them go on; empty where there are none."""
+    """The words with which at least half of the names begin, and at least two of them go on; empty if there are none."""
     parts = [slug(name).split("-") for name in names]
     best: list[str] = []
     least = max(2, (len(parts) + 1) // 2)
@@ -49,7 +49,7 @@ def common_prefix(names: Collection[str]) -> str:
 def name_of(
     kind: AnyKind, observed: Observed, tags: Mapping[str, str], above: Iterable[str], known: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """What an entry may be called, the best first. The stack's name and those of the entries around needn't be said again."""
+    """The names that an entry may have, the best first. The name of the stack and those of the entries around it are left out."""
     given = known.get(observed.id) or tags.get(_LOGICAL) or tags.get("Name") or kind.suggest_name(observed.state)
     names = [slug(given)]
     for prefix in filter(None, above):
@@ -59,7 +59,7 @@ def name_of(
 
 
 def unique(names: tuple[str, ...], taken: Container[str]) -> str:
-    """The first that isn't taken; else the first one with a number."""
+    """The first name that isn't taken; else the first one with a number."""
     free = next((name for name in names[:-1] if name not in taken), None)
     if free is None and len(names) == 1 and names[0] not in taken:
         free = names[0]
@@ -77,12 +77,12 @@ def stem(own: Mapping[str, str]) -> str:
 
 
 def by_number(own: Mapping[str, str], item: Observed) -> tuple[int, str, str]:
-    """What orders resources, each by its tags: the number in the Name, then who was made first."""
+    """The sort key of a resource, by its tags: the number in the Name, then the time of creation."""
     return number_of(own.get("Name", "")), item.created, item.id
 
 
 def numbering(names: Mapping[int, str]) -> str:
-    """The `name:` of an entry whose members have these Names, by their numbers; empty where there is none."""
+    """The `name:` of an entry by which its members get these Names, by number; empty if there is none."""
     first = next(iter(names.values()))
     digits = re.search(r"\d*$", first)[0]  # type: ignore[index]  # it matches any text
     bare = first.removesuffix(digits) if digits else first

@@ -1,18 +1,19 @@
-"""What a stack had once, by this host's history, and hasn't any more."""
+"""Describes, by this host's history, the resources that a stack once had and no longer has."""
 
 from collections.abc import Collection, Iterable
 
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.kinds import load_kinds
 
 _MOST = 10
 
 
-def describe_gone(runs: Iterable[Record], ids: Collection[str], addresses: Collection[str]) -> str:
-    """Whose making the runs tell, the newest first, and no deletion; empty where all of that is there.
+def describe_gone(runs: Iterable[RunRecord], ids: Collection[str], addresses: Collection[str]) -> str:
+    """A sentence about the resources that the runs have made, and not deleted, by records with the newest first, and that don't exist;
+    empty if all do.
 
-    `ids` and `addresses` are what is there. Whatever is at an address now is no gap. What has no tags, such as a registration,
-    comes back with what it belongs to.
+    `ids` and `addresses` are those of existing resources. A resource counts as existing if its address has one now. A resource without
+    tags, such as a registration, comes back with the one that it belongs to.
     """
     tagged = {name for name, kind in load_kinds().items() if kind.properties.service}
     made: dict[str, str] = {}

@@ -1,7 +1,6 @@
-"""Which resources of an account an export is about."""
+"""Chooses the resources of an account that an export describes."""
 
 import asyncio
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,32 +9,28 @@ from typing import Final
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs, told_place
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.engine.plan.decide import named_ids
-from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds._ec2 import read_interfaces
-from alb_reconcile.kinds.base import FoundByUse, Used
+from alb_reconcile.kinds import kind_of, load_kinds
+from alb_reconcile.kinds.base import FoundByUse, Used, UsedUnseen
 from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.kinds.reader import NO_STACK
 from alb_reconcile.kinds.recognition import Candidate
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Properties, field_names
+from alb_reconcile.model.service import Associations, Balancer, Network, Routes, Segment
 from alb_reconcile.model.text import printable
 
 _SCALED: Final = "aws:autoscaling:groupName"
-"""The tag of instances that an Auto Scaling group launches and ends."""
-_MADE_FOR: Final = re.compile(r"(?<=^ELB )app/\S+|vpce-[0-9a-f]+|nat-[0-9a-f]+")
-"""What a network interface was made for, in its description."""
-_AROUND: Final = frozenset({"vpc", "subnet", "subnets", "routes", "ingress", "egress"})
-"""Fields that say where something is, and what it lets through: what they name isn't a part of it."""
+"""The tag of instances that an Auto Scaling group launches and terminates."""
 
 
 @dataclass(frozen=True)
-class Scope:
-    """What the user has asked for: load balancers by name or ARN, VPCs by id, and what carries all of some tags; or a whole
-    `stack` of this tool's, and nothing else."""
+class ExportScope:
+    """What the user has asked for: load balancers by name or ARN, VPCs by id, and all resources that carry some tags; or a whole `stack` of
+    this tool's, and nothing else."""
 
     load_balancers: tuple[str, ...] = ()
     vpcs: tuple[str, ...] = ()
@@ -52,30 +47,30 @@ class Scope:
 
 
 @dataclass
-class Found:
-    """What there is: all that was read by id, and the ids of what is meant."""
+class FoundResources:
+    """Everything that was read, by id, and the ids of the resources that the export describes."""
 
     all: dict[str, Candidate]
     tags: dict[str, dict[str, str]]
     chosen: set[str]
     seeds: set[str]
-    """Those of `chosen` that the user has named, or that carry the tags."""
+    """The ids among `chosen` of resources that the user has named, or that carry the tags."""
     notes: list[str]
     asides: dict[str, list[str]] = field(default_factory=dict)
-    """What is said beside the entries of resources, by their ids."""
+    """The comments before the entries of resources, by their ids."""
     outside: dict[str, str] = field(default_factory=dict)
-    """Why what others use as well stays outside, by id."""
+    """Why resources that others use as well stay outside, by id."""
     addresses: Mapping[str, Address] = field(default_factory=dict)
-    """What the stack has already, by id, where it is a stack of this tool's that is exported."""
+    """The addresses of the stack's resources, by id, if a stack of this tool's is exported."""
 
 
-async def read_around(aws: Aws, vpcs: set[str]) -> Found:
-    """All that there is in some VPCs; nothing is chosen."""
+async def read_around(aws: Aws, vpcs: set[str]) -> FoundResources:
+    """All resources in some VPCs; none is chosen."""
     reader = _reader(aws)
     try:
         found = await survey_vpcs(reader)
         rest, _ = await survey_rest(reader, vpcs)
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         await reader.cancel()
         raise
     return _found(reader, [*found, *(item for part in rest.values() for item in part)])
@@ -87,13 +82,14 @@ def _reader(aws: Aws, stack: str = NO_STACK) -> HypotheticalReader:
     return reader
 
 
-def _found(reader: HypotheticalReader, items: Iterable[Candidate]) -> Found:
+def _found(reader: HypotheticalReader, items: Iterable[Candidate]) -> FoundResources:
     everything = {item.found.id: item for item in items}
-    return Found(everything, reader.tags, set(), set(), list(dict.fromkeys(reader.warnings)))
+    return FoundResources(everything, reader.tags, set(), set(), list(dict.fromkeys(reader.warnings)))
 
 
-async def find(aws: Aws, scope: Scope) -> Found:
-    """Read the VPCs in question, and choose what is meant. Raises RefusedError where nothing is, or it is another stack's."""
+async def find(aws: Aws, scope: ExportScope) -> FoundResources:
+    """Read the VPCs in question, and choose the resources to describe. Raises RefusedError if there are none, or if they are another
+    stack's."""
     if scope.stack:
         return await _find_stack(aws, scope.stack)
     reader = _reader(aws)
@@ -101,7 +97,7 @@ async def find(aws: Aws, scope: Scope) -> Found:
         vpcs = await survey_vpcs(reader)
         balancers = await _balancers(reader, scope)
         rest, _ = await survey_rest(reader, await _near(aws, scope, balancers, {item.found.id for item in vpcs}))
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         await reader.cancel()
         raise
     found = _found(reader, [*vpcs, *(item for part in rest.values() for item in part)])
@@ -118,7 +114,7 @@ async def find(aws: Aws, scope: Scope) -> Found:
     return found
 
 
-def nothing_left(found: Found, scope: Scope, why: Iterable[str]) -> RefusedError:
+def nothing_left(found: FoundResources, scope: ExportScope, why: Iterable[str]) -> RefusedError:
     """The refusal of a spec without an entry, with what became of each resource that was meant."""
     if not found.seeds:
         return RefusedError(f"nothing that a spec could describe was found by {scope}")
@@ -127,8 +123,8 @@ def nothing_left(found: Found, scope: Scope, why: Iterable[str]) -> RefusedError
     )
 
 
-async def _find_stack(aws: Aws, stack: str) -> Found:
-    """All that carries a stack's tag, as `destroy` finds it."""
+async def _find_stack(aws: Aws, stack: str) -> FoundResources:
+    """All resources that carry a stack's tag, as `destroy` finds them."""
     reader = _reader(aws, stack)
     try:
         vpcs = await survey_vpcs(reader)
@@ -139,7 +135,7 @@ async def _find_stack(aws: Aws, stack: str) -> Found:
             if reader.tags[item["LoadBalancerArn"]].get(tags.STACK) == stack
         }
         rest, _ = await survey_rest(reader, near)
-    except BaseException:  # an interruption too: no read may go on behind it
+    except BaseException:  # an interruption too: no read may go on after it
         await reader.cancel()
         raise
     everything = [*vpcs, *(item for part in rest.values() for item in part)]
@@ -155,7 +151,7 @@ async def _find_stack(aws: Aws, stack: str) -> Found:
     return found
 
 
-async def _near(aws: Aws, scope: Scope, balancers: Iterable[Mapping[str, str]], vpcs: set[str]) -> set[str]:
+async def _near(aws: Aws, scope: ExportScope, balancers: Iterable[Mapping[str, str]], vpcs: set[str]) -> set[str]:
     """The VPCs to look into."""
     if lost := sorted(set(scope.vpcs) - vpcs):
         place = await told_place(aws)
@@ -163,7 +159,7 @@ async def _near(aws: Aws, scope: Scope, balancers: Iterable[Mapping[str, str]], 
     return vpcs if scope.tags else {*scope.vpcs, *(item["VpcId"] for item in balancers)}
 
 
-async def _balancers(reader: HypotheticalReader, scope: Scope) -> list[dict[str, str]]:
+async def _balancers(reader: HypotheticalReader, scope: ExportScope) -> list[dict[str, str]]:
     """The load balancers that are named."""
     if not scope.load_balancers:
         return []
@@ -172,7 +168,7 @@ async def _balancers(reader: HypotheticalReader, scope: Scope) -> list[dict[str,
     for name in scope.load_balancers:
         row = next((item for item in there if name in (item["LoadBalancerName"], item["LoadBalancerArn"])), None)
         if row is None:
-            what = "ARN" if is_id_of("load_balancer", name) else "name"
+            what = "ARN" if is_id_of(kind_of(Balancer).name, name) else "name"
             raise RefusedError(
                 f"there is no Application Load Balancer {printable(name)} in {await told_place(reader.aws)}; correct the {what}, or --region"
             )
@@ -180,8 +176,8 @@ async def _balancers(reader: HypotheticalReader, scope: Scope) -> list[dict[str,
     return rows
 
 
-def _choose(found: Found, scope: Scope, balancers: set[str]) -> None:
-    """The seeds, what is in them, and, but for tags, what they lead to."""
+def _choose(found: FoundResources, scope: ExportScope, balancers: set[str]) -> None:
+    """Choose the seeds, the resources in them, and those that they lead to (not for seeds found by tags)."""
     tagged = {
         key
         for key, item in found.all.items()
@@ -200,7 +196,7 @@ def _choose(found: Found, scope: Scope, balancers: set[str]) -> None:
         found.chosen -= orphans
 
 
-def _refuse_foreign(found: Found, named: Iterable[str]) -> None:
+def _refuse_foreign(found: FoundResources, named: Iterable[str]) -> None:
     for key in sorted(named):
         if owner := found.all[key].owner:
             raise RefusedError(
@@ -209,12 +205,12 @@ def _refuse_foreign(found: Found, named: Iterable[str]) -> None:
             )
 
 
-def _above(found: Found, key: str) -> str | None:
+def _above(found: FoundResources, key: str) -> str | None:
     return found.all[key].found.parent_id
 
 
-def _reach(found: Found, start: Iterable[str], *, follow: bool = True) -> set[str]:
-    """What is in these, and what they lead to, if that is to be followed."""
+def _reach(found: FoundResources, start: Iterable[str], *, follow: bool = True) -> set[str]:
+    """The resources in these, and those that they lead to, if `follow` says so."""
     inside: dict[str, list[str]] = defaultdict(list)
     for key in found.all:
         if (parent := _above(found, key)) is not None:
@@ -233,14 +229,15 @@ def _reach(found: Found, start: Iterable[str], *, follow: bool = True) -> set[st
 
 
 def uses(state: Properties) -> Iterator[str]:
-    """The ids of what a resource leads to, or wears."""
+    """The ids of the resources that a resource leads to, or of the security groups that it wears."""
+    around = {state.parent, state.in_vpc, state.in_subnets, *state.traffic}
     for name in field_names(type(state)):
-        if name not in _AROUND and name != state.parent:
+        if name not in around:
             yield from named_ids(getattr(state, name))
 
 
-def _leave_out(found: Found) -> None:
-    """What AWS made itself, for nothing or for something else, and what another stack has."""
+def _leave_out(found: FoundResources) -> None:
+    """Leave out resources that AWS made itself or for another service, and those that another stack has."""
     for item in found.all.values():
         found.chosen.difference_update(getattr(item.found.details, "made_along", ()))
     for key in sorted(found.chosen):
@@ -263,19 +260,19 @@ def _leave_out(found: Found) -> None:
             )
 
 
-def _leave_without_table(found: Found) -> None:
-    """Subnets whose ways out are in a route table that isn't taken along, and their VPC. A VPC's main table never is: AWS
+def _leave_without_table(found: FoundResources) -> None:
+    """Leave out subnets whose ways out are in a route table that isn't chosen, and their VPC. A VPC's main table never is chosen: AWS
     deletes it only with the VPC."""
-    tables = [item for item in found.all.values() if item.found.state.kind == "route_table"]
-    by_subnet = {subnet: item for item in tables for subnet in getattr(item.found.details, "by_subnet", ())}
+    tables = [item for item in found.all.values() if isinstance(item.found.state, Routes)]
+    by_subnet = {subnet: item for item in tables for subnet in item.found.detail(Associations).by_subnet}
     mains = {item.vpc: item for item in tables if item.builtin}
     following: dict[tuple[str, str], list[str]] = defaultdict(list)
     for key in sorted(found.chosen):
         item = found.all[key]
         table = by_subnet.get(key) or mains.get(item.vpc)
-        if item.found.state.kind != "subnet" or table is None or table.found.id in found.chosen:
+        if not isinstance(item.found.state, Segment) or table is None or table.found.id in found.chosen:
             continue
-        if any(named_ids(getattr(table.found.state, "routes", ()))):
+        if isinstance(table.found.state, Routes) and table.found.state.routes:
             following[item.vpc, table.found.id].append(key)
     for (vpc, table_id), named in following.items():
         what, way = f"{table_id}, which is left out", "export it, too (with --tag, give it the tag)"
@@ -288,8 +285,8 @@ def _leave_without_table(found: Found) -> None:
         found.chosen.difference_update(named, {vpc})
 
 
-def _leave_to_others(found: Found) -> None:
-    """What something else uses as well: this stack isn't to change it, let alone to delete it."""
+def _leave_to_others(found: FoundResources) -> None:
+    """Leave out resources that others use as well: this stack isn't to change them, let alone to delete them."""
     while True:
         for key, item in sorted(found.all.items()):
             user = key if item.found.state.service else str(_above(found, key))
@@ -306,32 +303,28 @@ def _leave_to_others(found: Found) -> None:
             return
 
 
-async def _leave_to_wearers(aws: Aws, found: Found) -> None:
-    """Security groups that something wears which isn't taken along, a database say (EC2 DescribeNetworkInterfaces)."""
-    groups = {key for key in found.chosen - found.seeds if found.all[key].found.state.kind == "security_group"}
-    if not groups:
-        return
-    try:
-        rows = await read_interfaces(aws, "group-id", groups)
-    except AwsError as error:
-        found.notes.append(
-            f"who else wears {', '.join(sorted(groups))} isn't known, since {error.operation} is refused ({error.code})"
-        )
-        return
-    for row in sorted(rows, key=lambda row: str(row["NetworkInterfaceId"])):
-        words = str(row.get("Description", ""))
-        wearer = (row.get("Attachment") or {}).get("InstanceId") or (_MADE_FOR.search(words) or [words])[0]
-        if any(key == wearer or key.endswith(f":loadbalancer/{wearer}") for key in found.chosen):
+async def _leave_to_wearers(aws: Aws, found: FoundResources) -> None:
+    """Leave out security groups that resources wear which aren't chosen, for example a database."""
+    for name, kind in load_kinds().items():
+        keys = sorted(key for key in found.chosen - found.seeds if found.all[key].found.state.kind == name)
+        if not keys or not isinstance(kind, UsedUnseen):
             continue
-        for group in sorted(groups & found.chosen & {item["GroupId"] for item in row.get("Groups", ())}):
-            told = f"{row['NetworkInterfaceId']} ({words})" if words else row["NetworkInterfaceId"]
-            found.notes.append(printable(f"{group} is used by {told} as well: it is left out, and named by its id"))
-            found.outside[group] = printable(f"{told} uses it as well")
-            found.chosen.discard(group)
+        try:
+            users = await kind.find_users(aws, keys, found.chosen)
+        except AwsError as error:
+            found.notes.append(
+                f"who else wears {', '.join(keys)} isn't known, since {error.operation} is refused ({error.code})"
+            )
+            continue
+        for told, key in users:
+            if key in found.chosen:
+                found.notes.append(printable(f"{key} is used by {told} as well: it is left out, and named by its id"))
+                found.outside[key] = printable(f"{told} uses it as well")
+                found.chosen.discard(key)
 
 
-async def _add_used(reader: HypotheticalReader, found: Found) -> None:
-    """Choose what only the chosen use, and say of everything else why it stays outside."""
+async def _add_used(reader: HypotheticalReader, found: FoundResources) -> None:
+    """Choose the resources that only chosen ones use, and say of all others why they stay outside."""
     kinds = [(kind.name, kind) for kind in load_kinds().values() if isinstance(kind, FoundByUse)]
     parts = await asyncio.gather(*(_find(reader, name, kind, found) for name, kind in kinds))
     for item in (item for part in parts for item in part):
@@ -349,9 +342,9 @@ async def _add_used(reader: HypotheticalReader, found: Found) -> None:
             found.notes.append(printable(f"{item.words} {why}"))
 
 
-async def add_acls(aws: Aws, found: Found) -> None:
-    """Say beside each VPC which network ACLs it has but its default one (EC2 DescribeNetworkAcls)."""
-    for vpc in sorted(key for key in found.chosen if found.all[key].found.state.kind == "vpc"):
+async def add_acls(aws: Aws, found: FoundResources) -> None:
+    """Add a comment to each VPC about its network ACLs other than the default one (EC2 DescribeNetworkAcls)."""
+    for vpc in sorted(key for key in found.chosen if isinstance(found.all[key].found.state, Network)):
         where = {"vpc-id": vpc, "default": "false"}
         try:
             rows = await aws.pages("ec2", "describe_network_acls", "NetworkAcls", where=where)
@@ -364,8 +357,8 @@ async def add_acls(aws: Aws, found: Found) -> None:
             found.asides.setdefault(vpc, []).append(text)
 
 
-async def _find(reader: HypotheticalReader, name: str, kind: FoundByUse, found: Found) -> list[Used]:
-    """What these credentials may not read stays outside."""
+async def _find(reader: HypotheticalReader, name: str, kind: FoundByUse, found: FoundResources) -> list[Used]:
+    """The resources of a kind that the chosen ones use; those that these credentials may not read stay outside."""
     try:
         return await kind.find_used(reader, [found.all[key].found for key in sorted(found.chosen)])
     except AwsError as error:

@@ -10,17 +10,16 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.export.entries import EntryWriter
 from alb_reconcile.export.scope import read_around
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import Entry, Grouped
+from alb_reconcile.kinds.base import Entry, Grouped, HasFile
 from alb_reconcile.kinds.recognition import Candidate
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.schema import resolved
 
-_USER_DATA = "user_data"
 _UNNAMED = "data_volumes"
-"""What a spec has names of its own for, which AWS doesn't know."""
+"""The property for which a spec has names of its own, which AWS doesn't know."""
 
 
 async def changes_for(aws: Aws, adoption: Adoption) -> dict[Path, Any]:
@@ -30,30 +29,32 @@ async def changes_for(aws: Aws, adoption: Adoption) -> dict[Path, Any]:
         return {}
     found = await read_around(aws, {*adoption.vpcs})
     addresses = {key: address for address, key in plan.ids.items()}
-    # what is to be replaced doesn't stay, and is what the entry stands for all the same
+    # a resource that is to be replaced doesn't stay, but it is what the entry stands for
     addresses |= {step.observed.id: step.address for step in plan.steps if step.observed and step.desired}
     addresses |= {match.found.found.id: match.address for match in adoption.matches}
     called = {key: str(path_of(each)[-1]) for key, each in addresses.items() if load_kinds()[each.kind].section}
-    # its remarks are dropped: what an entry can't say stays a difference, which is shown
+    # the writer's remarks are dropped: what an entry can't say stays a difference, which is shown
     taking = _Taking(plan, addresses, EntryWriter(found, plan.region, called))
     values: dict[Path, list[Any]] = defaultdict(list)
     for step in plan.steps:
         if step.observed is not None and step.part_of is None and step.action != "create":
             for path, value in taking.values_of(step):
                 values[path] += [] if value in values[path] else [value]
-    # what equal members of a group have otherwise each can't be said
+    # values that differ among equal members of a group can't be said
     return {path: options[0] for path, options in values.items() if len(options) == 1}
 
 
 def unwritten(plan: Plan, step: Step) -> list[str]:
     """The paths of a step's changes that are never written into a spec, since they may be secrets."""
+    kind = load_kinds()[step.carried_by]
+    file = kind.file_key.removesuffix("_file") if isinstance(kind, HasFile) else ""
     pairs = zip(step.changes, plan.shown(step), strict=True)
-    return [change.path for change, shown in pairs if change.path == _USER_DATA or change != shown]
+    return [change.path for change, shown in pairs if change.path == file or change != shown]
 
 
 @dataclass
 class _Taking:
-    """Reads off what runs the values that a plan's steps would change."""
+    """Reads the values that a plan's steps would change off what runs."""
 
     plan: Plan
     addresses: Mapping[str, Address]
@@ -78,7 +79,7 @@ class _Taking:
         yield from values.items()
 
     def _of_item(self, step: Step, path: Path, item: Candidate) -> Iterator[tuple[Path, Any]]:
-        """What a resource has of the properties that a step is about."""
+        """The values that a resource has of the properties that a step is about."""
         entry = self.writer.write(item.found, whole=True)
         secrets = unwritten(self.plan, step)
         for change in step.changes:
@@ -111,7 +112,7 @@ class _Taking:
 
 
 def path_of(address: Address) -> Path:
-    """Where an entry stands in a spec: listener.main/http in load_balancers, main, listeners, http."""
+    """The path of an entry in a spec: of listener.main/http it is load_balancers, main, listeners, http."""
     kinds = load_kinds()
     kind = kinds[address.kind]
     sections = [kind.section]

@@ -1,1 +1,1 @@
-"""Many accounts and regions: which stacks each of them has, how it is reached, and what was done there."""
+"""Manages many accounts and regions: the stacks of each, how each is reached, and what was done there."""

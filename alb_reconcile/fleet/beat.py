@@ -20,8 +20,8 @@ from alb_reconcile.journal.log import tell
 def run_beat(app: Any, queue: Queue, cells: Iterable[Cell]) -> None:
     """Enqueue all cells that have a schedule, and each again whenever its time has come, until SIGTERM.
 
-    It keeps nothing: begun anew, it begins with all cells. A message that no worker took until the next one is due is dropped.
-    Raises UnreachableError, AwsError.
+    The beat keeps no state: started again, it enqueues all cells first. A message that no worker took until the next one is due is
+    dropped. Raises UnreachableError, AwsError.
     """
     relay_logs()
     due = {cell.key: cell for cell in cells if cell.schedule}

@@ -1,4 +1,4 @@
-"""kombu's transports for SQS and Redis, with what they lack: messages are checked, kept as long as a cell is run, and given up.
+"""Extends kombu's transports for SQS and Redis: messages are checked, kept while their cell is run, and given up.
 
 kombu 5.7 never renews a message's visibility, ends the worker on a malformed one, and drops a rejected one from Redis.
 """
@@ -22,20 +22,21 @@ from alb_reconcile.journal.log import tell
 from alb_reconcile.model.errors import AwsError, UsageError
 
 _PAUSE: Final = 2.0
-"""Seconds after a queue that doesn't answer, or refuses: Celery would ask again at once."""
+"""Seconds to wait after a queue that doesn't answer, or refuses: Celery would ask again at once."""
 _LOOK: Final = 0.1
 _SHOWN: Final = 10
-"""Dead letters."""
+"""The most dead letters that are shown."""
 
 
 class _Checked:
-    """A transport that hands on no message but ours. What it refuses stays in SQS's queue, whose redrive policy removes it."""
+    """A transport that hands on only this program's messages. A message that is refused stays in SQS's queue, whose redrive policy
+    removes it."""
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
         """kombu's hook. Celery asks once more after a signal, and would get a message that it can only give back."""
         if state.should_stop is not None:
             raise TimeoutError
-        super().drain_events(connection, timeout=timeout)  # type: ignore[misc]  # kombu's transports have it
+        super().drain_events(connection, timeout=timeout)  # type: ignore[misc]  # kombu's transports have the method
 
     def _deliver(self, message: Any, queue: str) -> None:
         try:
@@ -47,7 +48,7 @@ class _Checked:
 
 
 class _Client:
-    """What kombu takes for boto3's client: our own way to AWS, with its credentials, time limits and errors."""
+    """The client that kombu takes for boto3's: this program's own connection to AWS, with its credentials, time limits and errors."""
 
     def __init__(self, ask: Any) -> None:
         self._ask = ask
@@ -64,21 +65,21 @@ class _Client:
 
 
 def _pause() -> None:
-    """Until a signal ends the worker at the latest. A handler of Python's doesn't end a sleep, so it is a short one each time."""
+    """Wait, until a signal ends the worker at the latest. A signal's handler in Python doesn't end a sleep, so each sleep is short."""
     until = time.monotonic() + _PAUSE
     while state.should_stop is None and state.should_terminate is None and time.monotonic() < until:
-        time.sleep(_LOOK)  # this thread has nothing else to do, and signals are seen between two
+        time.sleep(_LOOK)  # this thread has nothing else to do, and signals are seen between two sleeps
 
 
 class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types
     """A channel to SQS."""
 
     def new_sqs_client(self, *_: Any, **__: Any) -> Any:
-        """kombu's hook."""
+        """kombu's hook. Returns the client for SQS."""
         return _Client(self.transport_options["ask"])
 
     def _prepare_json_payload(self, text: str) -> Any:
-        """What isn't a message of kombu's at all is made one that is refused."""
+        """The message in a text; an empty one, which is refused, if the text is no message of kombu's."""
         try:
             found = json.loads(text)
             is_message = isinstance(found["properties"]["delivery_info"], dict)
@@ -87,12 +88,12 @@ class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types
         return found if is_message else {}
 
     def extend(self, message: Any, seconds: int) -> None:
-        """Keep a message from other workers for so long from now on (ChangeMessageVisibility). Raises AwsError."""
+        """Keep a message from other workers for `seconds` from now on (ChangeMessageVisibility). Raises AwsError."""
         where = {"QueueUrl": message.delivery_info["sqs_queue"], "ReceiptHandle": message.delivery_tag}
         self.transport_options["ask"]("sqs", "change_message_visibility", {**where, "VisibilityTimeout": seconds})
 
     def look(self, url: str, *, dead: bool) -> QueueState:
-        """GetQueueAttributes of the queue; where it is asked for (`dead`), of its dead-letter queue, and some of what is in that.
+        """The queue's state (GetQueueAttributes); with `dead` also that of its dead-letter queue, and some of its messages.
 
         Raises AwsError, UsageError.
         """
@@ -130,7 +131,7 @@ class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types
 
 
 class SqsTransport(_Checked, SQS.Transport):  # type: ignore[misc]  # kombu has no types
-    """SQS, whose errors are ours."""
+    """The transport to SQS, which raises this program's errors."""
 
     Channel = SqsChannel
     connection_errors = (*SQS.Transport.connection_errors, AwsError)
@@ -138,10 +139,10 @@ class SqsTransport(_Checked, SQS.Transport):  # type: ignore[misc]  # kombu has 
 
 
 class RedisQoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
-    """As SQS has it: a rejected message stays where it is until its time is over."""
+    """Acknowledgement as in SQS: a rejected message stays where it is until its time is over."""
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """kombu's hook."""
+        """kombu's hook. Reject a message."""
         if requeue:
             super().reject(delivery_tag, requeue=True)
         else:
@@ -172,27 +173,27 @@ class RedisChannel(redis.Channel):  # type: ignore[misc]  # kombu has no types
             super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)
 
     def extend(self, message: Any, seconds: int) -> None:
-        """Keep a message from other workers for so long from now on."""
+        """Keep a message from other workers for `seconds` from now on."""
         with self.conn_or_acquire() as client:
             until = time.time() + seconds - self.visibility_timeout
             client.zadd(self.unacked_index_key, {message.delivery_tag: until}, xx=True)
 
     def look(self, _: str, *, dead: bool) -> QueueState:
-        """How long the lists are, and some of the dead letters."""
+        """The lengths of the lists, and some of the dead letters."""
         with self.conn_or_acquire() as client:
-            prefix = self.global_keyprefix  # kombu puts it before the keys of those commands only that it uses itself
+            prefix = self.global_keyprefix  # kombu adds the prefix only in commands that it uses itself
             letters = tuple(text_of(json.loads(item)) for item in client.lrange(prefix + DEAD, 0, _SHOWN - 1))
             in_flight, count = client.zcard(prefix + self.unacked_index_key), client.llen(DEAD) if dead else 0
         return QueueState(self._size(NAME), in_flight, count, letters if dead else (), self.visibility_timeout)
 
 
 class RedisTransport(_Checked, redis.Transport):  # type: ignore[misc]  # kombu has no types
-    """Redis."""
+    """The transport to Redis."""
 
     Channel = RedisChannel
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
-        """kombu's hook. It looks for messages whose time is over only if Redis says nothing at all for `timeout`, and Redis says
+        """kombu's hook. kombu looks for messages whose time is over only if Redis says nothing at all for `timeout`, but Redis says
         each second that there is nothing: a killed worker's cell would never be seen again."""
         self.cycle.maybe_restore_messages()
         super().drain_events(connection, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Celery as it is used here: one task, no results, no events, no remote control; and what only its users need to know."""
+"""Configures Celery: one task, no results, no events, no remote control; and holds what only users of Celery need to know."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from alb_reconcile.model.errors import AwsError, UnreachableError
 from alb_reconcile.model.text import printable
 
 _WAIT: Final = 5
-"""Seconds that a worker waits for a message: so long a stop may have to wait, too."""
+"""Seconds that a worker waits for a message; a stop may have to wait as long."""
 _QUIET: Final = 300.0
-"""Seconds for which a line isn't told again."""
+"""Seconds for which a line isn't logged again."""
 _REQUEST: Final = re.compile(r"\(request [^)]*\)")
-"""What differs in what SQS says each time."""
+"""The part of SQS's errors that differs each time."""
 _RETRIES: Final = 2
-"""After a broker that doesn't answer when a command begins."""
+"""Retries if the broker doesn't answer when a command begins."""
 
 
 def make_app(queue: Queue, fleet: Fleet, session: Session) -> Any:
-    """The Celery app for a fleet's queue. Asks nothing yet. Raises what `connect` raises."""
+    """The Celery app for a fleet's queue. Sends no request yet. Raises what `connect` raises."""
     for name in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
-        os.environ.pop(name, None)  # Celery would obey them before its own settings
+        os.environ.pop(name, None)  # Celery would obey these variables before its own settings
     app = celery.Celery("alb-reconcile", set_as_current=False, fixups=[])
     app.conf.update(
         accept_content=["json"],
@@ -73,7 +73,7 @@ def _options(queue: Queue, fleet: Fleet, session: Session) -> dict[str, Any]:
         }
     return {
         "visibility_timeout": queue.visibility,
-        "unacked_restore_throttle": 1,  # else it looks at every tenth of its chances, which took 87 s
+        "unacked_restore_throttle": 1,  # else Celery looks at every tenth of its chances, which took 87 s
         "global_keyprefix": f"alb-reconcile:{fleet.name}:",
         "socket_connect_timeout": 5,
     }
@@ -81,13 +81,13 @@ def _options(queue: Queue, fleet: Fleet, session: Session) -> dict[str, Any]:
 
 @contextmanager
 def _channel(app: Any, queue: Queue) -> Iterator[Any]:
-    """A channel to the queue. Raises UnreachableError where there is none."""
+    """A channel to the queue. Raises UnreachableError where the broker doesn't answer."""
     with closing(app.connection_for_write()) as connection:
         try:
             connection.ensure_connection(max_retries=_RETRIES, interval_start=0.5, interval_step=0.5)
             yield connection.default_channel
         except (kombu.exceptions.OperationalError, OSError) as error:
-            if isinstance(error.__cause__, AwsError):  # it answers, and refuses
+            if isinstance(error.__cause__, AwsError):  # AWS answers, and refuses
                 raise error.__cause__ from None
             said = printable(str(error))[:200].rstrip(".")
             raise UnreachableError(
@@ -96,14 +96,15 @@ def _channel(app: Any, queue: Queue) -> Iterator[Any]:
 
 
 def look(app: Any, queue: Queue, *, dead: bool = True) -> QueueState:
-    """What waits in the queue, and what was given up (`dead`), for which SQS has another queue. Raises UnreachableError, AwsError, UsageError."""
+    """The messages that wait in the queue, and those that were given up (`dead`), for which SQS has another queue. Raises
+    UnreachableError, AwsError, UsageError."""
     with _channel(app, queue) as channel:
         state: QueueState = channel.look(queue.url, dead=dead)
         return state
 
 
 def enqueue(app: Any, queue: Queue, cells: Iterable[Cell], expires: Callable[[Cell], int | None]) -> int:
-    """Put cells on the queue; a message that nobody took within so many seconds is dropped. Returns how many.
+    """Put cells on the queue; a message that no worker took within `expires` seconds is dropped. Returns the number of cells.
 
     Raises UnreachableError, AwsError.
     """
@@ -117,7 +118,7 @@ def enqueue(app: Any, queue: Queue, cells: Iterable[Cell], expires: Callable[[Ce
 
 
 class _Relay(logging.Handler):
-    """Celery's and kombu's own lines as ours: one line each, and the same one not again for a while."""
+    """Writes Celery's and kombu's own log lines as this program's: one line each, and the same line not again for a while."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -137,15 +138,15 @@ class _Relay(logging.Handler):
 
 
 def relay_logs() -> None:
-    """Have Celery write no lines of its own."""
+    """Have this program write Celery's log lines."""
     celery.signals.setup_logging.connect(_leave_logging, weak=False)
     relay = _Relay()
     for name in ("celery", "kombu"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [relay], False
-    logging.getLogger("celery.app.trace").disabled = True  # what it tells with a traceback, the worker tells in a line
+    logging.getLogger("celery.app.trace").disabled = True  # the worker logs its tracebacks in one line
     logging.getLogger("py.warnings").disabled = True
 
 
 def _leave_logging(**_: Any) -> None:
-    """Celery asks whether somebody else sets logging up; we do."""
+    """Does nothing: Celery asks whether another program sets logging up, and this one does."""

@@ -1,4 +1,4 @@
-"""A lock and a lease for each cell of a fleet, and for a fleet's `apply`: only one run has them at a time. Stacks may have leases of their own."""
+"""A lock and a lease for each cell of a fleet, and for a fleet's `apply`; only one run at a time has them. Stacks may have their own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,25 +16,25 @@ from alb_reconcile.locking.hold import held
 from alb_reconcile.model.desired_stack import DesiredStack
 
 LONGEST: Final = int(durations.LEASE + durations.MARGIN)
-"""Seconds for which a run has a cell after it last renewed the lease."""
+"""Seconds for which a run has a cell after the lease was last renewed."""
 Check = Callable[[], Awaitable[None]]
-"""Asked before a result is written. Raises LeaseLostError where another run may have what was held."""
+"""Called before a result is written. Raises LeaseLostError where another run may hold the cell or operation by now."""
 
 
 @asynccontextmanager
 async def hold(
     fleet: Fleet, what: str, region: str, credentials: Credentials, command: str, timeout: float, stop: Stop
 ) -> AsyncIterator[Check]:
-    """Hold the cell of an account in the region, or with `apply` as `what` the operation: on this host by a lock. If the fleet's
-    results are in S3, a lease beside them holds it on all hosts.
+    """Hold a cell, with its account as `what`, or with `apply` as `what` the operation: by a lock on this host. If the fleet's results
+    are in S3, a lease next to them holds it on all hosts.
 
-    A lease that is lost gives the word to stop. Raises HeldError where another run has it for longer than `timeout` seconds,
-    LeaseError, AwsError; InterruptedRun where the word to stop comes meanwhile.
+    A lost lease sets `stop`. Raises HeldError where another run holds the cell or operation for longer than `timeout` seconds,
+    LeaseError, AwsError; InterruptedRun where `stop` is set meanwhile.
     """
     lease = f"{fleet.results.rstrip('/')}/{fleet.name}/leases" if fleet.results.startswith("s3://") else ""
     connection = credentials.own(fleet.cells[0].region)
     aws = connection.client()
-    target = DesiredStack(f"fleet-{fleet.name}-{what}", region, {}, lease=lease)  # `lock break` takes the name
+    target = DesiredStack(f"fleet-{fleet.name}-{what}", region, {}, lease=lease)  # `lock break` takes this name
 
     async def check() -> None:
         if aws.guard is not None:

@@ -15,9 +15,9 @@ from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.model.text import printable
 
 VERSION: Final = 1
-"""Of messages."""
+"""The version of messages."""
 LARGEST: Final = 4096
-"""Bytes of a message."""
+"""The most bytes of a message."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Source:
 
     @property
     def repository(self) -> str:
-        """The repository and its ref, to be shown: without what somebody logs in with."""
+        """The repository and its ref as they may be shown: without the login."""
         shown = without_passwords(self.git) if self.git.startswith("https://") else self.git
         return f"{shown}{'@' * bool(self.ref)}{self.ref}"
 
@@ -49,7 +49,7 @@ class Tolerance:
     percentage: int | None = None
 
     def allowed(self, total: int) -> int:
-        """How many among so many cells. A share is rounded down, as StackSets does."""
+        """How many of `total` cells may fail. A share is rounded down, as in StackSets."""
         return self.count if self.percentage is None else self.percentage * total // 100
 
 
@@ -65,9 +65,9 @@ class Wave:
 
 @dataclass(frozen=True)
 class Cell:
-    """One account in one region: what has API limits of its own, and so the unit of work.
+    """One account in one region: it has API limits of its own, and so is the unit of work.
 
-    `regions` are all of the account's. `schedule`: seconds from one look to the next; None where nothing says it.
+    `regions` are all regions of the account. `schedule`: seconds from one look to the next; None where the fleet's file has none.
     `place`: the line and column of its account in the fleet's file.
     """
 
@@ -87,19 +87,19 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """What it is called where a name has to be unique, as in `111111111111/eu-central-1`."""
+        """The cell's unique name, as in `111111111111/eu-central-1`."""
         return f"{self.account}/{self.region}"
 
     def __str__(self) -> str:
         return f"{self.name or self.account}/{self.region}"
 
     def to_message(self) -> bytes:
-        """What a queue carries: which cell of which fleet. What to do there, the worker's own fleet file says."""
+        """The message that a queue carries: the cell and its fleet. What to do there, the worker's own fleet file says."""
         return msgspec.json.encode(_Message(VERSION, self.fleet, self.account, self.region, self.wave))
 
 
 class MessageError(ReconcileError):
-    """A message that isn't one of this fleet's. It is refused, and never acted upon."""
+    """A message that isn't one of this fleet's. Such a message is refused, and never acted upon."""
 
 
 class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +112,7 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Fleet:
-    """What a fleet's file says. `results`: a folder, or a place in S3; empty for the usual one."""
+    """The content of a fleet's file. `results`: a folder, or a place in S3; empty for the default folder."""
 
     name: str
     file: str
@@ -124,17 +124,17 @@ class Fleet:
 
     @property
     def accounts(self) -> tuple[str, ...]:
-        """Each once."""
+        """The fleet's accounts, each once."""
         return tuple(dict.fromkeys(cell.account for cell in self.cells))
 
     def in_waves(self) -> Iterator[tuple[Wave, tuple[Cell, ...]]]:
-        """Each wave that has cells, with them."""
+        """Each wave that has cells, with its cells."""
         for wave in self.waves:
             if cells := tuple(cell for cell in self.cells if cell.wave == wave.name):
                 yield wave, cells
 
     def cell_of(self, message: bytes | str) -> Cell:
-        """The cell that a message names. Raises MessageError for anything that this fleet's file doesn't have."""
+        """The cell that a message names. Raises MessageError for a cell that this fleet's file doesn't have."""
         found = _read(message)
         if found.fleet != self.name:
             raise MessageError(

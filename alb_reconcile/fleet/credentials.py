@@ -1,4 +1,4 @@
-"""How a cell's account is reached: by its role, and only if it is that account."""
+"""Reaches a cell's account by assuming its role, and refuses any other account."""
 
 import threading
 from dataclasses import dataclass, field, replace
@@ -12,36 +12,37 @@ from alb_reconcile.model.errors import RefusedError
 
 @dataclass(frozen=True)
 class Credentials:
-    """The way to all accounts of a fleet: who assumes their roles, and the credentials of those that were assumed.
+    """Connections to all accounts of a fleet: the session that assumes their roles, and the credentials of roles that were assumed.
 
-    They are in memory only. Each account has a pace of its own, since its limits are.
+    The credentials are in memory only. Each account has a pace of its own, since it has limits of its own.
     """
 
     session: Session
     usual_pace: float = 0.5
-    """The share of AWS's request limits; nobody waits for a fleet, and others may use the account."""
+    """The share of AWS's request limits; no user waits for a fleet, and others may use the account."""
     _assumed: dict[str, Any] = field(default_factory=dict)
     _sessions: dict[str, Session] = field(default_factory=dict)
     _own: list[Connection] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def connect(self, cell: Cell) -> Connection:
-        """The way to a cell. Asks nothing yet. Raises what `session.connect` raises."""
+        """The connection to a cell. Sends no request yet. Raises what `session.connect` raises."""
         with self._lock:
             session = self._sessions.setdefault(cell.account, replace(self.session))
         return connect(session, cell.region, usual_pace=self.usual_pace, role=cell.role, assumed=self._assumed)
 
     def own(self, region: str) -> Connection:
-        """The connection with the runner's own credentials, by which leases are kept; in `region` where none is configured."""
+        """The connection with the runner's own credentials, which keeps leases; in `region` where no region is configured."""
         with self._lock:
             if not self._own:
                 self._own.append(connect(self.session, default_region(self.session) or region))
             return self._own[0]
 
     async def open(self, cell: Cell) -> Connection:
-        """The way to a cell, which answers and leads to the right account.
+        """The connection to a cell, once it has answered and leads to the right account.
 
-        Raises RefusedError where it leads to another; UnreachableError where the role can't be assumed; what `connect` raises.
+        Raises RefusedError where the connection leads to another account; UnreachableError where the role can't be assumed; what
+        `connect` raises.
         """
         connection = self.connect(cell)
         aws = connection.client()

@@ -1,4 +1,4 @@
-"""From fleet.yaml to a fleet, with a line and column for every mistake."""
+"""Loads fleet.yaml as a fleet, with a line and column for every mistake."""
 
 import os
 import re
@@ -11,21 +11,22 @@ from alb_reconcile.aws.role import Role
 from alb_reconcile.fleet.cells import Cell, Fleet, Source, Tolerance, Wave
 from alb_reconcile.model.errors import Problem, SpecError
 from alb_reconcile.model.files import read_start
+from alb_reconcile.model.nodes import Node, render_path, shorten
+from alb_reconcile.model.nodes import Path as Place
 from alb_reconcile.model.text import parse_duration
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.document import MAX_BYTES, DocumentError, Node, find, parse, render_path, shorten, to_plain
-from alb_reconcile.spec.document import Path as Place
+from alb_reconcile.spec.document import MAX_BYTES, DocumentError, find, parse, to_plain
 from alb_reconcile.spec.variables import substitute
 
 _ONLY_WAVE: Final = "all"
 _S3: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?")
 _MERGED: Final = ("session_tags", "variables")
-"""What a group or an account adds to, rather than replaces."""
+"""Settings to which a group or an account adds, where it replaces others."""
 Settings = dict[str, Any]
 
 
 def load_fleet(file: str, variables: Mapping[str, str] | None = None) -> Fleet:
-    """Read and check a fleet's file; its specs aren't read. `variables` outrank the environment.
+    """Read and check a fleet's file, but not its specs. `variables` outrank the environment.
 
     Raises SpecError with all mistakes at once.
     """
@@ -33,14 +34,14 @@ def load_fleet(file: str, variables: Mapping[str, str] | None = None) -> Fleet:
 
 
 class FleetFile:
-    """A fleet's file that is read again and again, and parsed where it has changed."""
+    """A fleet's file that is read repeatedly, and parsed when it has changed."""
 
     def __init__(self, file: str, variables: Mapping[str, str]) -> None:
         self._file, self._variables = file, variables
         self._last: tuple[bytes, Fleet] | None = None
 
     def load(self) -> Fleet:
-        """As the file is now. Raises SpecError with all mistakes at once."""
+        """The fleet as the file is now. Raises SpecError with all mistakes at once."""
         try:
             data = read_start(self._file, MAX_BYTES + 1)
         except (OSError, ValueError) as error:
@@ -52,7 +53,7 @@ class FleetFile:
 
 
 def is_fleet(file: str) -> bool:
-    """Whether it is a fleet's file, and not a spec; not where nothing of it can be read."""
+    """Whether a file is a fleet's file, and not a spec; False where it can't be read."""
     try:
         found = to_plain(parse(read_start(file, MAX_BYTES + 1), "")[0])
     except (OSError, ValueError, DocumentError):
@@ -61,14 +62,14 @@ def is_fleet(file: str) -> bool:
 
 
 def parse_fleet(data: bytes, file: str, variables: Mapping[str, str]) -> Fleet:
-    """`load_fleet` for bytes that are already here. Raises SpecError."""
+    """`load_fleet` for bytes that were already read. Raises SpecError."""
     try:
         root, problems = parse(data, "docs/fleet.md has an example")
     except DocumentError as error:
         raise SpecError(file, error.args) from None
     problems += substitute(root, variables)
     problems += schema.validate(root, schema.FLEET)[1]
-    if problems:  # of what has another form, nothing more can be said
+    if problems:  # a document of another form can't be checked further
         raise SpecError(file, sorted(problems))
     reader = _Reader(root, file)
     fleet = reader.read()
@@ -78,7 +79,7 @@ def parse_fleet(data: bytes, file: str, variables: Mapping[str, str]) -> Fleet:
 
 
 class _Reader:
-    """A document that has the right form, made into a fleet; what contradicts itself is noted."""
+    """Makes a fleet from a document that has the right form, and notes contradictions."""
 
     def __init__(self, root: Node, file: str) -> None:
         self.root, self.file = root, file
@@ -157,7 +158,7 @@ class _Reader:
         )
 
     def _merged(self, given: Settings, path: Place) -> Settings:
-        """What an account says, over its group, over the defaults."""
+        """An account's settings, over its group's, over the defaults."""
         groups = self.data.get("groups", {})
         if "group" in given and given["group"] not in groups:
             known = f"known: {', '.join(groups)}" if groups else "there are none; add groups"
@@ -218,7 +219,7 @@ class _Reader:
         _, place = find(self.root, path)
         shown = (*path[:-1], key) if key else path
         problem = Problem(*place, render_path(shown), message)
-        if problem not in self.problems:  # each region of an account would say it
+        if problem not in self.problems:  # each region of an account would report the problem
             self.problems.append(problem)
 
 

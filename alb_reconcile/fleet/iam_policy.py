@@ -1,4 +1,4 @@
-"""The smallest IAM policies of a fleet: of whoever runs it, and of each role that it assumes."""
+"""Makes the smallest IAM policies of a fleet: that of the user that runs it, and that of each role that it assumes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ _KEPT: Final = ("sync", "apply")
 
 @dataclass(frozen=True)
 class FleetPolicies:
-    """In the words of StackSets, `administration`: of whoever runs the fleet; `execution`: of the roles in the accounts, by their
-    ARNs. `enqueue`: of what puts cells on the queue. Each is several documents where one would be longer than AWS takes."""
+    """The policies of a fleet. In the words of StackSets, `administration`: of the user that runs the fleet; `execution`: of the roles
+    in the accounts, by ARN. `enqueue`: of the user that puts cells on the queue. Each is several documents where one would be longer
+    than AWS accepts."""
 
     administration: Sequence[Document]
     enqueue: Sequence[Document]
@@ -42,7 +43,8 @@ def fleet_policies(
     issue: bool,
     roles: Sequence[str] = (),
 ) -> FleetPolicies:
-    """For these cells and their stacks. `queue`: of workers. Raises UsageError for the address of a queue that names no region."""
+    """The policies for these cells and their stacks. `queue`: the workers' queue. Raises UsageError for the address of a queue that
+    names no region."""
     partition, named = partition_of(fleet.cells[0].region), list[Cell]()
     by_role: dict[str, list[DesiredStack]] = defaultdict(list)
     for cell, stacks in cells:
@@ -71,7 +73,7 @@ def fleet_policies(
 
 
 def _roles(roles: Iterable[Role]) -> Iterator[Document]:
-    """Each is assumed with its external id and session tags only."""
+    """Statements that allow assuming each role with its external id and session tags only."""
     by_id: dict[str, set[str]] = defaultdict(set)
     by_tags: dict[tuple[tuple[str, str], ...], set[str]] = defaultdict(set)
     for role in roles:
@@ -87,7 +89,7 @@ def _roles(roles: Iterable[Role]) -> Iterator[Document]:
 
 
 def _specs(cells: Iterable[Cell], partition: str) -> Iterator[Document]:
-    """What is read in S3."""
+    """Statements that allow reading specs in S3."""
     for place in sorted({source.s3 for cell in cells for source in cell.sources if source.s3}):
         bucket, _, prefix = place.removeprefix("s3://").partition("/")
         below = prefix if not prefix or prefix.endswith((".yaml", ".yml")) else f"{prefix}/"
@@ -98,8 +100,8 @@ def _specs(cells: Iterable[Cell], partition: str) -> Iterator[Document]:
 
 @dataclass(frozen=True)
 class _Results:
-    """ARNs of what is kept in S3. Whether an object is there AWS only tells who may list the bucket: with no condition, for a
-    read has no prefix."""
+    """ARNs of the results in S3. AWS says whether an object is missing only to users that may list the bucket; the permission has no
+    condition, since a read has no prefix."""
 
     bucket: str
     objects: str

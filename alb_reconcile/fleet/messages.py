@@ -1,4 +1,4 @@
-"""What a queue carries, checked before Celery sees it: only what this program sends is let through, made anew."""
+"""Checks a queue's messages before Celery reads them: only what this program sends is let through, built again from its parts."""
 
 import base64
 import binascii
@@ -37,10 +37,10 @@ class _Envelope(msgspec.Struct):
 
 
 def rebuild(raw: Mapping[str, Any], queue: str) -> dict[str, Any]:
-    """The message as Celery may have it: the task, its id, when it expires, one text; and what the broker added.
+    """The message that Celery gets: the task, its id, when it expires, one text; and the fields that the broker added.
 
-    Celery itself ends the worker on some messages, keeps one for the future in memory, and follows those that name further tasks.
-    Raises MessageError for what this program doesn't send.
+    Celery itself ends the worker on some messages, keeps messages for the future in memory, and follows messages that name further
+    tasks. Raises MessageError for a message that this program doesn't send.
     """
     try:
         found = msgspec.convert(raw, _Envelope)
@@ -65,11 +65,11 @@ def rebuild(raw: Mapping[str, Any], queue: str) -> dict[str, Any]:
 
 
 _BROKERS: Final = ("sqs_message", "sqs_queue", "deliveries", "redelivered")
-"""What isn't the sender's to say."""
+"""Fields that the broker sets, and not the sender."""
 
 
 def text_of(raw: Mapping[str, Any]) -> str:
-    """The cell's message in a queue's, for people; what can't be read is shown as it is."""
+    """The cell's message in a queue's message, as text for people; a message that can't be read is shown as it is."""
     try:
         return printable(_text_of(raw["body"]))
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -77,7 +77,7 @@ def text_of(raw: Mapping[str, Any]) -> str:
 
 
 def _text_of(body: object) -> str:
-    """The one argument. Raises ValueError or TypeError for anything else."""
+    """The task's one argument. Raises ValueError or TypeError for any other body."""
     if not isinstance(body, str):
         raise TypeError("its body isn't text")
     args, named, _ = json.loads(base64.b64decode(body, validate=True) if not body.startswith("[") else body)

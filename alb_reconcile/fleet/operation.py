@@ -1,4 +1,4 @@
-"""A command over many cells in one process: bounded, and for `apply` in waves that stop when too much fails."""
+"""Runs a command over many cells in one process: bounded, and for `apply` in waves that stop when too much fails."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from alb_reconcile.model.host import iso
 
 
 @dataclass
-class Outcome:
-    """What came of a command over a fleet. `reason` says why an operation stopped; empty if it didn't."""
+class CellOutcome:
+    """The result of a command over a fleet. `reason` says why an operation stopped; empty if it didn't."""
 
     fleet: str
     command: str
@@ -36,7 +36,7 @@ class Outcome:
 
     @property
     def code(self) -> ExitCode:
-        """The gravest of the cells'."""
+        """The gravest of the cells' exit codes."""
         codes = {item.code for item in self.cells}
         order = (ExitCode.INTERRUPTED, ExitCode.FAILED, ExitCode.INVALID, ExitCode.CHANGES)
         if codes == {ExitCode.INVALID}:
@@ -48,7 +48,7 @@ class Outcome:
 
 
 async def _sleep(seconds: float, stop: Stop) -> None:
-    """By a clock that doesn't jump; ends at once when the word to stop is given."""
+    """Wait on a clock that doesn't jump; ends at once when `stop` is set."""
     stopped = asyncio.Event()
     with stop.calling(stopped.set):
         try:
@@ -59,7 +59,7 @@ async def _sleep(seconds: float, stop: Stop) -> None:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs commands over the cells of a fleet. `say` is given one line for each thing worth it, `sleep` waits for a bake."""
+    """Runs commands over the cells of a fleet. `say` is given one line for each remarkable event, `sleep` waits for a bake."""
 
     fleet: Fleet
     settings: CellSettings
@@ -69,28 +69,30 @@ class Runner:
     on_result: Callable[[CellResult], None] = lambda _: None
     sleep: Callable[[float, Stop], Awaitable[None]] = _sleep
 
-    async def run(self, command: Command, cells: Sequence[Cell]) -> Outcome:
-        """`plan` or `sync`: all cells, `max_concurrent` at once; none stops another. A plan isn't kept: it changes nothing."""
+    async def run(self, command: Command, cells: Sequence[Cell]) -> CellOutcome:
+        """Run `plan` or `sync` over all cells, `max_concurrent` at once; a failed cell doesn't stop the others. Results of plans aren't
+        kept: a plan changes nothing."""
         began = time.monotonic()
-        outcome = Outcome(self.fleet.name, command)
+        outcome = CellOutcome(self.fleet.name, command)
         outcome.cells = await self._run(command, cells, lambda _: self.fleet.max_concurrent)
         outcome.status = "interrupted" if self.stop.is_set else "succeeded"
         outcome.seconds = time.monotonic() - began
         return outcome
 
-    async def apply(self, cells: Sequence[Cell], *, resume: bool = False) -> Outcome:
-        """`apply` in waves; with `resume` from the wave on at which the last one stopped. No other one of the fleet runs meanwhile.
+    async def apply(self, cells: Sequence[Cell], *, resume: bool = False) -> CellOutcome:
+        """Run `apply` in waves; with `resume` from the wave on at which the last operation stopped. No other `apply` over the fleet
+        runs meanwhile.
 
-        Raises RefusedError where the specs have changed since, or the wave is gone; HeldError where another one runs;
+        Raises RefusedError where the specs have changed since, or the wave is gone; HeldError where another `apply` runs;
         InterruptedRun before anything is changed; what `hold` and `Records.read_operation` raise.
         """
-        # an operation is of no region; its lock and lease have one in their names, the same whatever cell comes first
+        # an operation has no region; its lock and lease have one in their names, the same whatever cell comes first
         region = main_region_of(self.fleet.cells[0].region)
         how = self.settings.credentials, "fleet apply", self.settings.lock_timeout, self.stop
         async with hold(self.fleet, "apply", region, *how) as check:
             return await self._apply(cells, self.records.read_operation() if resume else None, check)
 
-    async def _apply(self, cells: Sequence[Cell], resumed: Operation | None, check: Check) -> Outcome:
+    async def _apply(self, cells: Sequence[Cell], resumed: Operation | None, check: Check) -> CellOutcome:
         began = time.monotonic()
         digests = {}
         for cell in cells:
@@ -131,8 +133,8 @@ class Runner:
         self, command: Command, cells: Sequence[Cell], room: Callable[[list[CellResult]], int],
         operation: Operation | None = None,
     ) -> list[CellResult]:  # fmt: skip
-        """Each cell's result, in the order of the cells. `room` says after each how many may run at once; where none may, no
-        further one is begun."""
+        """Each cell's result, in the order of the cells. After each result `room` says how many cells may run at once; if none, no
+        further cell is begun."""
         number = operation.operation if operation else ""
         digests = operation.digests if operation else {}
         results: list[CellResult] = []
@@ -173,9 +175,9 @@ class _Run:
     def __init__(self, runner: Runner, operation: Operation, check: Check) -> None:
         self.runner, self._check = runner, check
         self.operation = replace(operation, status="running", ended="", reason="")
-        self.outcome = Outcome(runner.fleet.name, "apply", operation=operation.operation)
+        self.outcome = CellOutcome(runner.fleet.name, "apply", operation=operation.operation)
 
-    async def through(self, waves: list[tuple[Wave, list[Cell]]]) -> Outcome:
+    async def through(self, waves: list[tuple[Wave, list[Cell]]]) -> CellOutcome:
         for number, (wave, cells) in enumerate(waves, start=1):
             await self._note(wave=wave.name)
             self.runner.say(f"wave {wave.name}: {len(cells)} cell{'s' * (len(cells) != 1)}")
@@ -187,12 +189,12 @@ class _Run:
         return await self._end("succeeded", "", ())
 
     async def _wave(self, wave: Wave, cells: list[Cell]) -> str:
-        """Why the operation mustn't go on; empty if it may."""
+        """Run a wave. Returns why the operation mustn't go on; empty if it may."""
         fleet, done = self.runner.fleet, list[CellResult]()
         allowed = wave.failure_tolerance.allowed(len(cells))
 
         def room(results: list[CellResult]) -> int:
-            """So many that no more than one beyond the tolerance can fail: StackSets' STRICT_FAILURE_TOLERANCE."""
+            """So many cells at once that no more than one beyond the tolerance can fail: StackSets' STRICT_FAILURE_TOLERANCE."""
             return min(wave.max_concurrent, max(allowed + 1 - len(_failed([*done, *results])), 0))
 
         regions = dict.fromkeys(cell.region for cell in cells)
@@ -215,7 +217,7 @@ class _Run:
         return "" if self.runner.stop.is_set else await self._look_again(wave, cells, done)
 
     async def _look_again(self, wave: Wave, cells: list[Cell], done: list[CellResult]) -> str:
-        """A wave's cells after its bake: what has failed since counts as what failed before."""
+        """Look at a wave's cells after its bake: a cell that has failed since counts as failed. Returns why the operation mustn't go on."""
         well = {item.key for item in done if item.status == "succeeded"}
         look = partial(run_cell, command="plan", settings=self.runner.settings, stop=self.runner.stop)
         turns = asyncio.Semaphore(wave.max_concurrent)
@@ -241,7 +243,7 @@ class _Run:
                 await self.runner._keep(item)
         return _too_many(wave, failed)
 
-    async def _end(self, status: str, reason: str, waves: Iterable[tuple[Wave, list[Cell]]]) -> Outcome:
+    async def _end(self, status: str, reason: str, waves: Iterable[tuple[Wave, list[Cell]]]) -> CellOutcome:
         moment = iso(time.time())
         self.outcome.cells += [
             cancelled(cell, "apply", moment, self.operation.operation) for _, cells in waves for cell in cells
@@ -264,7 +266,7 @@ def _failed(results: Iterable[CellResult]) -> list[CellResult]:
 
 
 def _too_many(wave: Wave, results: Sequence[CellResult]) -> str:
-    """Why that is more than may fail of a wave's cells, whose results these are; empty if it isn't."""
+    """Why more cells of a wave have failed than may fail, by their results; empty if not."""
     failed, tolerance = len(_failed(results)), wave.failure_tolerance
     if failed <= tolerance.allowed(len(results)):
         return ""
@@ -273,7 +275,7 @@ def _too_many(wave: Wave, results: Sequence[CellResult]) -> str:
 
 
 def _problem(seen: CellResult) -> str:
-    """What isn't as it was left by `apply`."""
+    """A sentence on what isn't as `apply` left it; empty if all is."""
     if seen.error:
         return seen.error
     for item in seen.stacks:
@@ -285,7 +287,7 @@ def _problem(seen: CellResult) -> str:
 
 
 def is_due(cell: Cell, last: CellResult | None, now: float) -> bool:
-    """Whether a cell's schedule says that it is looked at again. One that was looked at in the future is: a clock has jumped."""
+    """Whether a cell's schedule says that it is due. A cell whose last result lies in the future is due: a clock has jumped."""
     if cell.schedule is None or last is None:
         return True
     ended = datetime.fromisoformat(last.ended).timestamp()

@@ -1,4 +1,4 @@
-"""A queue of cells: an address in Amazon SQS or Redis, and what is waiting there."""
+"""Opens a queue of cells by its address in Amazon SQS or Redis, and reads what is waiting there."""
 
 import re
 from collections.abc import Callable
@@ -11,34 +11,34 @@ from alb_reconcile.model.errors import UsageError
 
 VARIABLE: Final = "ALB_RECONCILE_FLEET_QUEUE"
 NAME: Final = "cells"
-"""What Celery calls the queue, wherever it is."""
+"""Celery's name of the queue, in SQS and in Redis."""
 DEAD: Final = "dead-cells"
 """Redis's list of dead letters."""
 MOST_DELIVERIES: Final = 5
-"""In Redis; of SQS the queue's redrive policy says it."""
+"""The most deliveries of a message in Redis; in SQS the queue's redrive policy says it."""
 _REGION: Final = re.compile(r"sqs(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.")
 _VISIBILITY: Final = 120
 Ask = Callable[..., dict[str, Any]]
-"""What asks AWS: a service, an operation, its parameters."""
+"""A function that calls AWS with a service, an operation and its parameters."""
 
 
 @dataclass(frozen=True)
 class Queue:
-    """Where cells wait for a worker. `visibility`: seconds for which Redis hides a message that was handed out."""
+    """A queue where cells wait for a worker. `visibility`: seconds for which Redis hides a message that was handed out."""
 
     url: str
     visibility: int = _VISIBILITY
 
     @classmethod
     def parse(cls, text: str) -> "Queue":
-        """From its address. Raises UsageError."""
+        """The queue at an address. Raises UsageError."""
         shown = without_passwords(text)[:200]
         if text.startswith(("redis://", "rediss://")):
             try:
                 parts = urlsplit(text)
                 given = parse_qs(parts.query, strict_parsing=bool(parts.query)).get("visibility_timeout", [_VISIBILITY])
                 visibility, _ = int(given[-1]), parts.port
-            except ValueError:  # its text has parts of the address, where a password may be
+            except ValueError:  # the error's text has parts of the address, where a password may be
                 raise UsageError(
                     f"the queue {shown} isn't an address; write redis://HOST:6379/0, with %2F for a slash in a password, %3F for ? and %23 for #"
                 ) from None
@@ -58,12 +58,12 @@ class Queue:
 
     @property
     def is_sqs(self) -> bool:
-        """Whether it is one of Amazon SQS."""
+        """Whether it is a queue of Amazon SQS."""
         return self.url.startswith("http")
 
     @property
     def region(self) -> str | None:
-        """The region that its address names."""
+        """The region that the queue's address names."""
         found = _REGION.search(self.url)
         return found[1] if found else None
 
@@ -73,9 +73,9 @@ class Queue:
 
 @dataclass(frozen=True)
 class QueueState:
-    """How many messages wait, how many workers have in their hands, and how many were given up, with some of those.
+    """How many messages wait, how many are with workers, and how many were given up, with some of the latter.
 
-    `visibility`: seconds until a message that a worker has appears again, unless that asks for longer.
+    `visibility`: seconds until a message that a worker has appears again, unless the worker asks for longer.
     """
 
     waiting: int

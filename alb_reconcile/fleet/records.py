@@ -1,4 +1,4 @@
-"""Where results are kept, in a folder or in S3: what `fleet status`, `fleet report` and `fleet resume` read."""
+"""Keeps results in a folder or in S3; `fleet status`, `fleet report` and `fleet resume` read them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Operation:
-    """An `apply` over the fleet: how far it got. It is what `fleet resume` goes on from; what is done, AWS itself says.
+    """The progress of an `apply` over the fleet. `fleet resume` continues from it; what is done, AWS itself says.
 
-    `cells`: each cell's status by its key, as far as it has one. `wave`: the one that it is at, or stopped at. `digests`: what
-    the specs wanted, by cell; they must be the same when it is resumed, or a canary wouldn't have seen them.
+    `cells`: the status of cells that have one, by key. `wave`: the current wave, or the wave at which it stopped. `digests`: digests of
+    what the specs wanted, by cell; a resumed operation needs the same digests, or no canary would have seen the specs.
     """
 
     operation: str
@@ -46,14 +46,14 @@ class Operation:
 
 
 def _operation(data: bytes) -> Operation:
-    """Raises ValueError for what isn't one."""
+    """The operation in a record. Raises ValueError for any other data."""
     found = msgspec.json.decode(data, type=Operation)
     check_moments(found.started, *filter(None, [found.ended]))
     return found
 
 
 class Store(Protocol):
-    """Small objects by name. All of it raises RecordError."""
+    """Small objects by name. All its methods raise RecordError."""
 
     def read(self, name: str) -> bytes | None: ...
 
@@ -62,13 +62,13 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Records:
-    """A fleet's results. Everything may wait for a disk or for S3: call it in a thread."""
+    """A fleet's results. All methods may wait for a disk or for S3: call them in a thread."""
 
     store: Store
 
     @classmethod
     def of(cls, fleet: Fleet, session: Session, folder: Path) -> Records:
-        """Where the fleet's file says; by default in `folder`, the one in which runs are recorded. Asks nothing yet."""
+        """The records at the place that the fleet's file names; by default in `folder`, where runs are recorded. Sends no request yet."""
         if fleet.results.startswith("s3://"):
             bucket, _, prefix = fleet.results.removeprefix("s3://").rstrip("/").partition("/")
             region = default_region(session) or fleet.cells[0].region
@@ -79,22 +79,23 @@ class Records:
         return cls(_Folder(place / fleet.name))
 
     def write(self, result: CellResult) -> CellResult:
-        """Keep a cell's result in the place of its last one, with what that tells of the time before. Raises RecordError."""
+        """Replace a cell's last result, keeping what the last one says of the time before. Returns the result as kept. Raises
+        RecordError."""
         name = _name_of(result.account, result.region)
         try:
             earlier = self._cell(name)
-        except RecordError:  # a damaged one is replaced
+        except RecordError:  # a damaged record is replaced
             earlier = None
         merged = result.after(earlier)
         self.store.write(name, merged.to_json())
         return merged
 
     def read(self, cell: Cell) -> CellResult | None:
-        """A cell's last result. Raises RecordError for one that can't be read."""
+        """A cell's last result. Raises RecordError for a result that can't be read."""
         return self._cell(_name_of(cell.account, cell.region))
 
     def read_all(self, cells: Iterable[Cell]) -> tuple[dict[str, CellResult], list[str]]:
-        """The last results of cells by their keys, and what to say of those that can't be read."""
+        """The last results of cells by their keys, and messages about results that can't be read."""
         found: dict[str, CellResult] = {}
         problems: list[str] = []
 
@@ -113,11 +114,11 @@ class Records:
         return found, problems
 
     def write_operation(self, operation: Operation) -> None:
-        """Raises RecordError."""
+        """Write the operation. Raises RecordError."""
         self.store.write(_OPERATION, msgspec.json.encode(operation))
 
     def read_operation(self) -> Operation | None:
-        """The last one. Raises RecordError."""
+        """The last operation. Raises RecordError."""
         return self._parsed(_OPERATION, _operation)
 
     def _cell(self, name: str) -> CellResult | None:
@@ -161,7 +162,8 @@ class _Folder:
 
 @dataclass(frozen=True)
 class _Bucket:
-    """S3 GetObject and PutObject; of versions and conditions nothing is needed, since who holds a cell writes its result; what a bake has shown is the newest anyway."""
+    """Objects in S3 (GetObject, PutObject), without versions and conditions: only the run that holds a cell writes its result, and the
+    result after a bake is the newest anyway."""
 
     transport: Callable[[], Callable[..., dict[str, Any]]]
     bucket: str

@@ -1,4 +1,4 @@
-"""What came of a run over a cell, as it is kept: small, and the same wherever the run was."""
+"""The result of a run over a cell, as it is kept: small, and the same wherever the run was."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from typing import Final, Literal
 import msgspec
 
 from alb_reconcile.fleet.cells import Cell
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import RunRecord, StepRecord
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.sync.targets import Broken
 
 VERSION: Final = 1
 Command = Literal["plan", "sync", "apply"]
 CellStatus = Literal["succeeded", "failed", "held", "interrupted", "cancelled"]
-"""failed: of the cell itself or of a stack in it. held: another run had it (`error` says which), or other runs all of its stacks, or of an apply some.
-cancelled: it wasn't begun, since the operation had stopped."""
+"""failed: the cell itself or a stack in it. held: another run had the cell (`error` says which), or other runs had all of its stacks,
+or for an apply some. cancelled: the cell wasn't begun, since the operation had stopped."""
 _MOST_STEPS: Final = 50
-"""Of a stack, that are kept; its own history has all."""
+"""The most steps of a stack that are kept; the stack's own history has all."""
 _MOST_RUNS: Final = 10
 LONGEST: Final = 2000
-"""Characters of an error."""
+"""The most characters of an error."""
 
 
 @dataclass(frozen=True)
 class StackResult:
-    """One stack's part. `result` is a record's, `changes` where a plan has steps, or `broken` for a spec that can't be used.
+    """One stack's part of a cell's result. `result` is a record's, `changes` where a plan has steps, or `broken` for a spec that can't
+    be used.
 
-    `steps` are those that were carried out, or are left. `last_success` is when the stack last was as wanted.
+    `steps` are the steps that were carried out, or are left. `last_success` is when the stack last was as wanted.
     """
 
     stack: str
@@ -49,8 +50,8 @@ class StackResult:
     last_success: str = ""
 
     @classmethod
-    def of(cls, record: Record, notes: Iterable[str] = ()) -> StackResult:
-        """From the record of its run."""
+    def of(cls, record: RunRecord, notes: Iterable[str] = ()) -> StackResult:
+        """The stack's result from the record of its run."""
         result = "changes" if record.command == "plan" and record.result == "left" else record.result
         return cls(
             record.stack, record.spec_file, result, record.started, record.ended, record.seconds, record.run,
@@ -61,7 +62,7 @@ class StackResult:
 
     @classmethod
     def broken(cls, item: Broken) -> StackResult:
-        """Of a spec that can't be used, or whatever else kept a stack from being looked at."""
+        """The result for a spec that can't be used, or for another reason why a stack wasn't looked at."""
         return cls("", item.file, "broken" if item.is_spec else "failed", error=item.text[:LONGEST])
 
     @property
@@ -81,10 +82,10 @@ class PastRun:
 
 @dataclass(frozen=True)
 class CellResult:
-    """What came of a run over a cell. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
+    """The result of a run over a cell. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
 
-    `operation` is the id of the operation that it was a part of. `error` is what kept the whole cell from being worked on.
-    `past` are the runs before it, the newest first.
+    `operation` is the id of the operation that the run was a part of. `error` is what kept the whole cell from being worked on. `past`
+    are the earlier runs, the newest first.
     """
 
     fleet: str
@@ -109,12 +110,12 @@ class CellResult:
 
     @property
     def key(self) -> str:
-        """As a cell's."""
+        """The key of the result's cell."""
         return f"{self.account}/{self.region}"
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many stacks, by result."""
+        """How many stacks have each result."""
         return dict(Counter(item.result for item in self.stacks))
 
     @property
@@ -132,7 +133,7 @@ class CellResult:
         return ExitCode.CHANGES if {item.result for item in self.stacks} & {"left", "changes"} else ExitCode.OK
 
     def after(self, earlier: CellResult | None) -> CellResult:
-        """With what an earlier result of the cell tells of the time before."""
+        """The result, with what an earlier result of the cell says of the time before."""
         if earlier is None:
             return self
         known = {item.stack: item.last_success for item in earlier.stacks if item.stack}
@@ -147,12 +148,12 @@ class CellResult:
         )
 
     def to_json(self) -> bytes:
-        """On one line."""
+        """The result as JSON on one line."""
         return msgspec.json.encode(self)
 
     @classmethod
     def from_json(cls, data: bytes) -> CellResult:
-        """The inverse. Leaves out what a later version says more. Raises ValueError for anything else."""
+        """The result in a JSON text. Ignores fields of later versions. Raises ValueError for anything else."""
         try:
             result = _DECODER.decode(data)
         except RecursionError:
@@ -162,7 +163,7 @@ class CellResult:
 
 
 def check_moments(*moments: str) -> None:
-    """Raises ValueError for one that can't be told in seconds."""
+    """Raises ValueError for a time that can't be converted to seconds."""
     for moment in moments:
         datetime.fromisoformat(moment).timestamp()
 
@@ -171,8 +172,8 @@ _DECODER: Final = msgspec.json.Decoder(CellResult)
 
 
 def status_of(command: str, stacks: Iterable[StackResult], error: str) -> CellStatus:
-    """What the results of a cell's stacks come to. A stack that another run holds is looked at by the next sync; an apply isn't
-    done before it is."""
+    """A cell's status by the results of its stacks. A stack that another run holds is looked at by the next sync; an apply isn't done
+    before its turn has come."""
     results = {item.result for item in stacks}
     if "interrupted" in results:
         return "interrupted"
@@ -182,7 +183,7 @@ def status_of(command: str, stacks: Iterable[StackResult], error: str) -> CellSt
 
 
 def cancelled(cell: Cell, command: str, moment: str, operation: str) -> CellResult:
-    """Of a cell that wasn't begun."""
+    """The result of a cell that wasn't begun."""
     return CellResult(
         cell.fleet, cell.account, cell.region, cell.wave, command, "cancelled", moment, moment,
         name=cell.name, owner=cell.owner, schedule=cell.schedule, operation=operation,

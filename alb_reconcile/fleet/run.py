@@ -1,4 +1,4 @@
-"""One cell, looked at or changed, from its credentials to its result. Whoever calls this decides when, and keeps the result."""
+"""Runs a command over one cell, from its credentials to its result. The caller decides when, and keeps the result."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from alb_reconcile.fleet.results import LONGEST, CellResult, CellStatus, Command
 from alb_reconcile.fleet.sources import Sources
 from alb_reconcile.fleet.stop import Stop
 from alb_reconcile.journal.log import about, tell
-from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.journal.record import RunRecord, place_name
 from alb_reconcile.journal.recorder import Recorder
 from alb_reconcile.journal.settings import Settings
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, HeldError, InterruptedRun, LeaseLostError, ReconcileError, RefusedError
@@ -33,7 +33,7 @@ from alb_reconcile.model.host import iso
 from alb_reconcile.model.machine import find_lack
 from alb_reconcile.model.text import digest
 from alb_reconcile.sync.drift import find_causes
-from alb_reconcile.sync.rounds import Rounds
+from alb_reconcile.sync.rounds import SyncRounds
 from alb_reconcile.sync.stack import Ways, unhealthy
 from alb_reconcile.sync.targets import Targets
 
@@ -42,8 +42,8 @@ from alb_reconcile.sync.targets import Targets
 class CellSettings:
     """How cells are run: one value for all cells of a process.
 
-    `parallel` stacks of a cell are changed at once; a cell or a stack is waited for `lock_timeout` seconds while another run
-    holds it.
+    At most `parallel` stacks of a cell are changed at once. While another run holds a cell or a stack, a run waits `lock_timeout`
+    seconds for it.
     """
 
     fleet: Fleet
@@ -57,7 +57,7 @@ class CellSettings:
 
 
 Keep = Callable[[CellResult], Awaitable[CellResult]]
-"""Keeps a result. Returns it with what the one before tells of the time before."""
+"""A function that keeps a result. Returns the result with what the earlier result says of the time before."""
 
 
 async def run_cell(
@@ -66,11 +66,11 @@ async def run_cell(
 ) -> CellResult:  # fmt: skip
     """Look at all stacks of a cell (`plan`), correct drift (`sync`), or make them as their specs say (`apply`).
 
-    What changes something holds the cell, and calls `keep` with the result while it does, so that it never replaces a later
-    run's; `holder` is what others are told of it beside the command. `operation` is the id of the `apply` that it is a part of;
-    `expected` is what `digest_of` said of the specs when that began: others are refused, for no canary has seen them.
+    A command that changes something holds the cell, and calls `keep` with the result while it does, so that the result never replaces a
+    later run's. `holder` is shown to waiting runs, with the command. `operation` is the id of the `apply` that the run is a part of;
+    `expected` is the specs' digest (`digest_of`) when the `apply` began: other specs are refused, since no canary has seen them.
 
-    Never raises for what happens to the cell: the result says it. `stop` ends it between two steps.
+    Never raises for what happens to the cell: the result says it. `stop` ends the run between two steps.
     """
     run = _CellRun(cell, command, settings, operation)
     with about(account=cell.account, region=cell.region), (stop or Stop()).calling(run.stop.set):
@@ -96,7 +96,7 @@ async def run_cell(
 
 
 class _CellRun:
-    """A run over a cell, and what comes of it. `stop` ends it alone."""
+    """A run over a cell, and its result. `stop` ends this run alone."""
 
     def __init__(self, cell: Cell, command: Command, settings: CellSettings, operation: str) -> None:
         self.stop = Stop()
@@ -121,7 +121,7 @@ class _CellRun:
         return self.result(stacks, "interrupted" if is_left else status_of(self._command, stacks, ""))
 
     def failed(self, error: Exception, stacks: Sequence[StackResult] = ()) -> CellResult:
-        """Of what keeps the whole cell from being worked on."""
+        """The result of a run that couldn't work on the whole cell."""
         text = _words(error)
         tell("cell_failed", error=text)
         return self.result(stacks, status_of(self._command, stacks, text), text)
@@ -138,7 +138,7 @@ class _CellRun:
 
 
 def validate_cell(cell: Cell, sources: Sources) -> CellResult:
-    """Which of its specs can be used. Asks its account nothing; waits for git and S3 where specs are there."""
+    """Which specs of a cell can be used. Asks its account nothing; waits for git and S3 where specs are there."""
     moment, found = iso(time.time()), sources.load(cell)
     stacks = [StackResult(item.stack, item.spec_file, "valid") for item in found.stacks]
     stacks += map(StackResult.broken, found.broken)
@@ -152,13 +152,13 @@ _CHANGED: Final = "its specs have changed since this apply began, and nothing wa
 
 
 def digest_of(found: Targets) -> str:
-    """Of what the specs of a cell want."""
+    """The digest of what the specs of a cell want."""
     wanted = sorted(f"{item.stack} {tags.spec_digest_of(item.desired)}" for item in found.stacks)
     return digest([*wanted, *(item.file for item in found.broken)])
 
 
 async def _sync(connection: Connection, found: Targets, settings: CellSettings, stop: Stop) -> list[StackResult]:
-    rounds = Rounds(
+    rounds = SyncRounds(
         lambda _: connection, settings.journal, settings.ways, parallel=settings.parallel,
         lock_timeout=settings.lock_timeout,
     )  # fmt: skip
@@ -173,10 +173,10 @@ async def _sync(connection: Connection, found: Targets, settings: CellSettings, 
 
 @dataclass(frozen=True)
 class _Cell:
-    """What the stacks of a cell have in common: the way there, and reads that are made once for all."""
+    """What the stacks of a cell have in common: the connection, and reads that are made once for all stacks."""
 
     connection: Connection
-    shared: Shared
+    shared: SharedReads
     settings: CellSettings
 
 
@@ -186,10 +186,10 @@ _OverStack = Callable[[Aws, DesiredStack, _Cell], Awaitable[StackResult]]
 async def _each(
     over: _OverStack, connection: Connection, found: Targets, settings: CellSettings, stop: Stop
 ) -> list[StackResult]:
-    """Each stack by itself, `parallel` at once; none stops another."""
+    """Run `over` for each stack by itself, `parallel` at once; a failed stack doesn't stop the others."""
     aws = connection.client()
-    cell = _Cell(connection, Shared(aws, [target.stack for target in found.stacks]), settings)
-    running: set[Aws] = {aws}  # the end mustn't wait for the turn of a read that is shared
+    cell = _Cell(connection, SharedReads(aws, [target.stack for target in found.stacks]), settings)
+    running: set[Aws] = {aws}  # the end mustn't wait for the turn of a shared read
     turns = asyncio.Semaphore(settings.parallel)
 
     def end() -> None:
@@ -239,7 +239,7 @@ async def _plan_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResul
 
 
 async def _apply_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResult:
-    settings, kept = cell.settings, list[Record]()
+    settings, kept = cell.settings, list[RunRecord]()
     wishes = Wishes(settings.allow, settings.ways.timeout, settings.lock_timeout)
     session = settings.credentials.session
     try:
@@ -263,5 +263,5 @@ _RUNS: Mapping[Command, Callable[[Connection, Targets, CellSettings, Stop], Awai
 
 
 def _words(error: Exception) -> str:
-    """What is said of what ended a cell or a stack."""
+    """The text of the error that ended a cell or a stack."""
     return str(error) if isinstance(error, ReconcileError) else find_lack(error) or f"{type(error).__name__}: {error}"

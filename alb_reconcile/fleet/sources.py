@@ -1,4 +1,4 @@
-"""The specs of a cell: from the fleet's own folder, a place in S3, or a git checkout; each source is fetched once."""
+"""Fetches the specs of a cell: from the fleet's own folder, a place in S3, or a git checkout; each source is fetched once."""
 
 import base64
 import os
@@ -26,7 +26,7 @@ from alb_reconcile.sync.targets import Broken, Targets, load_targets
 _GIT_TIMEOUT: Final = 120
 """Seconds for each call of the git program."""
 _MOST_OBJECTS: Final = 1000
-"""Specs below one place in S3."""
+"""The most specs below one place in S3."""
 _ENDINGS: Final = (".yaml", ".yml")
 
 
@@ -35,9 +35,10 @@ class SourceError(UsageError):
 
 
 class Sources:
-    """Fetches sources, each once, into a folder of its own that `close` removes: make one a run. Files need none.
+    """Fetches sources, each once, into a folder of its own that `close` removes: make one object for each run. Sources that are files
+    aren't fetched.
 
-    `cache`: where git's objects are kept from run to run; `session` asks S3, as whoever runs this. `variables` outrank a cell's
+    `cache`: where git's objects are kept from run to run; `session` asks S3 with the runner's credentials. `variables` outrank a cell's
     own; `policy` is a file of further limits.
     """
 
@@ -63,7 +64,7 @@ class Sources:
             self._folder.cleanup()
 
     def load(self, cell: Cell) -> Targets:
-        """The stacks of a cell, and whatever keeps others from being used. May wait for git and S3: call it in a thread."""
+        """The stacks of a cell, and why others can't be used. May wait for git and S3: call it in a thread."""
         places, lost = [], []
         for source in cell.sources:
             place = self._place(source, cell)
@@ -76,7 +77,7 @@ class Sources:
         return Targets(found.stacks, (*lost, *broken))
 
     def _told(self, text: str) -> str:
-        """With the names of sources in the place of folders in which they are only for now."""
+        """The text with names of sources in place of their temporary folders."""
         for folder, label in self._labels.items():
             text = text.replace(folder, label).replace(folder.rstrip("/"), label.rstrip(":/"))
         return text
@@ -85,14 +86,14 @@ class Sources:
         return load_policy(self._policy_file, self._variables) if self._policy_file else Policy()
 
     def _load(self, file: str, cell: Cell) -> Stack | None:
-        """One spec; None for one that is meant for another of the account's regions. Raises SpecError."""
+        """One spec; None for a spec that is meant for another of the account's regions. Raises SpecError."""
         stack = self._read(file, cell, None)
         if stack.region is None:
             return self._read(file, cell, cell.region)
         if stack.region == cell.region:
             return stack
         if stack.region in cell.regions or cell.region != cell.regions[0]:
-            return None  # it belongs to another cell, or the account's first one tells of it
+            return None  # the spec belongs to another cell, or the account's first cell reports it
         what = (
             f"is {stack.region}, which isn't among the regions of {cell.account} in the fleet ({', '.join(cell.regions)}); "
             "add it there, or leave region out"
@@ -100,7 +101,7 @@ class Sources:
         raise SpecError(stack.file, [Problem(*stack.place, "region", what)])
 
     def _read(self, file: str, cell: Cell, region: str | None) -> Stack:
-        """A spec, called by where it comes from. Raises SpecError."""
+        """A spec, named after its source. Raises SpecError."""
         variables = {**cell.variables, **self._variables}
         for folder, label in self._labels.items():
             if file.startswith(folder):
@@ -110,7 +111,7 @@ class Sources:
         return load_stack(file, variables, region)
 
     def _place(self, source: Source, cell: Cell) -> str | SourceError:
-        """Where a source is on this machine, or why it isn't."""
+        """The place of a source on this machine, or why it has none."""
         with self._lock:
             key = source, cell.folder
             if key not in self._found:
@@ -128,7 +129,7 @@ class Sources:
             return self._found[key]
 
     def _fetch(self, source: Source, cell: Cell) -> str:
-        """Raises SourceError, ReconcileError, OSError."""
+        """Fetch a source. Returns its place. Raises SourceError, ReconcileError, OSError."""
         if not source.git and not source.s3:
             return str(cell.folder / source.path)
         if self._folder is None:
@@ -147,7 +148,7 @@ class Sources:
 
 
 def _objects(s3: Transport, place: str) -> Iterator[tuple[str, bytes]]:
-    """The specs directly below a prefix, by their names (S3 ListObjectsV2, GetObject). Raises SourceError, AwsError."""
+    """The specs directly below a prefix, by name (S3 ListObjectsV2, GetObject). Raises SourceError, AwsError."""
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
     if prefix and not prefix.endswith(_ENDINGS):
         prefix += "/"
@@ -177,9 +178,9 @@ def _objects(s3: Transport, place: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _check_out(source: Source, cache: Path, folder: Path) -> None:
-    """A repository's files at a ref. What was fetched stays in the cache, so that the next run fetches what is new.
+    """Write a repository's files at a ref into `folder`. Fetched objects stay in the cache, so that the next run fetches only new ones.
 
-    Raises SourceError, and RecordError where another process doesn't end with it.
+    Raises SourceError, and RecordError where another process doesn't release the cache.
     """
     store = cache / f"{digest(source.git, 20)}.git"
     url, login = _login_apart(source.git)
@@ -192,7 +193,7 @@ def _check_out(source: Source, cache: Path, folder: Path) -> None:
 
 
 def _login_apart(url: str) -> tuple[str, dict[str, str]]:
-    """A URL without the password in it, and git's setting that logs in with it: every user of the machine may read arguments."""
+    """A URL without its password, and the setting by which git logs in: every user of the machine may read arguments."""
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.password is None:
         return url, {}
@@ -204,7 +205,7 @@ def _login_apart(url: str) -> tuple[str, dict[str, str]]:
 
 @dataclass(frozen=True)
 class _Git:
-    """The git program over a repository. It asks nobody for a password, and speaks no protocol that runs commands."""
+    """Calls the git program for a repository. git asks for no password, and speaks no protocol that runs commands."""
 
     store: Path
     folder: Path
@@ -212,7 +213,7 @@ class _Git:
     settings: Mapping[str, str]
 
     def __call__(self, *arguments: str) -> None:
-        """Raises SourceError."""
+        """Call git with these arguments. Raises SourceError."""
         # a credential helper may need AWS's variables and others, but none of this program's own
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("ALB_RECONCILE_", "OTEL_"))
@@ -224,7 +225,7 @@ class _Git:
         environment["GIT_CONFIG_COUNT"] = str(before + len(self.settings))
         environment.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
         environment |= {"GIT_DIR": str(self.store), "GIT_INDEX_FILE": f"{self.folder}.index"}
-        environment.pop("GIT_WORK_TREE", None)  # of a hook that we may run in
+        environment.pop("GIT_WORK_TREE", None)  # set by a hook in which this program may run
         command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.symlinks=false", *arguments]
         try:
             done = subprocess.run(  # noqa: S603 (no shell; the URL stands behind `--`)

@@ -1,4 +1,4 @@
-"""How a run over cells is told to stop."""
+"""Tells a run over cells to stop."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from functools import partial
 
 
 class Stop:
-    """The word to stop, from any thread: runs end between two steps. It can't be taken back."""
+    """A request to stop, from any thread: runs end between two steps. It can't be taken back."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal's handler runs in the main thread, which may have it
@@ -17,11 +17,11 @@ class Stop:
 
     @property
     def is_set(self) -> bool:
-        """Whether it was given."""
+        """Whether the request was made."""
         return self._is_set
 
     def set(self) -> None:
-        """Give it."""
+        """Request the stop."""
         with self._lock:
             self._is_set = True
             calls = list(self._calls)
@@ -30,7 +30,7 @@ class Stop:
 
     @contextmanager
     def calling(self, stop: Callable[[], object]) -> Iterator[None]:
-        """Within, `stop` is called in this event loop once the word is given; at once if it was."""
+        """Within the block, `stop` is called in this event loop once a stop is requested; at once if it was before."""
         loop = asyncio.get_running_loop()
         call = partial(loop.call_soon_threadsafe, stop)
         with self._lock:

@@ -1,4 +1,4 @@
-"""A worker: takes a cell off the queue, keeps its message while it is run, and says what is to become of it."""
+"""A worker: takes a cell off the queue, keeps its message while the cell is run, and decides what becomes of the message."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from alb_reconcile.journal.log import about, tell
 from alb_reconcile.model.errors import ReconcileError
 
 Verdict = Literal["done", "back", "left"]
-"""What becomes of a message. done: it is deleted. back: another worker gets it at once. left: it appears again when its time
-is over, and after several times in the dead-letter queue."""
+"""What becomes of a message. done: it is deleted. back: another worker gets it at once. left: it appears again when its time is over,
+and after several times in the dead-letter queue."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is needed for a cell. It is read anew for each, since files may have changed."""
+    """What a run over a cell needs. It is read again for each cell, since files may have changed."""
 
     settings: CellSettings
     records: Records
@@ -42,7 +42,7 @@ class Worker:
     """One process that runs one cell at a time, until SIGTERM."""
 
     def __init__(self, app: Any, state: QueueState, command: Command, read: Callable[[], Work]) -> None:
-        """`state` is how the queue was found; `read` raises ReconcileError."""
+        """`state` is the queue's state at the start; `read` raises ReconcileError."""
         self._app, self._visibility = app, state.visibility
         self._command, self._read = command, read
         self._message: Any = None
@@ -50,9 +50,9 @@ class Worker:
         self._stop = Stop()
 
     def run(self) -> int:
-        """Work until a signal ends it: between two steps, with the cell given back. Returns 0, or 1 if Celery gave up."""
+        """Work until a signal ends the worker: between two steps, with the cell given back. Returns 0, or 1 if Celery gave up."""
         relay_logs()
-        celery_worker.safe_say = _say_nothing  # on a signal, to standard output, what `_end` has in the log
+        celery_worker.safe_say = _say_nothing  # on a signal Celery prints to standard output what `_end` logs
         signals.task_received.connect(self._receive, weak=False)
         signals.task_revoked.connect(self._expire, weak=False)
         signals.worker_shutting_down.connect(self._end, weak=False)
@@ -60,8 +60,8 @@ class Worker:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
-            )  # of Celery's, about root: it is the pickle that this app refuses which makes that bad
-            # one cell at a time in this very thread, and a loop that blocks: the other one ends the worker when SQS refuses a call
+            )  # Celery's warning about root: running as root is bad with pickle, which this app refuses
+            # one cell at a time in this very thread, and a blocking loop: the other loop ends the worker when SQS refuses a call
             worker = self._app.Worker(
                 pool="solo", use_eventloop=False, without_gossip=True, without_mingle=True, without_heartbeat=True,
                 quiet=True, loglevel="WARNING",
@@ -74,18 +74,18 @@ class Worker:
         self._message = request.message
 
     def _expire(self, request: Any, **_: Any) -> None:
-        """A message that is dropped: its time is over. A killed worker's lease, for example, can hold its cell for longer than that."""
+        """Log a message that is dropped because its time is over: for example, a killed worker's lease can hold its cell for longer."""
         tell("message_expired", level=30, message=request.args[0])
 
     def _end(self, **_: Any) -> None:
-        """On a signal, in the main thread, which may have `Stop`'s lock: another thread gives the word."""
+        """Request a stop on a signal: in another thread, since the main thread may have `Stop`'s lock."""
         if not self._is_ending:
             self._is_ending = True
             tell("stopping", text="no further cell begins, calls in progress finish first")
             threading.Thread(target=self._stop.set).start()
 
     def _do(self, text: str) -> None:
-        """The task. What it raises tells Celery what becomes of the message."""
+        """Celery's task. The exception that it raises tells Celery what becomes of the message."""
         verdict: Verdict = "back"
         if not self._is_ending:
             try:
@@ -117,7 +117,8 @@ class Worker:
             return verdict
 
     async def _leave_busy(self, message: Any, held: str) -> Verdict:
-        """Another message's run has the cell: nothing is lost without this one. Or the run of this very message, which may be dead."""
+        """What becomes of a message whose cell another run holds: it isn't needed if that run is another message's; it is left if that
+        run is its own, which may be dead."""
         if _words(message) not in held:
             tell("cell_busy", text=held)
             return "done"
@@ -127,14 +128,14 @@ class Worker:
 
     @asynccontextmanager
     async def _kept(self, message: Any) -> AsyncIterator[None]:
-        """Within, no other worker gets the message: kombu doesn't see to that."""
+        """Within the block, no other worker gets the message: kombu doesn't see to that."""
         ended = asyncio.Event()
         renewing = asyncio.ensure_future(self._renew(message, ended))
         try:
             yield
         finally:
             ended.set()
-            await renewing  # a renewal that comes late would undo that the message is given back
+            await renewing  # a late renewal would undo that the message is given back
 
     async def _renew(self, message: Any, ended: asyncio.Event) -> None:
         while not ended.is_set():
@@ -147,16 +148,17 @@ class Worker:
 
 
 def _say_nothing(*_: Any) -> None:
-    """In the place of what Celery says by itself."""
+    """Replaces the function by which Celery prints."""
 
 
 def _words(message: Any) -> str:
-    """What a cell's lease says of the message that it is run for."""
+    """The text in a cell's lease on the message that the cell is run for."""
     return f"for message {message.headers['id']}"
 
 
 def _judge(result: CellResult) -> Verdict:
-    """A stack that fails is looked at again on the cell's schedule. What keeps the whole cell from being run is tried again."""
+    """What becomes of a result's message: a failed stack waits for the cell's schedule, but a cell that couldn't be run at all is tried
+    again."""
     if result.status == "interrupted":
         return "back"
     return "left" if result.error else "done"

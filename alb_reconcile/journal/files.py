@@ -1,4 +1,4 @@
-"""Files of records: where they are, safe names, one writer at a time, written whole or not at all."""
+"""Reads and writes files of records: their folder, safe names, one writer at a time, each file written whole or not at all."""
 
 import os
 import re
@@ -19,11 +19,11 @@ _LOCK_TIMEOUT: Final = 5.0
 
 
 class RecordError(ReconcileError):
-    """A record can't be written, sent or read; the text says why and what to do. It never fails the run."""
+    """A record can't be written, sent or read; the text says why and what to do. Such an error never fails the run."""
 
 
 def state_folder(chosen: str | None, environ: Mapping[str, str]) -> Path:
-    """Where records are kept: the option, ALB_RECONCILE_STATE_DIR, or the user's own folder. Raises RecordError."""
+    """The folder where records are kept: the option's, ALB_RECONCILE_STATE_DIR, or the user's own. Raises RecordError."""
     named = chosen or environ.get(FOLDER_VARIABLE)
     if named:
         return Path(named)
@@ -34,9 +34,9 @@ def state_folder(chosen: str | None, environ: Mapping[str, str]) -> Path:
 
 
 def safe_name(text: str) -> str:
-    """A part of a file name, without anything that a path, a pattern or a terminal gives a meaning; one to one.
+    """The text as part of a file name, one to one, without characters that mean something in a path, a pattern or a terminal.
 
-    Long ones end with a digest.
+    Long names end with a digest.
     """
     name = re.sub(
         r"[^a-z0-9-]", lambda found: "".join(f"%{byte:02x}" for byte in found[0].encode("utf-8", "surrogatepass")), text
@@ -46,13 +46,13 @@ def safe_name(text: str) -> str:
 
 @contextmanager
 def only_writer(file: Path, *, make_folder: bool = True, timeout: float = _LOCK_TIMEOUT) -> Iterator[None]:
-    """Be the only one to write a file. Raises RecordError if another writer doesn't end, or nobody can write there."""
+    """Be the only process that writes a file. Raises RecordError if another writer doesn't end, or the file can't be written."""
     from filelock import FileLock, Timeout
 
     try:
         if make_folder:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.parent.stat()  # the lock would make it, for its user only
+        file.parent.stat()  # the lock would make the folder, and for its user only
         lock = FileLock(file.with_name(file.name + ".lock"), timeout=timeout)
         lock.acquire()
     except Timeout:
@@ -64,17 +64,17 @@ def only_writer(file: Path, *, make_folder: bool = True, timeout: float = _LOCK_
     try:
         yield
     finally:
-        with suppress(OSError):  # the kernel lets go of it in any case
+        with suppress(OSError):  # the kernel releases the lock in any case
             lock.release()
 
 
 def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600, draft: Path | None = None) -> None:
-    """Write a file whole or not at all, as its only writer: readers see the old one or the new one. `data` may be made up
-    of parts, which are written as they come.
+    """Write a file whole or not at all, as its only writer: readers see the old file or the new one. `data` may be parts, which are
+    written as they come.
 
     Raises RecordError.
     """
-    draft = draft or file.with_name(f".{file.name}.draft")  # one name, so that killed writers leave one at most
+    draft = draft or file.with_name(f".{file.name}.draft")  # one name, so that killed writers leave at most one draft
     try:
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as stream:
@@ -90,12 +90,12 @@ def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600, d
 
 
 def save_file(name: str, data: bytes, *, keep_mode: bool = False) -> None:
-    """Write a file that the user has named, whole or not at all, but for a shell's `>(…)`; for this user only, or for those who could
-    read it before. Raises RecordError."""
+    """Write a file that the user has named: whole or not at all, except to a shell's `>(…)`; readable by this user only, or by the
+    users that could read it before. Raises RecordError."""
     file = Path(os.path.realpath(name))
     try:
         if Path(name).exists() and not file.is_file():
-            return write_file(name, data)  # it refuses all else
+            return write_file(name, data)  # write_file refuses all else
         mode = file.stat().st_mode & 0o777 if keep_mode else 0o600
     except OSError as error:
         raise RecordError(f"{name} can't be written: {error.strerror}; {remedy(error, 'name another file')}") from None
@@ -103,7 +103,7 @@ def save_file(name: str, data: bytes, *, keep_mode: bool = False) -> None:
 
 
 def unwritable(file: Path, error: OSError) -> RecordError:
-    """What to say of a file that can't be written."""
+    """The error that says why a file can't be written."""
     if isinstance(error, FileNotFoundError):
         return RecordError(
             f"{file} can't be written: there is no folder {file.parent}; create it, and let this user write there"

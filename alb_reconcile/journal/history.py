@@ -1,4 +1,4 @@
-"""The history of a stack: one line of JSON a run, in one file for each account, region and stack."""
+"""Keeps the history of stacks: one line of JSON for each run, in one file for each account, region and stack."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from alb_reconcile.journal.begun import ENDING, history_of, read_killed
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name, unwritable
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.model.files import open_file
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.machine import remedy
@@ -19,9 +19,9 @@ from alb_reconcile.model.text import printable
 
 _ENDING: Final = ".jsonl"
 _BLOCK: Final = 64 * 1024
-"""Bytes that are in memory at a time; of each stack whose run ends in the same moment."""
+"""Bytes of a history that are in memory at a time; so many for each stack whose run ends at the same moment."""
 _LONGEST: Final = 128 * _BLOCK
-"""Bytes of one run: ten thousand steps have less."""
+"""Bytes of one run's record: ten thousand steps have less."""
 _RECENT: Final = 20
 _MOST: Final = 4096 * _BLOCK
 """Bytes of a history, from its end, that are read: more than 2,000 runs of a large stack have."""
@@ -29,9 +29,9 @@ _MOST: Final = 4096 * _BLOCK
 
 @dataclass(frozen=True)
 class Retention:
-    """What is kept: the newest `runs`, none older than `days`; the newest `least` at any age.
+    """Which runs are kept: the newest `runs`, none older than `days`; but the newest `least` at any age.
 
-    Those outlive a clock that jumps ahead, and a stack that nobody touched for long.
+    The newest `least` outlive a clock that jumps ahead, and a stack without runs for a long time.
     """
 
     runs: int = 2000
@@ -41,21 +41,20 @@ class Retention:
 
 @dataclass(frozen=True)
 class History:
-    """Runs, the newest first, and how many lines among them couldn't be read (a writer was killed, or somebody edited
-    them)."""
+    """Runs, the newest first, and how many lines among them couldn't be read (a writer was killed, or a person edited the file)."""
 
-    runs: tuple[Record, ...]
+    runs: tuple[RunRecord, ...]
     unreadable: int = 0
 
 
-def history_file(folder: Path, record: Record) -> Path:
-    """Where a run's stack has its history. `folder` is the state folder."""
+def history_file(folder: Path, record: RunRecord) -> Path:
+    """The file with the history of a run's stack. `folder` is the state folder."""
     parts = [record.account or "unknown", record.region, record.stack, *([record.place] if record.place else [])]
     return folder / "history" / ("_".join(map(safe_name, parts)) + _ENDING)
 
 
-def write_history(record: Record, folder: Path, retention: Retention | None = None) -> None:
-    """Append a run, whole or not at all, and drop what needn't be kept any longer.
+def write_history(record: RunRecord, folder: Path, retention: Retention | None = None) -> None:
+    """Append a run, whole or not at all, and drop runs that needn't be kept any longer.
 
     Raises RecordError if that can't be done, for example on a full disk; what was there is still there.
     """
@@ -70,7 +69,7 @@ def write_history(record: Record, folder: Path, retention: Retention | None = No
 
 
 def _take_over_killed(file: Path) -> None:
-    """Append the runs that were killed since somebody wrote last."""
+    """Append the records of runs that were killed since the history was last written."""
     begun = [item for item in _listed(file.parent, ENDING) if history_of(item) == file.stem]
     for item, record in read_killed(begun):
         if record is not None and not _has(file, record.run):
@@ -79,7 +78,7 @@ def _take_over_killed(file: Path) -> None:
 
 
 def _has(file: Path, run: str) -> bool:
-    """Whether a run is among the last ones: it was killed between the record of its end and its own end, say."""
+    """Whether a run is among the last ones recorded: for example, it was killed after its end was recorded, before its own end."""
     try:
         return any(record is not None and record.run == run for record in islice(_read(file), _RECENT))
     except RecordError:
@@ -91,7 +90,7 @@ def _append(file: Path, line: bytes) -> None:
     try:
         size = os.fstat(number).st_size
         if size and os.pread(number, 1, size - 1) != b"\n":
-            line = b"\n" + line  # a writer was killed in the middle of its line; ours is one of its own
+            line = b"\n" + line  # a writer was killed in the middle of its line; the new record gets a line of its own
         try:
             while line:
                 line = line[os.write(number, line) :]
@@ -110,7 +109,7 @@ def _drop_old(file: Path, retention: Retention) -> None:
             starts, line = [], b""
             for start, line in _backwards(stream):  # noqa: B007 (the last one is the first of the file)
                 starts.append(start)
-            # a tenth more may stay, so that not each run writes all of it again
+            # a tenth more may stay, so that not each run writes the whole file again
             crowded = len(starts) > retention.runs + retention.runs // 10 or (starts and starts[-1])
             if crowded or (len(starts) > retention.least and not _is_kept(line, oldest)):
                 kept = [
@@ -131,7 +130,7 @@ def _lines(stream: BinaryIO, starts: Iterable[int]) -> Iterator[bytes]:
 
 def _is_kept(line: bytes, oldest: str) -> bool:
     with suppress(ValueError):
-        return Record.from_json(line).ended >= oldest
+        return RunRecord.from_json(line).ended >= oldest
     return False
 
 
@@ -145,15 +144,15 @@ def read_history(
     limit: int | None = None,
     successful: bool = False,
 ) -> History:
-    """The runs over a stack, the newest first; None stands for any region, account or place. Not more than `limit` are
-    looked for; `successful` ones, if wanted, only.
+    """The runs over a stack, the newest first; None stands for any region, account or place. Not more than `limit` runs are returned;
+    with `successful` only successful ones.
 
     Asks AWS nothing. Raises RecordError if there is a history that can't be read.
     """
-    found: list[Record] = []
+    found: list[RunRecord] = []
     unreadable = 0
 
-    def is_wanted(record: Record) -> bool:
+    def is_wanted(record: RunRecord) -> bool:
         return (
             record.stack == stack
             and region in (None, record.region)
@@ -182,14 +181,14 @@ def read_history(
     return History(tuple(found[:limit]), unreadable)
 
 
-def runs_of(folder: Path, record: Record) -> Iterator[Record]:
-    """The runs over a record's stack, where that ran, the newest first, each read when it is asked for. Raises RecordError."""
+def runs_of(folder: Path, record: RunRecord) -> Iterator[RunRecord]:
+    """The runs over a record's stack in its account and region, the newest first, each read when it is asked for. Raises RecordError."""
     file = history_file(folder, record)
     return filter(None, _read(file) if file.exists() else ())
 
 
-def last_runs_of(folder: Path, file: str) -> list[Record]:
-    """The newest run of each stack that was last run from a spec file, and wasn't destroyed; the newest one first. Raises RecordError."""
+def last_runs_of(folder: Path, file: str) -> list[RunRecord]:
+    """The newest run of each stack that was last run from a spec file and wasn't destroyed, the newest first. Raises RecordError."""
     path = os.path.realpath(file)
     newest = (next(filter(None, _read(item)), None) for item in _listed(folder / "history", _ENDING))
     found = [
@@ -201,7 +200,7 @@ def last_runs_of(folder: Path, file: str) -> list[Record]:
 
 
 def describe_elsewhere(folder: Path, stack: str, region: str, account: str, place: str) -> str:
-    """Where a stack of which nothing is here was changed last, in words; empty if it was here, or nowhere. Raises RecordError."""
+    """A sentence on where a stack without resources here was changed last; empty if it was here, or nowhere. Raises RecordError."""
     newest = [
         last
         for file in _files(folder / "history", stack, None, _ENDING)
@@ -236,13 +235,13 @@ def _listed(folder: Path, ending: str) -> list[Path]:
         raise _unreadable(folder, error) from None
 
 
-def _read(file: Path) -> Iterator[Record | None]:
-    """Each line's record, the last one first; None for one that can't be read."""
+def _read(file: Path) -> Iterator[RunRecord | None]:
+    """Each line's record, the last line first; None for a line that can't be read."""
     try:
         with _opened(file) as stream:
             for _, line in _backwards(stream):
                 try:
-                    yield Record.from_json(line)
+                    yield RunRecord.from_json(line)
                 except ValueError:
                     yield None
     except OSError as error:
@@ -254,8 +253,8 @@ def _opened(file: Path) -> BinaryIO:
 
 
 def _backwards(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Where each line begins, and what it says, the last one first; of those in the last `_MOST` bytes. What is longer
-    than any of ours ends in a byte that no record has."""
+    """The start and text of each line, the last line first, of the lines in the last `_MOST` bytes. A line longer than any record ends
+    in a byte that no record has."""
     position = stream.seek(0, os.SEEK_END)
     first = max(position - _MOST, 0)
     rest, is_lost = b"", False

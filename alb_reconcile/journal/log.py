@@ -1,4 +1,4 @@
-"""Log lines with fields: to be read on a terminal, JSON elsewhere, without secrets and control characters."""
+"""Writes log lines with fields: readable on a terminal, else as JSON, without secrets and control characters."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ _about: ContextVar[dict[str, Any]] = ContextVar("about", default={})  # noqa: B0
 
 @contextmanager
 def about(**fields: Any) -> Iterator[None]:
-    """All lines from within the block, and from tasks started in it, have these fields too: the stack, the run."""
+    """Add these fields to all lines logged within the block, and in tasks started in it, for example the stack and the run."""
     before = _about.set({**_about.get(), **fields})
     try:
         yield
@@ -39,10 +39,10 @@ def configure_logs(
     quiet: bool = False,
     errors: bool = True,
 ) -> None:
-    """Have all log lines written by `write`, each without its line end: readable on a terminal, else as JSON.
+    """Have `write` write all log lines, each without its line end: readable on a terminal, else as JSON.
 
-    `quiet`: warnings and errors only. Without `errors`, none of this program's, since a report tells them. Those of libraries too, from warnings on. Called again, it replaces what it did before. Without it nothing of this
-    program's is logged.
+    `quiet`: warnings and errors only. Without `errors`, no errors of this program, since a report tells them. Lines of libraries are
+    written from warnings on. A second call replaces the first. Without a call nothing of this program's is logged.
     """
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, _Lines)]:
@@ -84,12 +84,12 @@ class _Lines(logging.Handler):
             return f"{moment:%H:%M:%S}  {told}{event}{shown}"
         time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         own = {"time": time, "level": level, "event": event}
-        # in this order for whoever reads along; and no field passes for one of these
+        # in this order for a person who reads along; and no field passes for one of these
         return json.dumps({**own, **fields, **own})
 
 
 def _brief(value: Any) -> str:
-    """A field to read: quoted only where it has to be."""
+    """A field's value as a reader sees it: quoted only where it has to be."""
     if isinstance(value, str) and value and " " not in value and "=" not in value and '"' not in value:
         return value
     return json.dumps(value, ensure_ascii=False)

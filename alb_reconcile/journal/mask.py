@@ -1,4 +1,4 @@
-"""What must not be read by others is taken out of texts and fields here, and nowhere else."""
+"""Removes secrets from texts and fields. The only module that does so."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VARIABLES: Final = (
 )
 """Environment variables whose values are secrets."""
 _SHORTEST: Final = 8
-"""Characters of a known secret below which it isn't looked for in texts: it would be found in words."""
+"""Characters of a known secret below which texts aren't searched for it: it would be found in words."""
 _DEEPEST: Final = 6
 
 _PATTERNS: Final = tuple(
@@ -33,7 +33,7 @@ _PATTERNS: Final = tuple(
         # name="value", "name": "value", name=value
         (rf"({_NAMES}[\w-]{{0,40}}\\?[\"']?\s{{0,3}}[=:]\s{{0,3}})(\\?[\"']).*?(?:\2|\Z)", rf"\1\2{HIDDEN}\2"),
         (rf"({_NAMES}[\w-]{{0,40}}\s{{0,3}}=\s{{0,3}})[^\s,;&\"']+", rf"\1{HIDDEN}"),
-        # `Code: text` is how AWS's errors read, and their codes have such words; so these names only
+        # AWS's errors read `Code: text`, and their codes have such words; so these names only
         (
             r"((?:passw(?:or)?d|passphrase|secret[-_ ]?access[-_ ]?key|session[-_ ]?token|api[-_ ]?key)\s{0,3}:\s{0,3})[^\s\"']+",
             rf"\1{HIDDEN}",
@@ -48,7 +48,7 @@ _URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://)([^\s/?#\"'<>]*)([^\s?#\
 
 
 class Mask:
-    """Hides the secrets that are known, in the forms in which they get into texts, and what looks like one."""
+    """Hides known secrets, in the forms in which they get into texts, and whatever looks like a secret."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in forms_of(secret)}
@@ -57,7 +57,7 @@ class Mask:
 
     @classmethod
     def of(cls, environ: Mapping[str, str], *secrets: str) -> Mask:
-        """For what the environment is known to keep secret, and for some more."""
+        """A mask for the environment's secrets and for further ones."""
         return cls([*(environ[name] for name in VARIABLES if name in environ), *secrets])
 
     def __call__(self, text: str) -> str:
@@ -71,8 +71,8 @@ class Mask:
         return text
 
     def line(self, text: object, limit: int = 500) -> str:
-        """The same on one line of at most so many characters, and nothing that a terminal obeys."""
-        # whoever masks first and cuts then, cuts no secret into something that isn't known any more
+        """The text without secrets, on one line of at most `limit` characters, without control characters of a terminal."""
+        # masked before it is cut: a cut secret wouldn't be recognised any more
         shown = printable(self(str(text)))
         return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 

@@ -1,4 +1,4 @@
-"""Metrics of the last runs, as a file for node-exporter's textfile collector; several stacks share one."""
+"""Writes metrics of the last runs to a file for node-exporter's textfile collector; several stacks share one file."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, unwritable
-from alb_reconcile.journal.record import RESULTS, Record, renamed
+from alb_reconcile.journal.record import RESULTS, RunRecord, renamed
 from alb_reconcile.model.files import read_file
 
 _PREFIX: Final = "alb_reconcile_"
@@ -34,24 +34,24 @@ COUNTERS: Final[Mapping[str, str]] = {
     "api_calls": "Calls of AWS's API by operation.",
     "throttled_calls": "Attempts of calls that AWS throttled by operation.",
 }
-"""Their samples end with _total."""
+"""Counters' samples end with _total."""
 
 Labels = tuple[tuple[str, str], ...]
 Series = dict[str, dict[Labels, float]]
 """Values by family (without prefix and _total) and labels, which are sorted."""
 
 
-def write_metrics(record: Record, file: Path, last_success: float | None = None) -> None:
+def write_metrics(record: RunRecord, file: Path, last_success: float | None = None) -> None:
     """Put a run's metrics into the file; the series of other stacks stay, those of a stack that was destroyed go.
 
-    Counters go on from what the file has. `last_success` (seconds since the epoch) is for a file that has lost it.
-    Raises RecordError if the file can't be written, or belongs to somebody else.
+    Counters continue from the file's values. `last_success` (seconds since the epoch) is for a file that has lost it. Raises
+    RecordError if the file can't be written, or has other content.
     """
-    with only_writer(file, make_folder=False):  # one that nobody collects from would stay unseen
+    with only_writer(file, make_folder=False):  # no collector would read a folder that is made here
         series, others = _read(file)
         account = record.account or _account_of(series, record)
         owner = {"stack": record.stack, "region": record.region, "account": account}
-        if record.account:  # runs that didn't reach AWS have left some without an account
+        if record.account:  # runs that didn't reach AWS have left some series without an account
             _drop(series, {**owner, "account": ""})
         if record.is_gone:
             _drop(series, owner)
@@ -60,7 +60,7 @@ def write_metrics(record: Record, file: Path, last_success: float | None = None)
         replace_file(file, _render(series, others), mode=0o644)  # node-exporter runs as another user
 
 
-def _put(series: Series, record: Record, owner: Mapping[str, str], last_success: float | None) -> None:
+def _put(series: Series, record: RunRecord, owner: Mapping[str, str], last_success: float | None) -> None:
     def gauge(name: str, value: float, **labels: str) -> None:
         series.setdefault(name, {})[_labels(owner, labels)] = value
 
@@ -77,7 +77,7 @@ def _put(series: Series, record: Record, owner: Mapping[str, str], last_success:
         gauge("last_success_timestamp_seconds", ended)
     elif last_success is not None:
         series.setdefault("last_success_timestamp_seconds", {}).setdefault(_labels(owner, {}), last_success)
-    if record.counts:  # one that a plan doesn't show is gone
+    if record.counts:  # a certificate that the plan doesn't show is gone
         ends = series.get("certificate_end_timestamp_seconds", {})
         series["certificate_end_timestamp_seconds"] = {
             key: item for key, item in ends.items() if not _owned(key, owner)
@@ -115,8 +115,8 @@ def _drop(series: Series, owner: Mapping[str, str]) -> None:
         series[name] = {labels: value for labels, value in values.items() if not _owned(labels, owner)}
 
 
-def _account_of(series: Series, record: Record) -> str:
-    """The account in which the stack ran before, for a run that didn't get to know it."""
+def _account_of(series: Series, record: RunRecord) -> str:
+    """The account in which the stack ran before, for a run that doesn't know its account."""
     owner = {"stack": record.stack, "region": record.region}
     runs = series.get("last_run_timestamp_seconds", {})
     accounts = {dict(labels)["account"] for labels in runs if _owned(labels, owner)}
@@ -130,14 +130,14 @@ def _read(file: Path) -> tuple[Series, list[Metric]]:
         return {}, []
     except OSError as error:
         raise unwritable(file, error) from None
-    except (ValueError, KeyError, IndexError):  # the last two are the library's, of what it can't read
+    except (ValueError, KeyError, IndexError):  # the last two are raised by the library for text that it can't parse
         raise RecordError(
             f"{file} has other content than alb-reconcile's metrics, and was left unchanged; remove it, or name another --metrics-file"
         ) from None
 
 
 def _parse(text: str) -> tuple[Series, list[Metric]]:
-    """Ours, and families that a later version of this program has put there. Raises ValueError for anybody else's."""
+    """Our series, and families that a later version of this program has written. Raises ValueError for other metrics."""
     from prometheus_client.parser import text_string_to_metric_families
 
     series: Series = {}

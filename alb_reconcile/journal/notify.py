@@ -1,4 +1,4 @@
-"""Notifications to a webhook: when a stack's state changes, and not too often."""
+"""Notifies a webhook when a stack's state changes, but not too often."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name
-from alb_reconcile.journal.record import NO_USE, Record, StepRecord
+from alb_reconcile.journal.record import NO_USE, RunRecord, StepRecord
 from alb_reconcile.journal.webhook import Webhook, send
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.files import read_file
@@ -25,15 +25,15 @@ Delivery = Literal["unchanged", "sent", "held_back"]
 """unchanged: there was nothing to tell. held_back: it was too soon after another message."""
 
 _MOST: Final = 50
-"""Steps that a message names."""
+"""The most steps that a message names."""
 _CHANGES: Final = 10
-"""Changes of one step that it has."""
+"""The most changes of one step in a message."""
 _LARGEST: Final = 64 * 1024 * 1024
 
 
 class State(msgspec.Struct, frozen=True):
-    """A stack, as the receiver knows it. `left` are the keys of the steps that require manual action, `unmade` the load balancers that were to be
-    made since it was in sync."""
+    """A stack's state as the receiver knows it. `left` are the keys of the steps that require manual action, `unmade` the load
+    balancers that were to be created since the stack was last in sync."""
 
     verdict: Verdict
     left: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 class StepSummary(msgspec.Struct, frozen=True):
-    """A step in a message; as in a record."""
+    """A step in a message; its fields are as in a record."""
 
     key: str
     action: str
@@ -54,7 +54,7 @@ class StepSummary(msgspec.Struct, frozen=True):
 
 
 class Body(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """What is sent, as JSON. Texts in it are already masked, and on one line; for the rest see Record."""
+    """What is sent, as JSON. Its texts are already masked, and on one line; for the other fields see Record."""
 
     event: Event
     text: str
@@ -78,15 +78,15 @@ class Body(msgspec.Struct, frozen=True, tag_field="version", tag=1):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message; the same id twice is the same message."""
+    """One message; two messages with the same id are the same."""
 
     id: str
     body: Body
 
 
 class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept of one stack: its state as the receiver knows it, and when something was last sent (seconds since the
-    epoch), delivered or not. `owed` is a message that has to be delivered even if a later run finds nothing to tell."""
+    """What is kept of one stack: its state as the receiver knows it, and when a message was last sent (seconds since the epoch),
+    delivered or not. `owed` is a message that has to be delivered even if a later run finds nothing to tell."""
 
     verdict: Literal["in_sync", "in order", "drift", "failing", ""] = ""
     left: tuple[str, ...] = ()
@@ -98,14 +98,14 @@ class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     def state(self) -> State | None:
         if self.verdict == "":
             return None
-        verdict: Verdict = "in_sync" if self.verdict == "in order" else self.verdict  # its former name
+        verdict: Verdict = "in_sync" if self.verdict == "in order" else self.verdict  # the state's former name
         return State(verdict, self.left, self.unmade)
 
     def with_state(self, state: State) -> _Entry:
         return msgspec.structs.replace(self, verdict=state.verdict, left=state.left, unmade=state.unmade)
 
     def age(self, now: float) -> float:
-        """Seconds since the last attempt. A clock that was put back makes it lie ahead; that mustn't silence anything."""
+        """Seconds since the last attempt; infinite if that lies ahead, since a clock that was put back mustn't silence a message."""
         return now - self.tried if self.tried is not None and self.tried <= now else float("inf")
 
 
@@ -114,13 +114,13 @@ _ENTRY: Final = msgspec.json.Decoder(_Entry)
 
 
 _PARTLY: Final = (("in_sync", True), ("in_sync", False), ("corrected", False))
-"""Results, and whether they are of `sync`, that say nothing of a stack of which something isn't ready."""
+"""Results, and whether they are of `sync`, that say nothing of a stack if a part of it isn't ready."""
 
 
-def judge(before: State | None, record: Record) -> tuple[State | None, Event | None]:
-    """The state after a run (None for a stack that is gone), and what the receiver is to be told, if anything.
+def judge(before: State | None, record: RunRecord) -> tuple[State | None, Event | None]:
+    """The stack's state after a run (None for a stack that is gone), and the event to tell the receiver, if any.
 
-    A run that was held, interrupted or didn't wait says nothing; nor does a refusal, where a person stood by to read it.
+    A run that was held, interrupted or didn't wait changes nothing; nor does a refusal that a person has read at once.
     """
     if record.is_gone:
         return None, None
@@ -144,11 +144,11 @@ def judge(before: State | None, record: Record) -> tuple[State | None, Event | N
     return State("in_sync"), "corrected" if corrected else None
 
 
-async def notify(webhook: Webhook, folder: Path, record: Record, now: Callable[[], float] = time.time) -> Delivery:
-    """Tell the receiver what has changed since it was last told something of this stack.
+async def notify(webhook: Webhook, folder: Path, record: RunRecord, now: Callable[[], float] = time.time) -> Delivery:
+    """Tell the receiver what has changed since the last message about this stack.
 
-    Takes `webhook.timeout` seconds at most. What can't be delivered, or not yet, goes with the next run. What was told is kept
-    in the state folder; where that can't be, it is told all the same. Raises RecordError with the reason.
+    Takes `webhook.timeout` seconds at most. A message that can't be delivered, or not yet, is sent by the next run. What was told is
+    kept in the state folder; where it can't be kept, the message is sent all the same. Raises RecordError with the reason.
     """
     log = _DeliveryLog(folder / "webhook.json", record)
     message = await asyncio.to_thread(log.next_message, webhook, now())
@@ -167,21 +167,21 @@ async def notify(webhook: Webhook, folder: Path, record: Record, now: Callable[[
 
 
 class _DeliveryLog:
-    """What the receiver was told of one stack, and when it was last tried; all stacks share the file. `unkept`: why that
+    """What the receiver was told of one stack, and when a message was last tried; all stacks share the file. `unkept`: why the file
     couldn't be written."""
 
-    def __init__(self, file: Path, record: Record) -> None:
+    def __init__(self, file: Path, record: RunRecord) -> None:
         self._file, self._record = file, record
         place = [record.place] if record.place else []
         self._name = "_".join(map(safe_name, (record.region, record.stack, *place)))
         self.unkept: RecordError | None = None
 
     def next_message(self, webhook: Webhook, now: float) -> Message | Delivery:
-        """The message to send now. That it is tried is written down first, so that nobody tries too often."""
+        """The message to send now. The attempt is written down first, so that no run tries too often."""
         return self._update(lambda entries: self._choose(entries, webhook, now))
 
     def confirm(self) -> None:
-        """The receiver has it."""
+        """Write down that the receiver has the message."""
         self._update(self._confirm)
 
     def _update(self, change: Callable[[dict[str, _Entry]], _T]) -> _T:
@@ -206,7 +206,7 @@ class _DeliveryLog:
             if state:
                 entries[key] = entry.with_state(state)
             return "unchanged"
-        # what still holds is found again by the next run; that something was corrected is not
+        # a state that still holds is found again by the next run; a correction isn't
         if event and message.body.corrected:
             entry = msgspec.structs.replace(entry, owed=_message(self._record, "corrected", entry.owed))
         recent = sum(item.age(now) < 60 for item in (entry, *entries.values()))
@@ -222,8 +222,8 @@ class _DeliveryLog:
         entries[key] = told.with_state(state) if state else told
 
     def _key(self, entries: dict[str, _Entry]) -> str:
-        """The stack's key. Runs that didn't get to know their account (credentials had expired) count for the account
-        in which the stack ran before; what was told of one that had none counts for the first that is known."""
+        """The stack's key. Runs that don't know their account (credentials had expired) count for the account in which the stack ran
+        before; what was told for runs without an account counts for the first account that is known."""
         nowhere = f"_{self._name}"
         if not self._record.account:
             known = [key for key in entries if key.partition("_")[2] == self._name and key != nowhere]
@@ -235,7 +235,7 @@ class _DeliveryLog:
         return key
 
     def _load(self) -> dict[str, _Entry]:
-        """What is lost or damaged is told once more than needed."""
+        """The entries of all stacks; a lost or damaged entry means that the receiver is told once more than needed."""
         entries: dict[str, _Entry] = {}
         with suppress(OSError, ValueError, RecursionError):
             for key, data in _ENTRIES.decode(read_file(self._file, _LARGEST)).items():
@@ -244,8 +244,8 @@ class _DeliveryLog:
         return entries
 
 
-def _message(record: Record, event: Event, owed: Message | None, told: Iterable[str] = ()) -> Message:
-    """What is to be told of a run, with what others before it corrected and nobody was told of (`owed`), and what else is `told`."""
+def _message(record: RunRecord, event: Event, owed: Message | None, told: Iterable[str] = ()) -> Message:
+    """The message on a run, with corrections by earlier runs that the receiver wasn't told of (`owed`), and further texts (`told`)."""
     new = {(step.key, step.action) for step in record.having(how="done")}
     steps = [item for item in (owed.body.corrected if owed else ()) if (item.key, item.action) not in new]
     earlier = tuple(StepRecord(how="done", **msgspec.structs.asdict(item)) for item in steps)
@@ -273,7 +273,7 @@ def _differences(number: int) -> str:
     return f"{number} difference{'s' * (number != 1)}"
 
 
-def _summary(record: Record, event: Event) -> str:
+def _summary(record: RunRecord, event: Event) -> str:
     if event == "drift_detected":
         number = total(record.withheld)
         said = (
@@ -285,7 +285,7 @@ def _summary(record: Record, event: Event) -> str:
         return f"{said} {step.action} {step.address}: {'; '.join(filter(None, (step.reason, *step.changes[:1])))}"
     if event == "spec_unapplied":
         number, whys = total(record.withheld), {step.reason for step in record.withheld}
-        if len(whys) == 1 and whys.isdisjoint(("", "the spec has changed")):  # such as that it was never applied
+        if len(whys) == 1 and whys.isdisjoint(("", "the spec has changed")):  # for example that it was never applied
             return whys.pop()
         ill = next((f"; {step.address}: {step.reason}" for step in record.withheld if NO_USE in step.reason), "")
         differs = "resource isn't" if number == 1 else "resources aren't"

@@ -1,4 +1,4 @@
-"""Recording a run: it is followed, and its record is kept in the history and the metrics and sent to the webhook, however it ends."""
+"""Records a run: follows it, and however it ends, writes its record to the history and the metrics and sends it to the webhook."""
 
 import asyncio
 import socket
@@ -14,38 +14,38 @@ from typing import Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.engine.apply import Event, Outcome
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.journal.begun import Begun
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import history_file, read_history, write_history
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.notify import notify
-from alb_reconcile.journal.record import Record, Result, StepRecord, place_name
+from alb_reconcile.journal.record import Result, RunRecord, StepRecord, place_name
 from alb_reconcile.journal.revision import commit_of
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.journal.tracing import RunTrace
-from alb_reconcile.kinds.load_balancer import dns_names
 from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, InterruptedRun, LeaseLostError
 from alb_reconcile.model.host import iso, user_name
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.service import dns_names
 from alb_reconcile.model.text import printable
 from alb_reconcile.model.version import __version__
 
 _MOST: Final = 50
-"""Changes of one step that are kept."""
+"""The most changes of one step that are kept."""
 _LONGEST: Final = 400
-"""Characters of a change."""
-_DELETES: Final = ("modify_load_balancer_attributes", "delete_load_balancer")  # its protection goes first
+"""The most characters of a change."""
+_DELETES: Final = ("modify_load_balancer_attributes", "delete_load_balancer")  # the protection is removed first
 
 
 class Recorder:
-    """One run over one stack. Whoever runs it sets what is public here, and calls it with each event of `apply`;
-    `close` makes the record.
+    """The recorder of one run over one stack. Its caller sets the public attributes, and calls it with each event of `apply`; `close`
+    makes the record.
 
     `place` is as `place_name` says. `desired` is what the spec wants, for its digest: with variables filled in, so that
     two runs of one file with other variables differ.
@@ -68,23 +68,23 @@ class Recorder:
         self.outcomes: tuple[Outcome, ...] = ()
         self.exit_code = ExitCode.OK
         self.withheld: Mapping[str, str] = {}
-        """Why, for each step that requires manual action, by the step's key."""
+        """The reason for each step that requires manual action, by the step's key."""
         self.withheld_steps: tuple[Step, ...] = ()
-        """Those of them that aren't in `plan`."""
+        """The withheld steps that aren't in `plan`."""
         self.causes: Mapping[str, str] = {}
-        """Of steps, by key: "drift" if the account has moved, "spec" if the spec has."""
+        """The causes of steps, by key: "drift" if the account has moved, "spec" if the spec has changed."""
         self.remarks: Mapping[str, str] = {}
-        """What else is to be told of steps that were done, by key."""
+        """Further remarks on steps that were done, by key."""
         self.times: dict[str, float] = {}
         self.not_ready: tuple[str, ...] = ()
         self.throttled: Mapping[str, Throttled] = {}
         self.commit = ""
-        """What is checked out where the spec is."""
-        self.record: Record | None = None
-        """What `close` has made."""
+        """The commit that is checked out where the spec is."""
+        self.record: RunRecord | None = None
+        """The record that `close` has made."""
         self.trace: RunTrace | None = None
         self.begin: Callable[[], Begun | None] = lambda: None
-        """Called before the first step: what is left behind if the run is killed."""
+        """Called before the first step: writes the record that is left behind if the run is killed."""
         self.begun: Begun | None = None
         self._command, self._stack, self._region, self._place = command, stack, region, place
         self._spec_file, self._spec_digest = spec_file, tags.spec_digest_of(desired) if desired else ""
@@ -106,7 +106,7 @@ class Recorder:
         if event.what == "done" and event.step.action in ("create", "replace"):
             self._created[event.step.key] = event.text
         if self.begun is not None and event.what in ("started", "done", "failed", "skipped", "interrupted"):
-            # a kill interrupts what has started, and nothing else
+            # a kill interrupts steps that have started, and no others
             how = "interrupted" if event.what == "started" else event.what
             known = {"id": event.text} if event.what == "done" and event.text else {}
             known |= {"error": event.text} if event.what == "failed" else {}
@@ -122,8 +122,8 @@ class Recorder:
         calls: Mapping[str, int] | None = None,
         requests: Iterable[str] = (),
         error: BaseException | None = None,
-    ) -> Record:
-        """The record. `error` is what ended the run as a whole, and decides on its result and exit code then."""
+    ) -> RunRecord:
+        """Make the record. An `error` is what ended the run as a whole; then it decides on the result and the exit code."""
         if error is not None:
             self.exit_code = getattr(error, "exit_code", ExitCode.FAILED)
         self.record = self._made(account, calls or {}, requests, error)
@@ -131,19 +131,19 @@ class Recorder:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What was planned, and what else requires manual action."""
+        """The planned steps, and the withheld steps that aren't in the plan."""
         return (*(self.plan.steps if self.plan else ()), *self.withheld_steps)
 
-    def so_far(self, account: str) -> Record:
+    def so_far(self, account: str) -> RunRecord:
         """The record of the run as if it ended now."""
         return self._made(account, {}, (), None)
 
     def _made(
         self, account: str, calls: Mapping[str, int], requests: Iterable[str], error: BaseException | None
-    ) -> Record:
+    ) -> RunRecord:
         outcomes = {item.step.key: item for item in self.outcomes}
         planned = {step.key: step for step in self.steps}
-        return Record(
+        return RunRecord(
             run=self.run,
             command=self._command,
             stack=self._line(self._stack),
@@ -193,7 +193,7 @@ class Recorder:
             how = "withheld"
         elif step.key in self.remarks:
             reason = self.remarks[step.key]
-        elif step.reason == DUPLICATE:  # nobody's doing but an earlier run's
+        elif step.reason == DUPLICATE:  # an earlier run has caused it
             reason = DUPLICATE
         elif how == "done" or (outcome and outcome.error and not _is_refused(outcome.error)):
             reason = _old_name(step)
@@ -232,18 +232,18 @@ class Recorder:
 
 
 def _old_name(step: Step) -> str:
-    """Of a load balancer that goes, by what nobody can ask for any more; empty for anything else."""
+    """For a load balancer that is deleted, the DNS name that it had, in words; empty for anything else."""
     name = getattr(step.observed and step.observed.details, "dns_name", "") if step.action == "delete" else ""
     return f"its DNS name was {name}" if name else ""
 
 
 def _is_refused(error: BaseException) -> bool:
-    """Whether AWS has refused to delete a load balancer, which it may have done at a first try whose reply was lost."""
+    """Whether AWS has certainly refused to delete a load balancer: a first try whose reply was lost may have deleted it."""
     return isinstance(error, AwsError) and error.operation in _DELETES and not (error.ambiguous or error.retries)
 
 
 def _ends(plan: Plan) -> Iterator[tuple[str, str]]:
-    """When what a stack has ends, of what does."""
+    """The address and the end of each resource of the stack that has an end."""
     for item in plan.live:
         ends = getattr(item.details, "ends", None)
         if isinstance(ends, datetime):
@@ -270,9 +270,9 @@ async def recorded(
     say: Callable[[str], None],
     *,
     sandbox: bool = False,
-    keep: Callable[[Record], object] = lambda _: None,
+    keep: Callable[[RunRecord], object] = lambda _: None,
 ) -> AsyncIterator[Recorder]:
-    """Record the run within, however it ends. `say` is given one line for each place that can't be written to, `keep` the
+    """Record the run within the block, however it ends. `say` is given one line for each place that can't be written to, `keep` the
     record."""
     recorder = Recorder(
         command, target.stack, target.region, mask=settings.mask, spec_file=target.spec_file,
@@ -288,13 +288,13 @@ async def recorded(
         try:
             record = recorder.so_far(aws.known_account)
             return Begun(history_file(settings.folder, record), record)
-        except OSError:  # the end says that nothing can be written there
+        except OSError:  # the end of the run says that nothing can be written there
             return None
 
     recorder.begin = begin
     try:
         yield recorder
-    except BaseException as raised:  # an interruption, too: it is recorded, and goes on
+    except BaseException as raised:  # an interruption, too, is recorded, and raised again
         error = raised
         raise
     finally:
@@ -313,11 +313,10 @@ async def recorded(
                 say(settings.mask.line(raised))
 
 
-async def save_record(record: Record, settings: Settings, say: Callable[[str], None]) -> None:
-    """Write the history and the metrics, and notify the webhook. Never raises for what can't be done: `say` is given one
-    line for each.
+async def save_record(record: RunRecord, settings: Settings, say: Callable[[str], None]) -> None:
+    """Write the history and the metrics, and notify the webhook. Never raises for what fails: `say` is given one line for each failure.
 
-    Takes the webhook's time-out at most, and while another process writes the same files some seconds more.
+    Takes the webhook's time-out at most, and some seconds more while another process writes the same files.
     """
     last_success = None
     try:
@@ -338,8 +337,8 @@ async def save_record(record: Record, settings: Settings, say: Callable[[str], N
             say(settings.mask.line(error))
 
 
-def _write_history(record: Record, settings: Settings) -> float | None:
-    """Returns when a run last was a success (seconds since the epoch), if the metrics may need it."""
+def _write_history(record: RunRecord, settings: Settings) -> float | None:
+    """Write the history. Returns when a run last was a success (seconds since the epoch), if the metrics may need it."""
     write_history(record, settings.folder, settings.retention)
     if settings.metrics_file is None or record.is_success:
         return None

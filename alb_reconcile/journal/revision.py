@@ -1,4 +1,4 @@
-"""The commit that is checked out where a file is, read from Git's own files, and whether the file's folder is as it has it."""
+"""Reads from Git's own files which commit is checked out where a file is, and asks Git whether the file's folder was changed since."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _STATUS: Final = (
 _GETS: Final = frozenset(
     {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "HOME", "LANG", "PATH", "SUDO_UID", "SYSTEMROOT", "TMPDIR", "XDG_CONFIG_HOME"}
 )  # fmt: skip
-"""What Git gets of the environment, beside LC_*: a filter that the repository names may run, and no secret is for it."""
+"""The variables that Git gets in addition to LC_*: the repository may name a filter that runs, which must get no secret."""
 _PATIENCE: Final = 5.0
 """Seconds for `git status`."""
 _DIRTY: Final = "-dirty"
@@ -27,9 +27,9 @@ _SAFE: Final = "safe.directory"
 
 
 def commit_of(file: str) -> str:
-    """The commit's name, with -dirty behind it, as `git describe --dirty` has it, where a tracked file in the file's folder was changed
-    since; empty where there is none, or it can't be read."""
-    if "://" in file:  # it isn't on this machine
+    """The name of the checked-out commit, with -dirty behind it, as by `git describe --dirty`, where a tracked file in the file's
+    folder was changed since; empty where there is no commit, or it can't be read."""
+    if "://" in file:  # the file isn't on this machine
         return ""
     with suppress(OSError, ValueError):
         folder = Path(file).resolve().parent
@@ -41,7 +41,7 @@ def commit_of(file: str) -> str:
 
 
 def show_commit(commit: str) -> str:
-    """A recorded commit as plans and histories show it: short, and whether it was modified."""
+    """A recorded commit as plans and histories show it: short, and with a remark if files were modified."""
     return f"{commit[:12]}{' (modified)' * commit.endswith(_DIRTY)}"
 
 
@@ -53,7 +53,7 @@ def head_of(work_tree: Path) -> str:
 
 
 def _is_dirty(folder: Path) -> bool:
-    """Whether `git status` says so; not where that can't be run."""
+    """Whether `git status` says that a tracked file was changed; False where Git can't be run."""
     environment = {name: value for name, value in os.environ.items() if name in _GETS or name.startswith("LC_")}
     environment |= _safe_directories(os.environ)
     with suppress(OSError, subprocess.TimeoutExpired):
@@ -65,7 +65,7 @@ def _is_dirty(folder: Path) -> bool:
 
 
 def _safe_directories(environ: Mapping[str, str]) -> dict[str, str]:
-    """Of Git's settings in the environment those that say whose work trees may be read; others may be secrets."""
+    """The settings in Git's environment variables that say which work trees may be read; other settings may be secrets."""
     numbers = [
         name[15:] for name, key in environ.items() if name.startswith("GIT_CONFIG_KEY_") and key.lower() == _SAFE
     ]
@@ -79,7 +79,7 @@ def _safe_directories(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _git_folder(git: Path) -> Path:
-    """Of a work tree beside the first one `.git` is a file that names the folder."""
+    """The folder with Git's files; in an additional work tree `.git` is a file that names the folder."""
     return git if git.is_dir() else git.parent / _read(git).removeprefix("gitdir: ")
 
 

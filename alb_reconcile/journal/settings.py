@@ -1,4 +1,4 @@
-"""Where runs are recorded and who is notified, from options and the environment."""
+"""Reads from options and the environment where runs are recorded and where notifications go."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ URL_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL_FILE"
 SECRET_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_SECRET_FILE"  # noqa: S105 (a variable's name)
 ALLOWANCES: Final = ("private", "http")
 _LONGEST: Final = 4096
-"""Bytes of a URL or a secret."""
+"""The most bytes of a URL or a secret."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the history is, what is kept of it, who is notified, and where traces and issues go. `mask` knows the secrets of this process."""
+    """Where the history is, which runs it keeps, where notifications, traces and issues go. `mask` knows the secrets of this process."""
 
     folder: Path
     retention: Retention = field(default_factory=Retention)
@@ -42,7 +42,7 @@ class Settings:
 
     @contextmanager
     def traces_end(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Deliver the last spans behind the block; `say` is given one line if that can't be done."""
+        """Deliver the last spans after the block; `say` is given one line if they can't be delivered."""
         try:
             yield
         finally:
@@ -61,8 +61,7 @@ def read_settings(
     trace: bool = False,
     issue: str | None = None,
 ) -> Settings:
-    """The settings; each option outranks its variables. Call it before a run: a mistake in them is told before anything
-    is changed.
+    """The settings; each option outranks its variables. Call this before a run, so that a mistake is reported before anything is changed.
 
     Raises UsageError, RecordError; their texts have no secret in them.
     """
@@ -103,7 +102,7 @@ def read_settings(
 
 
 def _issues(place: str, environ: Mapping[str, str], mask: Mask) -> Issues:
-    from alb_reconcile.journal.issues.keeping import read_issues  # most runs keep none
+    from alb_reconcile.journal.issues.keeping import read_issues  # most runs keep no issues
 
     return read_issues(place, environ, mask)
 

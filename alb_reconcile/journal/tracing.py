@@ -1,4 +1,4 @@
-"""Traces for OpenTelemetry: a span for each run, in it one for each step, in those one for each call to AWS.
+"""Sends traces to OpenTelemetry: a span for each run, in it one for each step, and in each step one for each call to AWS.
 
 The SDK is an extra (`alb-reconcile[otel]`), and imported only where traces are asked for. OpenTelemetry's instrumentation of botocore isn't
 used: it patches botocore, knows no steps, and is a beta.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from alb_reconcile.aws.calls import Call
     from alb_reconcile.engine.apply import Event
-    from alb_reconcile.journal.record import Record
+    from alb_reconcile.journal.record import RunRecord
 
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 ENDPOINTS: Final = (ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -45,16 +45,17 @@ _PATIENCE: Final = 2.0
 """Seconds for which the process's end waits until its last spans are delivered."""
 _OWN: Final = "alb_reconcile."
 _REASON: Final = re.compile(r"\[Errno -?\d+\] ([\w ]+)|\bcode: (\d{3})\b")
-"""What went wrong, in what the library logs of it."""
+"""The reason of a failure, in what the library logs of it."""
 _MOST: Final = 128
-"""Request ids of one step that are named."""
+"""The most request ids of one step that are named."""
 
 
 class Tracing:
-    """Where the spans of this process go. The library sends them from a thread of its own, meanwhile."""
+    """The receiver of this process's spans. The library sends them in a thread of its own."""
 
     def __init__(self, provider: TracerProvider, title: str, mask: Mask, parent: str = "") -> None:
-        """`title` is what may be said of the collector; `parent` a W3C traceparent: the trace of who has started this process."""
+        """`title` is the collector's name without secrets; `parent` is a W3C traceparent: the trace of the program that has started
+        this process."""
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         self._provider, self.mask = provider, mask
@@ -62,7 +63,7 @@ class Tracing:
         self._title, self._heard = title, _Heard()
 
     def begin(self, run: str, command: str, stack: str, region: str) -> RunTrace:
-        """A run begins."""
+        """Start the span of a run."""
         tracer = self._provider.get_tracer("alb_reconcile", __version__)
         attributes = {
             f"{_OWN}run": run, f"{_OWN}command": command, f"{_OWN}stack": self.mask.line(stack),
@@ -72,8 +73,8 @@ class Tracing:
         return RunTrace(tracer, self.mask, span)
 
     def end(self) -> str:
-        """Deliver what isn't yet. Returns why something can't be, or nothing; after two seconds at the latest."""
-        # the library's own time-out isn't one: a collector that is silent, or a name that isn't answered, holds it up
+        """Deliver the remaining spans. Returns why some can't be delivered, or nothing; after two seconds at the latest."""
+        # the library's own time-out doesn't bound this: a silent collector, or a name that isn't answered, holds it up
         last = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         last.start()
         last.join(_PATIENCE)
@@ -89,7 +90,7 @@ class Tracing:
 
 
 class RunTrace:
-    """The spans of one run. Is told of its steps, and of its calls."""
+    """The spans of one run, with those of its steps and its calls."""
 
     def __init__(self, tracer: Any, mask: Mask, span: Span) -> None:
         self._tracer, self._mask, self._span = tracer, mask, span
@@ -97,7 +98,7 @@ class RunTrace:
         self._calls: dict[str, list[Call]] = defaultdict(list)
 
     def step(self, event: Event) -> None:
-        """A step begins, or ends."""
+        """Start or end the span of a step."""
         key, action = event.step.key, event.step.action
         if event.what == "started":
             attributes = {f"{_OWN}address": str(event.step.address), f"{_OWN}action": action}
@@ -114,7 +115,7 @@ class RunTrace:
             span.end()
 
     def call(self, call: Call) -> None:
-        """A call to AWS has ended."""
+        """Add the span of a call to AWS that has ended."""
         if call.made_for in self._steps:
             self._calls[call.made_for].append(call)
         span = self._start(
@@ -136,9 +137,9 @@ class RunTrace:
             self._fail(span, call.error)
         span.end(call.ended)
 
-    def end(self, record: Record) -> None:
-        """The run has ended. Texts in its record are masked already."""
-        for span in self._steps.values():  # only where something unforeseen has ended it
+    def end(self, record: RunRecord) -> None:
+        """End the run's span. Texts in the record are masked already."""
+        for span in self._steps.values():  # only where something unforeseen has ended the run
             span.end()
         self._span.set_attributes(
             {
@@ -174,7 +175,7 @@ class RunTrace:
 
 
 class _Heard(logging.Handler):
-    """Keeps what the library logs, which would say it in the middle of everything, and many times."""
+    """Keeps what the library logs; printed, it would interrupt other output, many times."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -196,10 +197,10 @@ class _Heard(logging.Handler):
 
 
 def read_tracing(environ: Mapping[str, str], mask: Mask, *, asked: bool) -> Tracing | None:
-    """Where traces go, if anywhere: `asked` for by an option, or by OpenTelemetry's own variables.
+    """The receiver of traces, if there is one: `asked` for by an option, or by OpenTelemetry's own variables.
 
-    Raises UsageError for what was asked for by the option and can't be. Variables that are meant for other programs, and
-    that this one can't follow, ask for nothing.
+    Raises UsageError if the option asks for traces that can't be sent. Variables that are meant for other programs, and that this
+    program can't follow, are ignored.
     """
     if not asked and (not any(map(environ.get, ENDPOINTS)) or environ.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp"):
         return None
@@ -222,7 +223,7 @@ def secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _check_headers(environ: Mapping[str, str]) -> None:
-    """OpenTelemetry would log a header that it can't read, with the key in it. Raises UsageError."""
+    """Raises UsageError for a header that can't be read: OpenTelemetry would log it, with the key in it."""
     for name in _HEADERS:
         for header in filter(None, map(str.strip, environ.get(name, "").split(","))):
             if not _HEADER.fullmatch(header):
@@ -230,7 +231,7 @@ def _check_headers(environ: Mapping[str, str]) -> None:
 
 
 def _collector(environ: Mapping[str, str]) -> str:
-    """Where it is, without what may be a secret. Raises UsageError."""
+    """The collector's address, without parts that may be secret. Raises UsageError."""
     protocol = next(filter(None, map(environ.get, _PROTOCOLS)), "http/protobuf")
     if protocol != "http/protobuf":
         raise UsageError(f"traces are sent by http/protobuf only, and {_PROTOCOLS[1]} is {protocol}; set it to that")

@@ -1,4 +1,4 @@
-"""Sending a signed message to a webhook, in bounded time, to nowhere but where it was meant to go."""
+"""Sends a signed message to a webhook, in bounded time and only to the address that was checked."""
 
 import asyncio
 import base64
@@ -20,15 +20,15 @@ ALLOW_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_ALLOW"
 SECRET_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_SECRET"  # noqa: S105 (a variable's name)
 _SHORTEST: Final = 16
 _CONNECT: Final = 2.0
-"""Seconds for one of the addresses of a name, so that there is time for the next."""
+"""Seconds for each address of a name, so that there is time for the next address."""
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """Whom to tell. Neither the URL nor the secret is shown by `repr`; `title` is what may be said of it.
+    """A receiver of notifications. Neither the URL nor the secret is shown by `repr`; `title` is the receiver's name without secrets.
 
-    `private`: the receiver may be in-house, at a private or local address. `plain`: http:// will do. `timeout` bounds
-    one message with everything that belongs to it; `every` is the least time between two about one stack (seconds).
+    `private`: the receiver may be in-house, at a private or local address. `plain`: http:// is allowed. `timeout` bounds one message
+    with all its requests; `every` is the least time between two messages about one stack (seconds).
     """
 
     url: str = field(repr=False)
@@ -39,14 +39,14 @@ class Webhook:
     timeout: float = 5.0
     every: float = 60.0
     a_minute: int = 30
-    """Messages about all stacks together."""
+    """The most messages in a minute about all stacks together."""
 
 
 def make_webhook(
     url: str, secret: str, *, private: bool = False, plain: bool = False, place: str = URL_VARIABLE
 ) -> Webhook:
-    """Check the settings. A `secret` that begins with whsec_ is base64, as Standard Webhooks has it. `place` is where the
-    URL was read: a variable or a file.
+    """Make a webhook from its settings, which are checked. A `secret` that begins with whsec_ is base64, as in Standard Webhooks.
+    `place` is where the URL was read: a variable or a file.
 
     Raises UsageError, whose text has neither the URL nor the secret in it.
     """
@@ -91,7 +91,7 @@ def _key(secret: str) -> bytes:
 
 
 def sign(key: bytes, message: str, moment: int, body: bytes) -> dict[str, str]:
-    """The headers that prove who sent a message, and when (Standard Webhooks 1.0, symmetric signatures)."""
+    """The headers that prove which sender sent a message, and when (Standard Webhooks 1.0, symmetric signatures)."""
     signed = b".".join((message.encode(), str(moment).encode(), body))
     signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
     return {"webhook-id": message, "webhook-timestamp": str(moment), "webhook-signature": f"v1,{signature}"}
@@ -136,11 +136,11 @@ async def _send(webhook: Webhook, message: str, body: bytes) -> None:
         verify=httpx.create_ssl_context(), timeout=limits, trust_env=False, follow_redirects=False
     ) as client:
         for number, address in enumerate(found, 1):
-            # the address that was looked at: a name could lead elsewhere when it is asked for again
+            # the address that was checked: the name could lead elsewhere when it is resolved again
             place = url.copy_with(host=address.partition("%")[0])
             request = client.stream("POST", place, content=body, headers=headers, extensions={"sni_hostname": name})
             try:
-                async with request as response:  # its body is of no interest
+                async with request as response:  # the response's body is of no interest
                     status = response.status_code
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 if number == len(found):
@@ -155,7 +155,7 @@ async def _send(webhook: Webhook, message: str, body: bytes) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The system's own word for what went wrong, which has nothing of the URL in it."""
+    """The system's own word for an error, which has nothing of the URL in it."""
     import httpx
 
     causes = [error]

@@ -1,4 +1,4 @@
-"""Which addresses a webhook may be sent to: none inside of a network or a machine, unless that is allowed."""
+"""Decides which addresses a webhook may be sent to: no private or local address, unless that is allowed."""
 
 import asyncio
 import socket
@@ -18,9 +18,9 @@ _PUBLIC: Final = IPv6Network("2000::/3")
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """All addresses of a name. Raises OSError (gaierror). A resolver that hangs is left behind when this is cancelled."""
+    """All addresses of a name. Raises OSError (gaierror). Cancelled, it doesn't wait for a resolver that hangs."""
     answer: Future[list[str]] = Future()
-    answer.set_running_or_notify_cancel()  # from now on only `ask` settles it, also when nobody waits any more
+    answer.set_running_or_notify_cancel()  # from now on only `ask` settles the answer, also when no caller waits any more
 
     def ask() -> None:
         try:
@@ -31,7 +31,7 @@ async def resolve(host: str, port: int) -> list[str]:
         except UnicodeError as error:
             answer.set_exception(OSError(str(error)))
 
-    # no executor: its threads are waited for in the end, and a resolver can take minutes
+    # no executor: the process would wait for its threads at the end, and a resolver can take minutes
     threading.Thread(target=ask, name="resolve", daemon=True).start()
     return await asyncio.wrap_future(answer)
 

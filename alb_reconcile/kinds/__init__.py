@@ -1,12 +1,13 @@
-"""One file a kind. `load_kinds` lists the folder; nothing else has to know a new kind's name."""
+"""Loads the kinds of resources, one module or folder for each: `load_kinds` lists this folder, and no other code names a new kind."""
 
 import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
 
-from alb_reconcile.kinds.base import AnyKind
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.kinds.base import AnyKind, Grouped
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Observed, Properties
 
 
 @cache
@@ -17,15 +18,50 @@ def load_kinds() -> Mapping[str, AnyKind]:
     return {kind.name: kind for kind in kinds}
 
 
+def facts_of(kind: str) -> type[Properties]:
+    """The facts of a kind; of one that this version doesn't have, those that most kinds have."""
+    found = load_kinds().get(kind)
+    return found.properties if found else Properties
+
+
+@cache
+def kind_of(part: type[Properties]) -> AnyKind:
+    """The kind that plays a part in a service (`model.service`)."""
+    return next(kind for kind in load_kinds().values() if issubclass(kind.properties, part))
+
+
 def is_in_order(found: Observed) -> bool:
     """Whether a resource is, by AWS's word for its status; most have none."""
     return not found.status or found.status in load_kinds()[found.address.kind].ready
 
 
 @cache
+def names_of(*parts: type[Properties]) -> frozenset[str]:
+    """The names of the kinds that play one of these parts in a service (`model.service`)."""
+    return frozenset(name for name, kind in load_kinds().items() if issubclass(kind.properties, parts))
+
+
+def group_of(address: Address) -> Address | None:
+    """The entry of which a resource is one of several alike (`Grouped`); None where there is one of each."""
+    kind = load_kinds().get(address.kind)
+    return Address(address.kind, kind.group_of(address.name)) if isinstance(kind, Grouped) else None
+
+
+@cache
 def in_spec_order() -> tuple[AnyKind, ...]:
     """The kinds in the order in which a spec names them: what is referred to comes first."""
     return tuple(sorted(load_kinds().values(), key=lambda kind: (kind.position, kind.name)))
+
+
+@cache
+def by_section() -> Mapping[str, AnyKind]:
+    """The kinds that have entries, by the section that holds these: of the spec, or of the entry in which they nest."""
+    return {kind.section: kind for kind in in_spec_order() if kind.section}
+
+
+def sections_of(kind: AnyKind) -> tuple[str, ...]:
+    """Where the entries of a kind are: its section, after those of the entries in which they nest."""
+    return (*(sections_of(load_kinds()[kind.properties.parent]) if kind.properties.parent else ()), kind.section)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Target groups that are to stand at weight 0 beside others, and that an earlier run has put there: a read may be from before it."""
+"""Checks whether an earlier run has already put target groups at weight 0 into a forward: a read may be older than that run's call."""
 
 from typing import Any
 

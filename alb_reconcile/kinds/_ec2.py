@@ -1,4 +1,4 @@
-"""What kinds that EC2 lists and tags have in common: its Describe, Create and Delete actions, and network interfaces in the way."""
+"""Shared code of the kinds that EC2 lists and tags: their Describe, Create and Delete actions, and network interfaces in the way of a delete."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""What load balancers, target groups, listeners and rules have in common in ELBv2's API."""
+"""Shared code of load balancers, target groups, listeners and rules in ELBv2's API."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws, batches
@@ -9,9 +9,11 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._attached import InUse
 from alb_reconcile.kinds.base import Kind, P
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.shared_reader import read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.discovery import Other
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import camel
@@ -50,6 +52,14 @@ class NamedKind(Kind[P]):
         if found.get("LoadBalancerArns"):
             run.shared.of(InUse).add(arn)
         return arn
+
+
+def others_among(rows: Iterable[Mapping[str, Any]], reader: Reader, kind: str) -> dict[str, Other]:
+    """By name, the resources that aren't the stack's among those that AWS describes."""
+    name, arn = f"{camel(kind)}Name", f"{camel(kind)}Arn"
+    return {
+        row[name]: Other(row[arn], row.get("VpcId", ""), row["Tags"]) for row in rows if not reader.ours(row["Tags"])
+    }
 
 
 class HasAttributes(Kind[P]):

@@ -1,4 +1,4 @@
-"""The health of a target group's targets, and who waits for it (ELBv2 DescribeTargetHealth)."""
+"""Reads the health of a target group's targets, and waits until targets are healthy or drained (ELBv2 DescribeTargetHealth)."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -15,28 +15,28 @@ from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Shift, Wanted
 
 _ZONE: Final = "Availability Zone"
-"""In AWS's description of a target that isn't in use for the zone that it is in, which the load balancer doesn't have."""
+"""In AWS's description of a target that isn't in use because the load balancer isn't in the target's zone."""
 _NEVER: Final = ("Target.InvalidState", "Target.NotRegistered")
-"""Why a target can't get healthy by itself: its instance doesn't run, or it isn't registered."""
+"""AWS's reasons why a target can't get healthy by itself: its instance doesn't run, or the target isn't registered."""
 Health = dict[str, Any]
-"""What AWS says of a target: its state, and why."""
+"""What AWS says about a target: its state, and the reason."""
 Targets = dict[str, Health]
-"""Those of a group, by their names."""
+"""The health of a group's targets, by the targets' names."""
 
 
 def target_key(group: str, target: str, port: int | None) -> str:
-    """The id of a registration, which AWS gives none."""
+    """The id that this tool gives a registration; AWS gives it none."""
     return f"{group}|{target_name(target, port)}"
 
 
 def as_checked(health: Health) -> Health:
-    """A target's health. One that nobody checks (a function, by default) gets requests like one that is healthy."""
+    """A target's health, where a target without a health check (a function, by default) counts as healthy: it gets requests, too."""
     unchecked = health["State"] == "unavailable" and health.get("Reason") == "Target.HealthCheckDisabled"
     return {**health, "State": "healthy"} if unchecked else health
 
 
 async def read_health(run: Run, group: str) -> Targets:
-    """The health of a group's targets by `target:port`; of a function, by its ARN."""
+    """The health of a group's targets by `target:port`; for a function, by its ARN."""
     with ignoring("TargetGroupNotFound"):
         found = await run.aws.pages("elbv2", "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=group)
         health = {
@@ -50,7 +50,7 @@ async def read_health(run: Run, group: str) -> Targets:
 
 
 async def _wait_for_group(run: Run, group: str, check: Callable[[Targets], str], timeout: float) -> None:
-    """Wait for what all targets of a group decide, with a poll of its own."""
+    """Wait, with a separate poll, until `check` of the health of all targets of a group returns an empty text."""
 
     async def fetch(_: set[str]) -> Mapping[str, Targets]:
         return {group: await read_health(run, group)}
@@ -61,10 +61,10 @@ async def _wait_for_group(run: Run, group: str, check: Callable[[Targets], str],
 async def wait_until_healthy(
     run: Run, group: str, target: str, port: int | None, timeout: float, min_ready: float = 0
 ) -> None:
-    """Wait for the group's own health check to pass, and to have passed for `min_ready` seconds.
+    """Wait until a target has passed the group's health check, and has stayed healthy for `min_ready` seconds.
 
-    Raises WaitError with what the target says, where it was healthy before as soon as two looks say so; and where it isn't registered
-    any more, or its instance doesn't run, as soon as a read can't be from before.
+    Raises WaitError with the target's health: after the time-out; as soon as two reads show a target unhealthy that was healthy before;
+    and as soon as a read that can't be stale shows that the target isn't registered any more, or that its instance doesn't run.
     """
     began, ready, relapsed, missing = run.aws.now(), 0.0, 0, 0
     name = target_name(target, port)
@@ -76,7 +76,7 @@ async def wait_until_healthy(
                 ready, relapsed = run.aws.now(), 0
             is_ready = run.aws.now() - ready >= min_ready
             return "" if is_ready else f"target {name} to stay healthy for {min_ready:.0f} s"
-        # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
+        # nothing forwards to the group any more, so the target is never checked; a stale read may say so, too
         if health and _is_unasked(health) and run.aws.now() - began > waits.LAG:
             return ""
         now = _words(health or {"State": "unknown"})
@@ -86,7 +86,7 @@ async def wait_until_healthy(
                 f"target {name} can't get healthy (now {now}): someone has deregistered it, or its instance has been stopped or has ended; run again"
             )
         relapsed += bool(ready and health and health["State"] == "unhealthy")
-        if relapsed > 1:  # one look may show what was before it got healthy
+        if relapsed > 1:  # a single read may be from before the target got healthy
             raise WaitError(f"target {name} was healthy and isn't any more (now {now})")
         return f"target {name} to be healthy (now {now})"
 
@@ -98,15 +98,15 @@ def _words(health: Mapping[str, Any]) -> str:
 
 
 async def stop_if_ill(run: Run, groups: Iterable[str]) -> None:
-    """Raise WaitError if a target that this run has registered in one of the groups isn't healthy any more. One read a group, where all are."""
+    """Raise WaitError if a target that this run has registered in one of the groups isn't healthy any more. One read a group if all are."""
     for group in groups:
         if run.targets.proven(group):
             await _wait_for_group(run, group, _relapse(run, group), waits.LAG)
 
 
 def _relapse(run: Run, group: str) -> Callable[[Targets], str]:
-    """Looks at targets that this run has registered and that were healthy: which of them aren't any more, in words. The second such
-    look raises WaitError."""
+    """A check that says in words which targets aren't healthy any more of those that this run has registered and that were healthy.
+    The second read that shows the same target ill raises WaitError."""
     before: set[str] = set()
 
     def check(targets: Targets) -> str:
@@ -124,7 +124,7 @@ def _relapse(run: Run, group: str) -> Callable[[Targets], str]:
 
 
 def may_serve(run: Run, group: str, targets: Targets) -> Targets:
-    """The targets of a group that are healthy or may get so: neither those that leave, nor those whose instance doesn't run."""
+    """The targets of a group that are healthy or may get healthy: no targets that leave, and none whose instance doesn't run."""
     return {
         name: item
         for name, item in targets.items()
@@ -133,20 +133,20 @@ def may_serve(run: Run, group: str, targets: Targets) -> Targets:
 
 
 def _may_run(run: Run, name: str, health: Health) -> bool:
-    """Whether a target's instance runs, or another step of the run is still to change it, which may start it."""
+    """Whether a target's instance runs, or may start: another step of the run is still to change the instance."""
     changing = (run.ids.get(step.address) for step in run.others.coming() if step.address.kind == "instance")
     return health.get("Reason") not in _NEVER or name.partition(":")[0] in changing
 
 
 class Hope:
-    """Whether a run may still get enough healthy targets. A read may be from before, so hope ends `waits.LAG` seconds after the last one
-    that left some."""
+    """Whether a run may still get enough healthy targets. A read may be stale, so hope ends `waits.LAG` seconds after the last read
+    that left hope."""
 
     def __init__(self, run: Run) -> None:
         self._run, self._last = run, run.aws.now()
 
     def is_lost(self, groups: Collection[str], *, enough: bool) -> bool:
-        """Whether it is over. `enough`: whether there would be enough if all got healthy that may (`may_serve`)."""
+        """Whether hope is over. `enough`: whether the targets that may get healthy (`may_serve`) would be enough."""
         now = self._run.aws.now()
         self._last = now if enough or is_to_grow(self._run, groups) else self._last
         return now - self._last > waits.LAG
@@ -157,12 +157,12 @@ def _is_unasked(health: Health) -> bool:
 
 
 def is_unasked(reason: str, description: str) -> bool:
-    """Whether a target isn't checked since nothing forwards to its group, rather than since the load balancer isn't in its zone."""
+    """Whether a target isn't checked because nothing forwards to its group, rather than because the load balancer isn't in its zone."""
     return reason == "Target.NotInUse" and _ZONE not in description
 
 
 async def wait_until_drained(run: Run, group: str, target: str, port: int | None) -> None:
-    """Wait until a deregistered target has left. Raises WaitError if somebody registers it again."""
+    """Wait until a deregistered target has left. Raises WaitError if another user registers the target again."""
     seen, name = run.aws.now(), target_name(target, port)
 
     def check(health: Health | None) -> str:
@@ -176,13 +176,13 @@ async def wait_until_drained(run: Run, group: str, target: str, port: int | None
 
 
 async def keep_capacity(run: Run, group: str, target: str, port: int | None, least: int, timeout: float) -> None:
-    """Let a healthy target leave only while `least` others are healthy. Raises WaitError if they never are: also as soon as it is certain
-    that there are fewer, and where one that this run has registered turns unhealthy.
+    """Wait until a healthy target may leave: while `least` others are healthy. Raises WaitError after the time-out; as soon as there are
+    certainly fewer others; and where a target that this run has registered turns unhealthy.
 
-    What the plan saw is past: an earlier run may have been killed, a target may have become unhealthy. Those who wait at the
-    same time are judged by one read, one after another; who may leave counts as taken out for the next one.
+    The plan's reads are past: an earlier run may have been killed, a target may have become unhealthy. Targets that wait at the
+    same time are judged by one read, one after another; a target that may leave counts as taken out for the next target.
 
-    Where a read doesn't show the target itself, or only as checked for the first time, it may be from before the target served.
+    Where a read doesn't show the target itself, or shows its first check, the read may be from before the target served.
     While the run is young, a read may be from before a killed run's last call: others count then only if this run registered them.
     """
     own, began = target_name(target, port), run.aws.now()
@@ -226,7 +226,7 @@ def is_to_grow(run: Run, groups: Collection[str]) -> bool:
 
 
 def _tell_ill(targets: Targets) -> str:
-    """Which targets won't get healthy by themselves, and what to do about them."""
+    """The targets that won't get healthy by themselves, and what to do about them, in words."""
     said = {name: f"{item['State']}, {item.get('Reason')}" for name, item in targets.items()}
     ill = [f"{name} is {it}" for name, it in said.items() if it.startswith("unhealthy") or "InvalidState" in it]
     then = "If it is to be replaced, run again, which replaces it first; else mend it, or correct the spec"
@@ -234,10 +234,10 @@ def _tell_ill(targets: Targets) -> str:
 
 
 async def wait_for_shift(run: Run, shift: Shift) -> None:
-    """Let target groups get requests that others serve now only when they have enough healthy targets.
+    """Wait until target groups have enough healthy targets to get requests that other groups serve now.
 
-    What is only hoped for is waited for, and does without. Raises RefusedError where a group is too far from it, and its unhealthy
-    targets had the time of their checks; WaitError if the targets that are being checked don't get there in time.
+    `shift.hopes` are waited for, and not needed. Raises RefusedError where a group has too few healthy targets, and its unhealthy
+    targets had the time of their checks; WaitError if the targets that are being checked don't get healthy in time.
     """
     with suppress(WaitError, RefusedError):
         for wanted in shift.hopes:
@@ -251,7 +251,7 @@ async def wait_for_shift(run: Run, shift: Shift) -> None:
         for wanted in awaited:
             await _wait_for_wanted(run, wanted, shift)
         return
-    # where nobody serves there is nothing to lose, but others may take over, or come back, in a moment
+    # where no target serves there are no requests to lose, but other targets may take over, or come back, in a moment
     with suppress(WaitError, RefusedError):
         for wanted in awaited:
             if wanted.running:
@@ -259,7 +259,7 @@ async def wait_for_shift(run: Run, shift: Shift) -> None:
 
 
 async def _wait_for_wanted(run: Run, wanted: Wanted, shift: Shift) -> None:
-    """Wait until a group has the healthy targets that it is to have, or can't get more, and has enough."""
+    """Wait until a group has the wanted number of healthy targets, or has enough healthy targets and can't get more."""
     began, group = run.aws.now(), str(bind(wanted.group, run.ids))
 
     def check(targets: Targets) -> str:
@@ -270,13 +270,13 @@ async def _wait_for_wanted(run: Run, wanted: Wanted, shift: Shift) -> None:
             return ""
         waited = run.aws.now() - began
         if there and waited > waits.LAG and all(map(_is_unasked, there.values())):
-            return ""  # nothing forwards to the group, so that nobody will ever check it
+            return ""  # nothing forwards to the group, so that its targets are never checked
         started = {run.ids.get(address) for address in wanted.running}
         able = sum(
             item["State"] != "unhealthy" and (item.get("Reason") not in _NEVER or key in started)
             for key, item in there.items()
         )
-        # of those that aren't shown yet a read may be behind
+        # a stale read may not show all targets yet
         settled = len(there) >= wanted.healthy or waited > waits.LAG
         if settled and able < wanted.healthy:
             if healthy >= wanted.enough:

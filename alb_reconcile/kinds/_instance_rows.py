@@ -1,4 +1,4 @@
-"""Reads an instance as DescribeInstances shows it: whether it lives, whose launch it is of, and its first interface."""
+"""Reads an instance as DescribeInstances shows it: whether it is alive, which launch it is from, and its primary network interface."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Lifts what protects a resource from being deleted, where a step may do that."""
+"""Switches off a resource's protection from being deleted, where a step may do that."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Kinds of which most stacks have none: nobody reads them for a stack that has none."""
+"""Decides whether to read kinds of which most stacks have no resource: these kinds are not read for a stack that has none."""
 
 import asyncio
 from typing import Any, Final
@@ -17,8 +17,10 @@ _READ_ANYWAY: Final = (
     ("describe_security_groups", "SecurityGroups"),
 )
 
-IAM_ACTIONS: Final = ("ec2:DescribeTags",)
-"""What `may_have` calls."""
+INDEX: Final = ("tag:GetResources",)
+"""What tells of plain kinds (`kinds.plain`) that no spec declares any more."""
+IAM_ACTIONS: Final = ("ec2:DescribeTags", *INDEX)
+"""What `may_have` calls, and such kinds."""
 
 
 async def may_have(reader: Reader, kind: AnyKind) -> bool:

@@ -1,4 +1,4 @@
-"""What targets are called: by AWS in calls and answers, and by us in addresses."""
+"""Names targets: as AWS's calls and answers do, and as the addresses of registrations do."""
 
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address

@@ -1,4 +1,4 @@
-"""Hosted zones of Route 53, which a spec names and never makes (ListHostedZonesByName, GetHostedZone)."""
+"""Finds Route 53's hosted zones, which a spec names and this tool never makes (ListHostedZonesByName, GetHostedZone)."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +11,8 @@ from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.model.errors import AwsError, RefusedError
 
 _ID: Final = re.compile(r"Z[A-Z0-9]{1,31}")
+LONGEST_FIRST: Final = 64
+"""Of a certificate's first name (RequestCertificate, DomainName): RFC 5280 has no longer common names."""
 PRIVATE: Final = "/private"
 """What stands behind the name of a private zone, where a text stands for a zone."""
 

@@ -1,10 +1,11 @@
-"""What drives a kind of resource: its verbs towards AWS, and how AWS names and lists it."""
+"""The interface that each kind of resource implements: how the kind is read, created, updated and deleted, and how AWS names and lists it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from pathlib import Path as FilePath
+from types import EllipsisType
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
@@ -13,21 +14,29 @@ from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_settings
-from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.discovery import Discovery, Finding, Other
+from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.lookup import Lookup
+from alb_reconcile.model.nodes import Node, Path
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
+from alb_reconcile.model.service import Foreign
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import camel
 
 P = TypeVar("P", bound=Properties)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """How EC2 lists the resources of a kind: the Describe action, the key of its list, and of the id in it.
+    """How EC2 lists the resources of a kind: the Describe action, the key of the answer's list, and the key of the id in a row.
 
-    `id_filter` is the filter by id, `vpc_filter` the one by VPC; where that is empty, everything is read. What somebody
-    else's resource is like is read where a spec names it by its id, if a plan `needs_foreign` ones.
+    `id_filter` is the filter by id, `vpc_filter` the filter by VPC; where `vpc_filter` is empty, all resources are read. `needs_foreign`:
+    whether a plan needs the settings of others' resources, which are read where a spec names one by its id. `default_filter` is the filter
+    for an account's default resources. `is_nested`: the answer's list holds lists of resources, in which look-ups by tags find nothing.
     """
 
     operation: str
@@ -36,6 +45,8 @@ class Listing:
     id_filter: str
     vpc_filter: str = "vpc-id"
     needs_foreign: bool = False
+    default_filter: str = ""
+    is_nested: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,169 +54,278 @@ class IamActions:
     """The IAM actions that a kind calls (Service Authorization Reference), by what it does."""
 
     read: tuple[str, ...]
-    """To find what there is, for every command that looks at AWS."""
+    """To read existing resources, for every command that reads AWS."""
     look: tuple[str, ...] = ()
-    """To find out beforehand what AWS would refuse; without them AWS says it half-way."""
+    """To check before a run what AWS would refuse; without these actions, AWS refuses in the middle of the run."""
     create: tuple[str, ...] = ()
     update: tuple[str, ...] = ()
     delete: tuple[str, ...] = ()
     on: Mapping[str, str] = field(default_factory=dict)
-    """By action of EC2 or ELBv2: the types of resources that AWS checks it on, where these aren't the kind's own alone, or any.
+    """By action of EC2 or ELBv2: the types of resources on which AWS checks the action, where this isn't the kind's own type alone, or any.
 
-    `subnet+`: one that the call makes and tags. `image*`: any. `vpc`: those of the stack, and those that its spec names.
+    `subnet+`: a subnet that the call makes and tags. `image*`: any image. `vpc`: the stack's VPCs, and VPCs that its spec names.
     """
     fields: Mapping[str, str] = field(default_factory=dict)
-    """By action: the properties of which an entry has to say one, or it isn't called."""
+    """By action: the properties of which an entry must have at least one, or the action isn't called."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What is taken to be as the spec says in an adopted resource, though it can't be read: the `images` to which references lead, and the
+    client `secrets` that the spec names."""
+
+    images: bool = False
+    secrets: bool = False
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A resource that is adopted, and what is written to the resource."""
+
+    desired: Desired
+    found: Observed
+    tags: Mapping[str, str]
+    """The tags that creating the resource would have written, as far as they are true of the resource."""
+    volumes: tuple[str, ...] = ()
+    """The ids of the resource's volumes that are adopted with it."""
+    note: str = ""
+    """How the resource differs from the spec and stays different, for the user."""
 
 
 Entry = dict[str, Any]
-"""One entry of a spec: checked, as plain data."""
+"""An entry of a spec: checked, as plain data."""
+Part = str | int | EllipsisType
+
+
+class Reference(NamedTuple):
+    """A reference in a spec: its path, the kind that it refers to, and its text."""
+
+    path: Path
+    kind: str
+    target: str
+
+
+class Unmet(NamedTuple):
+    """A control of Security Hub that an entry doesn't meet. `path` is the key to be written or changed, whether the spec has it or not."""
+
+    control: str
+    address: str
+    path: Path
+    problem: str
+    change: str
 
 
 class Around(Protocol):
-    """What the spec around an entry says."""
+    """The spec around an entry, as far as the spec fits the schema. What the schema refused is missing here, or None in a list."""
 
     @property
     def stack(self) -> str:
-        """The stack's name."""
+        """The stack's name; empty where the stack has no name yet."""
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> FilePath:
         """The folder of the spec's file."""
 
     @property
     def region(self) -> str | None:
-        """The stack's region, if it is known."""
+        """The stack's region; None where the region isn't known."""
+
+    @property
+    def references(self) -> Sequence[Reference]:
+        """All references to an entry or to a literal id."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no mistake has been found until now, so that what is read from the spec is complete."""
 
     def entries(self, section: str) -> dict[str, Entry]:
         """A section's entries by name."""
 
-    def zone_of(self, subnet: str) -> str | None:
-        """The whole name of a subnet's availability zone."""
+    def all_of(self, kind: str) -> list[tuple[Path, Entry]]:
+        """All entries of a kind with their paths, also entries that nest in other entries."""
 
-    def given_ranges(self, subnet: str) -> tuple[str, ...]:
-        """The IPv4 ranges that the spec gives to subnets of a subnet's VPC."""
+    def mappings(self, *pattern: Part) -> list[tuple[Path, Entry]]:
+        """The mappings whose paths fit a pattern, in which `...` stands for any key or index."""
+
+    def texts(self, *pattern: Part) -> list[tuple[Path, str]]:
+        """The texts whose paths fit a pattern."""
+
+    def given(self, path: Path) -> Mapping[str, object]:
+        """The keys of a mapping as the spec has them, also keys that the schema refused."""
+
+    def schema(self, kind: str) -> Mapping[str, Any]:
+        """The schema of a kind's entries."""
+
+    def is_wrong(self, path: Path) -> bool:
+        """Whether a mistake has been found until now at a path or below it."""
+
+    def is_misnamed(self, section: str) -> bool:
+        """Whether a section itself is wrong: refused, or written under another name. Its entries are missing then."""
+
+    def error(self, path: Path, message: str, *, at_key: bool = False) -> None:
+        """Report a mistake at a path's value, or at its key."""
+
+    def warn(self, path: Path, message: str, *, at_key: bool = False) -> None:
+        """Report a risk."""
+
+    def kept(self, find: Callable[..., T], *of: str | None) -> T:
+        """The result of `find` for this spec and the arguments `of`; `find` is called once for the same arguments."""
+
+
+Check = Callable[[Around], None]
+"""A function that reports the mistakes in a spec to `Around`."""
+Audit = Callable[[Around], Iterable[Unmet]]
+"""A function that finds the controls of Security Hub that entries of a valid spec don't meet."""
 
 
 class Named(Protocol):
-    """What the resources around an observed one are called, for the entry that is to describe it."""
+    """Names of the resources around an observed resource, for the entry that is to describe the observed resource."""
 
     region: str
 
     def name_of(self, physical_id: str) -> str:
-        """The name of the entry that describes a resource; its id where none does."""
+        """The name of the entry that describes a resource; the resource's id where no entry does."""
 
     def state_of(self, physical_id: str) -> Properties | None:
-        """What was observed of a resource, whether an entry describes it or not."""
+        """The observed properties of a resource, whether an entry describes the resource or not."""
 
     def id_of(self, kind: str, name: str) -> str:
-        """The id of a resource that others know by AWS's name of it; that name where nothing is known of it."""
+        """The id of a resource that other resources refer to by its name in AWS; the name itself where no such resource is known."""
 
     def remark(self, text: str) -> None:
-        """Say beside the entry what it can't say."""
+        """Add to the entry a remark about what the entry can't say."""
 
 
 class Kind(ABC, Generic[P]):
-    """One kind of resource. It has no state: what it works on is handed to it.
+    """A kind of resource. A kind has no state: its methods get the resources as arguments.
 
-    Its verbs are `discover`, `create`, `update` and `delete`; each returns when AWS is done with it. What only some kinds
+    Its verbs are `discover`, `create`, `update` and `delete`; each returns when AWS is done with the resource. What only some kinds
     can do is in the protocols below.
     """
 
     properties: ClassVar[type[Properties]]
     noun: ClassVar[str]
-    """What it is called in a sentence, with its article: a VPC."""
+    """The kind's name in a sentence, with its article: a VPC."""
     position: ClassVar[int]
-    """Its place in a spec and among alike steps of a plan; what is referred to comes first."""
+    """The kind's place in a spec and among similar steps of a plan; kinds that others refer to come first."""
     section: ClassVar[str] = ""
-    """The section of a spec that holds its entries; empty for members of another kind's entries."""
+    """The section of a spec that holds the kind's entries; empty for members of another kind's entries."""
+    used_by: ClassVar[str] = ""
+    """What messages call the resource that uses one of this kind, where that isn't the entry that names it: the target group."""
+    has_default: ClassVar[bool] = False
+    """Whether AWS has a default resource of this kind, which a spec can look up."""
     id_prefix: ClassVar[str] = ""
-    """How its ids begin (EC2): vpc-."""
+    """The beginning of the kind's ids (EC2): vpc-."""
     arn_type: ClassVar[str] = ""
-    """The type of resource in its ARNs (ELBv2): loadbalancer/app."""
+    """The type of resource in the kind's ARNs (ELBv2): loadbalancer/app."""
     listing: ClassVar[Listing | None] = None
     is_rare: ClassVar[bool] = False
-    """Whether most stacks have none of it, so that it is read only where there may be one (`kinds._rare`)."""
+    """Whether most stacks have no resource of this kind, so that it is read only where a stack may have one (`kinds._rare`)."""
     recognized_after: ClassVar[tuple[str, ...]] = ()
-    """Kinds that tell which of the account's resources an entry means, so that `adopt` matches them first."""
+    """Kinds that show which of the account's resources an entry of this kind means, so that `adopt` matches those kinds first."""
     missing: ClassVar[tuple[str, ...]] = ()
-    """AWS's codes for one that isn't there."""
+    """AWS's error codes for a resource that doesn't exist."""
     in_use: ClassVar[waits.Codes] = {}
-    """AWS's codes for one that something still uses, and for how long a delete waits for that."""
+    """AWS's error codes for a resource that is still in use, each with the seconds for which a delete is repeated."""
     ready: ClassVar[frozenset[str]] = frozenset()
-    """AWS's words for the status of one that is in order."""
+    """AWS's words for the status of a resource that is in order."""
 
     usual: ClassVar[Mapping[str, Any]] = {}
-    """What AWS gives to one where nothing is said, by path, as a spec would say it. False, nothing and the schema's defaults
-    go without saying."""
+    """What AWS sets where a create call sets nothing, by path, as a spec would say it. False, empty values and the schema's defaults
+    aren't listed."""
     vital: ClassVar[frozenset[str]] = frozenset()
-    """The paths that `export` writes also where they are usual: a change there costs requests, and a plan sees what a spec says."""
+    """The paths that `export` writes also where they are `usual`: a change there costs requests, and a plan sees only what a spec says."""
     chosen: ClassVar[frozenset[str]] = frozenset()
-    """The fields, or paths below them, that AWS chooses where nothing is said, for each resource otherwise."""
+    """The fields, or paths below them, that AWS chooses where a spec says nothing, differently for each resource."""
 
-    iam_actions: ClassVar[IamActions]
     is_always_read: ClassVar[bool] = True
-    """Whether it is looked for also where a spec declares none, unless it `is_rare`. Of any other kind `is_hinted` says that."""
+    """Whether the kind is read also where a spec declares no resource of it, unless the kind `is_rare`. Otherwise `is_hinted` decides."""
     iam_type: ClassVar[str | None] = None
-    """What the Service Authorization Reference calls its type of resource, where that isn't its `arn_type`, nor its name."""
+    """The Service Authorization Reference's name of this type of resource, where that is neither the kind's `arn_type` nor its name."""
+    entry_checks: ClassVar[tuple[Check, ...]] = ()
+    """Functions that report entries that AWS would refuse, as far as no schema can say it."""
+    use_checks: ClassVar[tuple[Check, ...]] = ()
+    """Functions that report, after the `entry_checks` of all kinds, entries that couldn't work together, or that would cost for no use."""
+    audits: ClassVar[tuple[Audit, ...]] = ()
     quotas: ClassVar[tuple[Quota, ...]] = ()
-    """How many AWS allows, as far as a plan can exceed it."""
+    """How many resources AWS allows, as far as a plan can exceed the number."""
 
     @property
     def name(self) -> str:
-        """Its name: `vpc`."""
+        """The kind's name: `vpc`."""
         return self.properties.kind
 
     @property
+    def iam_actions(self) -> IamActions:
+        """The IAM actions that the kind calls; a class variable of most kinds."""
+        raise NotImplementedError
+
+    @property
     def id_key(self) -> str:
-        """What AWS calls its id in calls and answers: VpcId, ListenerArn."""
+        """AWS's name of the resource's id in calls and answers: VpcId, ListenerArn."""
         return self.listing.id_key if self.listing else f"{camel(self.name)}Arn"
 
     async def is_hinted(self, reader: Reader) -> bool:
-        """Whether what is read anyway says that the stack may have one that its spec doesn't declare. Raises AwsError."""
+        """Whether the reads that are made anyway show that the stack may have a resource that its spec doesn't declare. Raises AwsError."""
         return False
 
     @abstractmethod
     async def discover(self, reader: Reader) -> list[Observed]:
-        """All of the stack's resources of this kind, and strangers inside of them. Raises AwsError."""
+        """All of the stack's resources of this kind, and others' resources inside of the stack's. Raises AwsError."""
 
     @abstractmethod
     async def create(self, run: Run, wanted: P, desired: Desired) -> str:
-        """Create the resource as `wanted` says (bound, with defaults), with the tags of `desired`. Returns its id."""
+        """Create the resource as `wanted` says (bound, with defaults), with the tags of `desired`. Returns the resource's id."""
 
     @abstractmethod
     async def update(self, run: Run, wanted: P, observed: Observed, fields: frozenset[str]) -> None:
-        """Change those fields to what `wanted` says (bound)."""
+        """Change the given fields to what `wanted` says (bound)."""
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        """Delete the resource and wait until it is gone; already gone is success."""
+        """Delete the resource and wait until the resource is gone; already gone is success."""
         await self.call_delete(run, observed.id, self.in_use)
 
     async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
-        """The one call that deletes it, repeated for the codes in `retry`."""
+        """Make the call that deletes the resource; the call is repeated for the codes in `retry`."""
         params: dict[str, Any] = {self.id_key: physical_id}
         await run.gone(self.properties.service, f"delete_{self.name}", retry=retry, missing=self.missing, **params)
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> P:
         """The properties that an entry of a spec describes.
 
-        `fields` holds those of its keys that are fields, with references instead of names, and its VPC.
+        `fields` holds the entry's keys that are fields, with references instead of names, and the entry's VPC.
         """
         return self.properties(**fields)  # type: ignore[return-value]  # P is bound to that class
 
-    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
-        """The inverse of `read_entry`: the entry that describes what is observed.
+    def write_out(self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any]) -> list[Problem]:
+        """Replace short forms in entries of this kind by the entries that they stand for (in place). Returns the problems found."""
+        return []
 
-        `entry` has the fields that are as plain in a spec, with names instead of ids, and without what goes without saying.
+    def addresses_of(self, name: str, entry: Entry) -> Iterable[Address]:
+        """The addresses of the resources that an entry describes, as far as a user may name them."""
+        yield Address(self.name, name)
+
+    def scope_of(self, name: str, label: str, around: Around) -> tuple[str | None, str]:
+        """Where a name is unique in AWS (None for the region), and the name as AWS compares it. `label` is the entry's `name`."""
+        return None, label
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        """The inverse of `read_entry`: the entry that describes an observed resource.
+
+        `entry` has the fields that a spec writes in the same form, with names instead of ids, and without the usual values.
         """
         return entry
 
+    def write_remembered(self, entry: Entry, own: Mapping[str, str]) -> Entry:
+        """The entry of a resource that this tool has made, completed by what only the resource's tags keep of its spec."""
+        return entry
+
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
-        """The inverse of `members`, of one of them: add it to the entry that describes it. `own` has its plain fields."""
+        """The inverse of `members`, for one member: add the member to the entry that describes it. `own` has the member's plain fields."""
         entry.update(own)
 
     def grants(self, wanted: P, scope: Scope) -> Iterable[Grant]:
-        """What an entry needs of what AWS knows by name rather than by a stack's tag. Of its `iam_actions`, those of other services
+        """The permissions that an entry needs on what AWS knows by name rather than by a stack's tag. `iam_actions` of services other
         than EC2 and ELBv2 are needed only as far as a grant names them."""
         return ()
 
@@ -215,36 +335,56 @@ class Kind(ABC, Generic[P]):
         return place is not None and place == item.place
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
-        """What speaks for a candidate, which is in place, being the resource that an entry describes; None if nothing does."""
+        """The evidence that a candidate, which is in place, is the resource that an entry describes; None without any evidence."""
         return by_settings(desired, item, known)
 
+    async def adopt(self, aws: Aws, item: Adopted, known: Known, keep: Keep) -> Adopted:
+        """What is written to an adopted resource: the true part of what creating it would have written. Reads only. Raises AwsError."""
+        return item
+
+    def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding | str]:
+        """Changes to this kind's resources in a plan that AWS would refuse in the middle of a run, or that are probably a mistake."""
+        return ()
+
+    def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
+        """Notes on some of a plan's steps, for the plan's reader."""
+        return ()
+
+    def locate(self, row: Mapping[str, Any]) -> Foreign:
+        """The location of a resource that EC2 describes by a row."""
+        return Foreign(row.get("VpcId"), row.get("AvailabilityZone"))
+
+    def entry_of(self, name: str) -> Address | None:
+        """The entry that describes a resource with a name; None where the entry has the same name, or the resource's tags say the entry."""
+        return None
+
     def suggest_name(self, state: P) -> str:
-        """What to call an entry whose resource has no name; empty for its kind's name."""
+        """A name for the entry of a resource that has no name; empty for the kind's name."""
         return ""
 
     def is_in_vpc(self, entry: Entry) -> bool:
-        """Whether an entry of a kind that has a `vpc` is in one."""
+        """Whether an entry of a kind that has a `vpc` is in a VPC."""
         return True
 
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
-        """What an entry describes beside itself: resources without tags, which others can have put there too."""
+        """The resources that an entry describes in addition to its own: resources without tags, which others can add, too."""
         return ()
 
     def defaults_for(self, wanted: P, defaults: dict[str, Any]) -> dict[str, Any]:
-        """Of the schema's defaults, by field, those that a resource with these properties is created with."""
+        """The part of the schema's defaults, by field, with which a resource with these properties is created."""
         return defaults
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """How many seconds AWS usually takes for it, from and to, beside what the spec has us wait for. `fields` are those
+        """The least and the most seconds that AWS usually takes for an action, without waits that the spec sets. `fields` are the fields
         that an update changes."""
         return 0, 2
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
-        """Why a resource (as AWS describes it) is AWS's own rather than somebody's; empty if it isn't."""
+        """Why a resource (as AWS describes it) is made by AWS rather than by a user; empty if a user made it."""
         return ""
 
     def of(self, observed: Observed) -> P:
-        """The observed properties. Raises TypeError for a resource of another kind."""
+        """The resource's observed properties. Raises TypeError for a resource of another kind."""
         if not isinstance(observed.state, self.properties):
             raise TypeError(f"{observed.address} isn't a {self.name}")
         return observed.state  # type: ignore[return-value]  # P is bound to the class that was just looked at
@@ -256,46 +396,91 @@ AnyKind = Kind[Any]
 
 @runtime_checkable
 class Grouped(Protocol):
-    """A kind of which an entry describes several alike resources (`count`), numbered from 1."""
+    """A kind of which an entry can describe several alike resources (`count`), numbered from 1."""
 
     def group_of(self, name: str) -> str:
-        """The entry that a member with that name belongs to."""
+        """The entry that a member with the given name belongs to."""
 
     def member_of(self, state: Any, number: int) -> Any:
-        """The properties of a member, of those that the entry describes."""
+        """The properties of one member; `state` has the properties that the entry describes."""
+
+    def tells_apart(self, entry: Entry) -> bool:
+        """Whether an entry gives each member a setting of its own, so that one member can't stand for another."""
+
+
+@runtime_checkable
+class NamedInAccount(Protocol):
+    """A kind whose resources' names are unique in their account and region."""
+
+    @property
+    def name(self) -> str:
+        """The kind's name."""
+
+    async def others(self, reader: Reader) -> dict[str, Other]:
+        """By name, the resources of this kind that aren't the stack's. Raises AwsError."""
+
+
+@runtime_checkable
+class FoundByDomain(Protocol):
+    """A kind whose resources a spec can look up by a domain (certificates)."""
+
+    async def find_by_domain(
+        self, aws: Aws, wanted: Sequence[Lookup], stack: str
+    ) -> dict[Lookup, tuple[list[str], str]]:
+        """By look-up: the ids of the resources that were found, and what is wrong with them. Raises AwsError."""
+
+    def finding_grants(self, scope: Scope) -> Iterable[Grant]:
+        """The IAM permissions that `find_by_domain` needs."""
+
+
+@runtime_checkable
+class HasNodes(Protocol):
+    """A kind whose resources leave network interfaces for a while in the subnets that they have left."""
+
+    async def wait_for_old_nodes(self, run: Run, subnets: Mapping[str, Collection[Ref]]) -> None:
+        """Wait until no network interface is left outside of the given subnets, by ARN of the resource. Raises WaitError, AwsError."""
 
 
 @runtime_checkable
 class ListedApart(Protocol):
-    """A kind whose resources are found by no list of EC2's tags, nor with load balancers and target groups."""
+    """A kind whose resources are found neither in EC2's list of tags alone, nor in the lists of load balancers and target groups."""
 
-    async def owners(self, aws: Aws) -> list[str]:
-        """The stack of each in the region, whatever stack that is. Raises AwsError."""
+    async def owners(self, reader: Reader) -> list[str]:
+        """The stack of each such resource in the region, for all stacks. Raises AwsError."""
+
+
+@runtime_checkable
+class UsedUnseen(Protocol):
+    """A kind that resources use that this tool doesn't read: a database's network interfaces use security groups."""
+
+    async def find_users(self, aws: Aws, ids: Iterable[str], besides: Collection[str]) -> list[tuple[str, str]]:
+        """The users of these resources, in words, each with the id of the resource that it uses; without users whose ids are in `besides`.
+        Raises AwsError."""
 
 
 @dataclass(frozen=True)
 class Used:
-    """What others use, or what leads to them, though nothing around them leads to it."""
+    """A resource that other resources use, or that leads to them, and that can't be found by the network that they are in."""
 
     users: tuple[str, ...]
-    """The ids of those others."""
+    """The ids of those other resources."""
     words: str
-    """What it is, for people: key pair ops."""
+    """The resource's kind and name, for people: key pair ops."""
     id: str = ""
-    """Its id; empty where nothing can be said of it."""
+    """The resource's id; empty where nothing is known about the resource."""
     observed: Observed | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Those that it has."""
+    """The resource's tags."""
     why: str = ""
-    """Why an entry can't describe it, or shouldn't; empty where one can."""
+    """Why an entry can't or shouldn't describe the resource; empty where an entry can."""
 
 
 @runtime_checkable
 class FoundByUse(Protocol):
-    """A kind of which no network leads to a resource: what uses it names it, or it names what it leads to."""
+    """A kind whose resources can't be found by their network: their users name them, or they name what they lead to."""
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
-        """What these use, or are led to by. Raises AwsError."""
+        """The resources that `users` use, or that lead to `users`. Raises AwsError."""
 
 
 @runtime_checkable
@@ -303,7 +488,7 @@ class Prepares(Protocol):
     """A kind that reads early what `create` will need, while other steps still run."""
 
     def prepare(self, run: Run, wanted: Any) -> None:
-        """Begin to read it."""
+        """Begin to read what `create` will need."""
 
 
 @dataclass(frozen=True)
@@ -312,17 +497,17 @@ class Intent:
 
     desired: Desired
     wanted: Any
-    """Its properties, bound as far as ids are known; with defaults, where it is to be made."""
+    """The resource's properties, bound as far as ids are known; with defaults, where the resource is to be made."""
     fields: frozenset[str] | None
-    """The properties that are to be changed in place; None where it is to be made."""
+    """The properties that are to be changed in place; None where the resource is to be made."""
     replaces: bool = False
-    """Whether it is to be made beside one that goes afterwards."""
+    """Whether the resource is to be made before an old one, which it replaces, is deleted."""
     paths: frozenset[str] = frozenset()
-    """The same with the keys of mappings: `attributes.idle_timeout.timeout_seconds`."""
+    """`fields` with the keys of mappings: `attributes.idle_timeout.timeout_seconds`."""
     zones: tuple[str, ...] = ()
-    """The zones of the subnets that it may be in, as far as they are known."""
+    """The zones of the subnets that the resource may be in, as far as these zones are known."""
     id: str = ""
-    """The id of what is to be changed."""
+    """The id of the resource that is to be changed."""
     stack: str = ""
     """The stack's name."""
 
@@ -332,33 +517,33 @@ Zones = Awaitable[Collection[str]]
 
 @runtime_checkable
 class HasFile(Protocol):
-    """A kind of which a part of the entry is a file's, and of which AWS can tell what it was."""
+    """A kind of which a file holds a part of the entry, and of which AWS can tell the file's contents."""
 
     file_key: ClassVar[str]
-    """The key that names the file; it stands for the field of that name without `_file`."""
+    """The entry's key that names the file; the key stands for the field of that name without `_file`."""
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
-        """What would be in the file; nothing where there is none. It may hold secrets."""
+        """The contents that the file would have, which may hold secrets; empty where there are none."""
 
 
 @runtime_checkable
 class HasUnshown(Protocol):
-    """A kind with properties that AWS shows only in calls of their own, so that only an export asks for them."""
+    """A kind with properties that AWS shows only in separate calls, so that only an export reads them."""
 
     async def read_unshown(self, aws: Aws, observed: Observed) -> Properties:
-        """Its state with these."""
+        """The resource's observed properties, with these properties added."""
 
 
 @runtime_checkable
 class HasPreconditions(Protocol):
-    """A kind of which AWS can be asked beforehand whether it would take what is to be made or changed."""
+    """A kind of which AWS can be asked before a run whether it would accept what is to be made or changed."""
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """What stands against it. Reads only; what these credentials can't read isn't found.
+        """What prevents the given changes. Reads only; what these credentials can't read isn't found.
 
-        The region's zones are read meanwhile: there are none where no subnet is made, or they can't be read.
+        `zones` gives the region's zones, which are read meanwhile: no zones where no subnet is made, or where zones can't be read.
         """
 
 
@@ -367,10 +552,10 @@ class Ordered(Protocol):
     """A kind whose members have an order that is set for all of them in one call."""
 
     ordered_by: ClassVar[str]
-    """The property that says it."""
+    """The property that says the order."""
 
     async def set_order(self, run: Run, order: SetPriorities) -> None:
-        """Set it."""
+        """Set the order."""
 
 
 @runtime_checkable
@@ -378,7 +563,7 @@ class Serves(Protocol):
     """A kind that takes part in answering requests."""
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
-        """Wait until it does. Raises WaitError with what is waited for after `timeout` seconds."""
+        """Wait until the resource answers requests. Raises WaitError with what is waited for after `timeout` seconds."""
 
 
 @runtime_checkable
@@ -386,10 +571,10 @@ class Protected(Protocol):
     """A kind that AWS can protect from being deleted."""
 
     protections: ClassVar[Mapping[str, str]]
-    """By the property that switches it on, what that is called."""
+    """By the property that switches a protection on, the protection's name."""
 
     async def find_protections(self, aws: Aws, observed: Observed) -> Collection[str]:
-        """Which of those properties AWS has on, so that it would refuse to delete it: none of one that is gone."""
+        """The properties in `protections` that are on, so that AWS would refuse to delete the resource; none for one that is gone."""
 
 
 @runtime_checkable
@@ -397,10 +582,10 @@ class StopProtected(Protocol):
     """A kind that AWS can protect from being stopped."""
 
     stop_protection: ClassVar[str]
-    """What that is called."""
+    """The name of that protection."""
 
     def stops(self, changes: Sequence[Change]) -> bool:
-        """Whether changes in place need it to be stopped, and leave that protection as it is."""
+        """Whether changes in place need the resource to be stopped, and leave its protection as it is."""
 
     async def is_stop_protected(self, aws: Aws, observed: Observed) -> bool:
-        """Whether AWS would refuse to stop it. One that is gone isn't."""
+        """Whether AWS would refuse to stop the resource. A resource that is gone isn't protected."""

@@ -1,4 +1,4 @@
-"""What a step is carried out with: AWS, ids, a clock, a voice, waits; and the run's other steps."""
+"""What a kind's verbs get to carry out one step: calls to AWS, ids, a clock, messages, waits, and the run's other steps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -25,11 +25,11 @@ _NO_STEP: Final = Step("", Address("", ""))
 
 
 class NeverMadeError(ReconcileError):
-    """What was waited for isn't made."""
+    """A resource that a step waited for isn't made."""
 
 
 async def all_of(*parts: Awaitable[object]) -> None:
-    """Do all at the same time, and then raise the first error, of what never came only where nothing else went wrong."""
+    """Await all parts at the same time, then raise the first error: a NeverMadeError only where no other error was raised."""
     results = await asyncio.gather(*parts, return_exceptions=True)
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in sorted(errors, key=lambda error: isinstance(error, NeverMadeError)):
@@ -37,63 +37,63 @@ async def all_of(*parts: Awaitable[object]) -> None:
 
 
 class Others:
-    """The run's other steps, as the step at hand knows them. Here there are none; `engine.apply` says what a plan has."""
+    """The run's other steps, as the step at hand knows them. This class has no steps; `engine.apply` has a subclass with a plan's."""
 
     def announce(self, made: str, *, usable: bool) -> None:
-        """Say, before the step has ended, that what it makes is there, or what it deletes is of no use any more, by its id.
+        """Tell the other steps, before this step has ended, the id of the resource that it has made, or whose use it has ended.
 
-        Steps that need it late go on (`Properties.needed_late`); where it is `usable`, all that need it begin.
+        Steps that need the resource late go on (`Properties.needed_late`); where the resource is `usable`, all steps that need it begin.
         """
 
     async def made(self, ref: Ref) -> str:
-        """The id behind a reference, also of what another step makes meanwhile: waits until it is made. Raises ReconcileError."""
+        """The id behind a reference; waits until another step has made the resource, where it isn't made yet. Raises ReconcileError."""
         if isinstance(ref, Address):
             raise NeverMadeError(f"{ref} doesn't exist yet")
         return ref
 
     def coming(self) -> Iterable[Step]:
-        """Those that are still to make or change something, and don't wait for the step at hand."""
+        """The steps that are still to make or change something, and don't wait for the step at hand."""
         return ()
 
 
 class Shared:
-    """What the steps of a run have in common: reads that are made once, polls, calls for several at once, and what they note for each other."""
+    """What the steps of a run share: reads that are made once, polls, joint calls, and what the steps note for each other."""
 
     def __init__(self) -> None:
         self._values: dict[tuple[type, str], Any] = {}
 
     def of(self, kind: type[_T], name: str = "", make: Callable[[], _T] | None = None) -> _T:
-        """The run's one value of a class, of that name. The step that asks first makes it."""
+        """The run's one value of a class and a name. The step that asks first makes the value."""
         if (kind, name) not in self._values:
             self._values[kind, name] = (make or kind)()
         found: _T = self._values[kind, name]
         return found
 
     def once(self, name: str, read: Callable[[], Awaitable[_T]]) -> asyncio.Future[_T]:
-        """The result of what is done once in a run, as a read of what doesn't change. The step that asks first sets it off."""
+        """The result of a read that is made once in a run, for what doesn't change. The step that asks first starts the read."""
         return self.of(asyncio.Future, name, lambda: set_off(read()))
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run over one stack, at one of its steps: `say`, `step` and `others` are the step's own, the rest is the same for all."""
+    """One run over one stack, at one of the run's steps: `say`, `step` and `others` are the step's own, the rest is the same for all."""
 
     aws: Aws
     """Calls, and AWS's clock."""
     stack: str
     ids: dict[Address, str] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
-    """The ids of all that carried the stack's tags when the run began, of what has ended, too."""
+    """The ids of all resources that carried the stack's tags when the run began, also of ended ones."""
     began: float = 0.0
-    """When, on AWS's clock."""
+    """When the run began, on AWS's clock."""
     marks: Mapping[str, str] = field(default_factory=dict)
-    """What the tags of what is created say of the whole spec (`tags.carried`)."""
+    """The tags about the whole spec with which resources are created (`tags.carried`)."""
     warn: Callable[[str], None] = lambda _: None
-    """Tells the user what a step couldn't do, and what to do about it."""
+    """Tells the user what a step couldn't do, and how to help."""
     say: Callable[[str], None] = lambda _: None
     """Reports what the step waits for."""
     step: Step = _NO_STEP
-    """What the plan says of the step, beside what the kind's verb is given: `step.detail`, `step.beside`."""
+    """What the plan says about the step, in addition to the arguments of the kind's verb: `step.detail`, `step.beside`."""
     others: Others = field(default_factory=Others)
     shared: Shared = field(default_factory=Shared)
     targets: KnownTargets = field(default_factory=KnownTargets)
@@ -101,7 +101,7 @@ class Run:
     async def wait(
         self, name: str, fetch: Fetch, key: str, check: Callable[[Any], str], timeout: float, *, slowest: float = 10.0
     ) -> Any:
-        """Wait for one of a sort of things, by its key: all who wait for one of that name share the reads that `fetch` makes.
+        """Wait for one thing of a sort, by its key: all steps that wait with the same `name` share the reads that `fetch` makes.
 
         Returns and raises what `Watch.until` does. The pauses between reads are `slowest` seconds at most.
         """
@@ -109,7 +109,7 @@ class Run:
         return await watch.until(key, check, timeout, self.say)
 
     async def together(self, name: str, member: str, send: Send, *, most: int, **how: Any) -> None:
-        """One call for all who ask for a member of that name at the same time; `most` and `how` are what `Batch` is told.
+        """Make one call for all steps that ask with the same `name` at the same time; `most` and `how` are arguments of `Batch`.
 
         Raises what AWS says of the member.
         """
@@ -124,7 +124,7 @@ class Run:
         return physical_name(self.stack, str(desired.address), settings, self.step.beside, limit)
 
     async def tag(self, resource: str, wanted: Mapping[str, str]) -> None:
-        """Write tags; resources of one service that get the same ones are written together."""
+        """Write tags; resources of one service that get the same tags are written together."""
         service = service_of(resource)
         name = f"tag {service.name} {sorted(wanted.items())}"
         await self.together(name, resource, lambda part: service.write(self.aws, part, wanted), most=service.most)
@@ -132,7 +132,7 @@ class Run:
     async def gone(
         self, service: str, operation: str, *, missing: Iterable[str], retry: waits.Codes | None = None, **params: Any
     ) -> bool:
-        """A call for which "not found" is no failure, as for a delete. Returns whether there was something."""
+        """Make a call for which "not found" is no failure, as for a delete. Returns whether the resource was found."""
         with ignoring(*missing):
             await self.aws.call(service, operation, retry=retry, **params)
             return True
@@ -142,8 +142,8 @@ class Run:
 async def create_once(
     run: Run, service: str, operation: str, find: Callable[[], Awaitable[str | None]], **params: Any
 ) -> Response | str:
-    """A create without a token and a unique name: after an ambiguous failure its tag is looked up, with patience, before it
-    is repeated.
+    """Make a create call that has neither a token nor a unique name: after an ambiguous failure the resource is looked for by its tag,
+    for a while, before the call is repeated.
 
     Returns AWS's answer, or the id that `find` found.
     """

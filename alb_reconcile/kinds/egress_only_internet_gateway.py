@@ -1,12 +1,14 @@
-"""Egress-only internet gateways (EC2 CreateEgressOnlyInternetGateway, DeleteEgressOnlyInternetGateway)."""
+"""The kind `egress_only_internet_gateway` (EC2 CreateEgressOnlyInternetGateway, DeleteEgressOnlyInternetGateway)."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import IamActions, Listing
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.networks import check_one_in_a_vpc
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
@@ -20,6 +22,7 @@ class EgressOnlyInternetGateway(Properties):
 
     kind = "egress_only_internet_gateway"
     service = "ec2"
+    in_vpc = "vpc"
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset({"vpc"})
@@ -38,6 +41,7 @@ class EgressOnlyInternetGatewayKind(Ec2Kind[EgressOnlyInternetGateway]):
     noun = "an egress-only internet gateway"
     position = 32
     section = "egress_only_internet_gateways"
+    entry_checks = (partial(check_one_in_a_vpc, section=section),)
     id_prefix = "eigw-"
     listing = Listing(
         "describe_egress_only_internet_gateways",

@@ -1,52 +1,45 @@
-"""Elastic IP addresses (EC2 AllocateAddress, ReleaseAddress)."""
+"""The kind `elastic_ip`: Elastic IP addresses (EC2 AllocateAddress, ReleaseAddress)."""
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds import waits
+from alb_reconcile.kinds import by_section, waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row, refuse_foreign_interfaces
-from alb_reconcile.kinds.base import Entry, IamActions, Intent, Listing, Named, Zones
+from alb_reconcile.kinds.base import Around, Grouped, IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, by_settings
-from alb_reconcile.kinds.vpc.ipam import Use, check_pools, is_from_pool
-from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import Desired, Observed, Properties
-
-_USUAL: Final = {"public_ipv4_pool": "amazon"}
-
-
-@dataclass(frozen=True)
-class Holder:
-    """What an address is associated with: a network interface, and the instance that has it; empty if with nothing."""
-
-    interface: str = ""
-    instance: str = ""
-
-    def is_one_of(self, own: Container[str]) -> bool:
-        """Whether it is one of those interfaces or instances."""
-        return self.interface in own or self.instance in own
+from alb_reconcile.model.nodes import Path
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.service import Foreign, Holder, StaticAddress
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElasticIp(Properties):
+class ElasticIp(StaticAddress):
     """A public IPv4 address that stays the same."""
 
     kind = "elastic_ip"
     service = "ec2"
     is_for_others = True
     carries_applied = True
-    replaced_on = frozenset({"address", "public_ipv4_pool", "ipam_pool_id", "network_border_group"})
+    replaced_on = frozenset({"address"})
 
     address: str | None = None
-    public_ipv4_pool: str | None = None
-    ipam_pool_id: str | None = None
-    network_border_group: str | None = None
+
+
+def _check_use(around: Around) -> None:
+    """Report addresses that two are to have, which AWS would take away from one."""
+    seen: dict[str, Path] = {}
+    for path, kind, address in around.references:
+        if kind == "elastic_ip" and (first := seen.setdefault(address, path)) != path:
+            holder = by_section()[str(first[0])]
+            user = f"{holder.section if isinstance(holder, Grouped) else holder.name}.{first[1]}"
+            around.error(path, f"{address} is used by {user} already, and an address serves one; declare another")
 
 
 class ElasticIpKind(Ec2Kind[ElasticIp]):
@@ -56,11 +49,11 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
     noun = "an Elastic IP address"
     position = 32
     section = "elastic_ips"
+    use_checks = (_check_use,)
     id_prefix = "eipalloc-"
     is_rare = True
     recognized_after = ("instance",)
-    usual = _USUAL
-    chosen = frozenset({"address", "network_border_group"})
+    chosen = frozenset({"address"})
     listing = Listing(
         "describe_addresses", "Addresses", "AllocationId", "allocation-id", vpc_filter="", needs_foreign=True
     )
@@ -69,12 +62,21 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
     quotas = (Quota("L-0263D0A3", "Elastic IP addresses", 5, service="ec2"),)
     iam_actions = IamActions(
         read=("ec2:DescribeAddresses", "ec2:DescribeTags"),
-        look=("servicequotas:GetServiceQuota", "ec2:DescribeIpamPools"),
+        look=("servicequotas:GetServiceQuota",),
         create=("ec2:AllocateAddress", "ec2:CreateTags"),
         update=("ec2:CreateTags",),
         delete=("ec2:ReleaseAddress", "ec2:DescribeNetworkInterfaces"),
-        on={"ec2:AllocateAddress": "elastic-ip+ ipam-pool ipv4pool-ec2"},
+        on={"ec2:AllocateAddress": "elastic-ip+ ipv4pool-ec2"},
     )  # fmt: skip
+
+    def locate(self, row: Mapping[str, Any]) -> Foreign:
+        holder = row.get("InstanceId") or row.get("NetworkInterfaceId") or ""
+        return replace(super().locate(row), holder=holder)
+
+    def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
+        for step in steps:
+            if step.action == "delete" and step.observed:
+                yield step, f"{self.of(step.observed).address} goes back to AWS, for others to get"
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         plain, held = by_settings(desired, item, known), item.found.detail(Holder).instance
@@ -92,37 +94,11 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
         return [self._observe(reader, row) for row in rows]
 
     def _observe(self, reader: Reader, row: Row) -> Observed:
-        state = ElasticIp(
-            address=row["PublicIp"],
-            public_ipv4_pool=row.get("PublicIpv4Pool"),
-            ipam_pool_id=pool if is_from_pool(pool := row.get("PublicIpv4Pool") or "") else "",
-            network_border_group=row.get("NetworkBorderGroup"),
-        )
         holder = Holder(row.get("NetworkInterfaceId") or "", row.get("InstanceId") or "")
-        return self.observe(reader, row, state, details=holder)
-
-    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
-        if "ipam_pool_id" in entry:
-            entry.pop("public_ipv4_pool", None)
-        return entry
-
-    async def check_preconditions(
-        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
-    ) -> list[Finding]:
-        """What IPAM pools would refuse."""
-        made = [item for item in intents if item.fields is None and item.wanted.ipam_pool_id]
-        return await check_pools(
-            aws, [Use(item.desired, "ipam_pool_id", item.wanted.ipam_pool_id, 32) for item in made]
-        )
+        return self.observe(reader, row, ElasticIp(address=row["PublicIp"]), details=holder)
 
     async def create(self, run: Run, wanted: ElasticIp, desired: Desired) -> str:
-        params = {
-            "Address": wanted.address,
-            "PublicIpv4Pool": wanted.public_ipv4_pool,
-            "IpamPoolId": wanted.ipam_pool_id,
-            "NetworkBorderGroup": wanted.network_border_group,
-        }
-        given = {key: value for key, value in params.items() if value is not None}
+        given = {} if wanted.address is None else {"Address": wanted.address}
         return await self.create_once(run, desired, "allocate_address", Domain="vpc", **given)
 
     async def update(self, run: Run, wanted: ElasticIp, observed: Observed, fields: frozenset[str]) -> None:

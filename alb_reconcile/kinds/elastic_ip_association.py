@@ -1,4 +1,4 @@
-"""Elastic IP addresses of instances (EC2 AssociateAddress, DisassociateAddress)."""
+"""The kind `elastic_ip_association`: Elastic IP addresses given to instances (EC2 AssociateAddress, DisassociateAddress)."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
@@ -19,6 +19,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties, each_of
+from alb_reconcile.model.service import PublicAddress
 from alb_reconcile.model.steps import Associate
 
 _HELD: Final = "Resource.AlreadyAssociated"
@@ -33,13 +34,14 @@ class Associated:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElasticIpAssociation(Properties):
+class ElasticIpAssociation(PublicAddress):
     """The Elastic IP address of an instance's primary network interface.
 
     Observed, `elastic_ip` is the address itself where its allocation isn't one of the stack or its spec.
     """
 
     kind = "elastic_ip_association"
+    said_in = frozenset({"elastic_ip"})
     service = ""
     parent = "instance"
     follows = ("internet_gateway",)

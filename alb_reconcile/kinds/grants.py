@@ -1,4 +1,4 @@
-"""What a stack needs of IAM for what AWS knows by name: an action, its resources and its conditions."""
+"""The IAM permissions that a stack needs for what AWS knows by name: actions, their resources and their conditions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

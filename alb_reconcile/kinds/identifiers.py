@@ -1,11 +1,11 @@
-"""AWS's ids and ARNs: which of them a spec may give instead of the name of an entry."""
+"""Recognizes AWS's ids and ARNs, and says which of them a spec may give instead of the name of an entry."""
 
 import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
-from alb_reconcile.aws.tagging import SERVICES
+from alb_reconcile.aws.tagging import service_named
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.model.address import Address, Ref
@@ -33,8 +33,8 @@ def is_id_of(kind: str, text: str) -> bool:
     found = load_kinds()[kind]
     if found.id_prefix:
         return text.startswith(found.id_prefix)
-    service = SERVICES.get(found.properties.service)
-    return service is not None and service.names(text, found.arn_type)
+    service = found.properties.service
+    return bool(service) and service_named(service).names(text, found.arn_type)
 
 
 def describe_id(kind: AnyKind) -> str:

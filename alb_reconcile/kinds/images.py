@@ -1,4 +1,4 @@
-"""Images that a spec names by something other than their id: what such a reference is. Where it leads is read with the stack (`engine.discover`)."""
+"""Reads and writes references to images (AMIs) by an SSM parameter or a search. `engine.discover` reads the id behind a reference."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Instance profiles, each with a role of its own that EC2 assumes (IAM CreateInstanceProfile, CreateRole and the like)."""
+"""The kind `instance_profile`: each with a role of its own, which EC2 assumes (IAM CreateInstanceProfile, CreateRole and the like)."""
 
 import asyncio
 import json
@@ -185,10 +185,12 @@ class InstanceProfileKind(Kind[InstanceProfile]):
             Used(tuple(ids), f"instance profile {arn.rpartition('/')[2]}", arn, why=why) for arn, ids in named.items()
         ]
 
-    async def owners(self, aws: Aws) -> list[str]:
+    async def owners(self, reader: Reader) -> list[str]:
         """The path says them (IAM ListInstanceProfiles)."""
-        path = f"/alb-reconcile/{aws.region}/"
-        rows = await aws.pages("iam", "list_instance_profiles", "InstanceProfiles", PathPrefix=path, MaxItems=1000)
+        path = f"/alb-reconcile/{reader.aws.region}/"
+        rows = await reader.aws.pages(
+            "iam", "list_instance_profiles", "InstanceProfiles", PathPrefix=path, MaxItems=1000
+        )
         return [row["Path"].split("/")[3] for row in rows if row["Path"].startswith(path)]
 
     async def is_hinted(self, reader: Reader) -> bool:

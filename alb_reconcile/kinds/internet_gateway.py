@@ -1,5 +1,6 @@
-"""Internet gateways (EC2 CreateInternetGateway, AttachInternetGateway and their reverse)."""
+"""The kind `internet_gateway` (EC2 CreateInternetGateway, AttachInternetGateway and their reverse)."""
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -8,22 +9,28 @@ from typing import Final
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import IamActions, Listing
+from alb_reconcile.kinds.base import Around, IamActions, Listing
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.networks import by_vpc, check_one_in_a_vpc
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
 from alb_reconcile.model.address import Ref
+from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Desired, Observed, bind, each_of
+from alb_reconcile.model.service import Gateway, Segment, Server
 
 
 @dataclass(frozen=True, kw_only=True)
-class InternetGateway(Properties):
+class InternetGateway(Gateway):
     """A VPC's way to the internet. `vpc` is the one that it is attached to; observed, None if it is attached nowhere."""
 
     kind = "internet_gateway"
+    route_filter = "route.gateway-id"
     service = "ec2"
+    in_vpc = "vpc"
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset({"vpc"})
@@ -39,6 +46,14 @@ class InternetGateway(Properties):
         return (("gateway", str(self.vpc)),) if self.vpc else ()
 
 
+def lacks_internet_gateway(around: Around, vpc: str | None) -> bool:
+    """Whether a VPC is the spec's own, and has no internet gateway in it."""
+    section = InternetGatewayKind.section
+    if vpc not in around.entries("vpcs") or around.is_misnamed(section) or around.is_wrong((section,)):
+        return False
+    return vpc not in around.kept(by_vpc, section)
+
+
 class InternetGatewayKind(Ec2Kind[InternetGateway]):
     """Drives internet gateways."""
 
@@ -46,6 +61,7 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
     noun = "an internet gateway"
     position = 30
     section = "internet_gateways"
+    entry_checks = (partial(check_one_in_a_vpc, section=section),)
     id_prefix = "igw-"
     listing = Listing(
         "describe_internet_gateways",
@@ -70,6 +86,37 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
             "ec2:DetachInternetGateway": "internet-gateway vpc",
         },
     )  # fmt: skip
+
+    def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[str]:
+        """Internet gateways that would go while instances have public addresses (DetachInternetGateway: "The VPC must not contain any
+        running instances with Elastic IP addresses or public IPv4 addresses")."""
+        entries = decisions.desired.values()
+        # of a VPC that gets another gateway the user is told to `move` it
+        served = {bind(state.vpc, decisions.ids) for _, state in each_of(entries, InternetGateway)}
+        gateways = each_of(decisions.live, InternetGateway)
+        leaving = {
+            state.vpc: item
+            for item, state in gateways
+            if item.id in decisions.going and state.vpc not in {*served, None}
+        }
+        maps: dict[Ref, bool | None] = {
+            bind(item.desired.address, decisions.ids): state.map_public_ip_on_launch
+            for item, state in each_of(entries, Segment)
+        }
+        users: dict[Ref | None, set[str]] = defaultdict(set)
+        for item, wanted in each_of(entries if leaving else (), Server):
+            subnet = bind(wanted.subnets[0], decisions.ids)
+            there = item.found.state if item.found and not item.forces else None
+            usual = there.associate_public_ip_address if isinstance(there, Server) else maps.get(subnet)
+            if usual if wanted.associate_public_ip_address is None else wanted.associate_public_ip_address:
+                vpc = bind(decisions.location_of(subnet, discovery).vpc, decisions.ids)
+                users[vpc].add(f"instances.{item.desired.lifecycle.group or item.desired.address.name}")
+        return [
+            f"{item.address}: AWS doesn't detach {item.id} as long as instances in its VPC have public IPv4 addresses; say "
+            f"associate_public_ip_address: false in {', '.join(sorted(users[vpc]))}, or keep the gateway"
+            for vpc, item in leaving.items()
+            if users[vpc]
+        ]
 
     def is_in_place(self, desired: Desired, item: Candidate, known: Known) -> bool:
         """One that is attached nowhere can be attached."""

@@ -1,5 +1,6 @@
-"""Key pairs for SSH, imported by their public keys (EC2 ImportKeyPair, DeleteKeyPair)."""
+"""The kind `key_pair`: key pairs for SSH, imported by their public keys (EC2 ImportKeyPair, DeleteKeyPair)."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +13,13 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import NO_STACK, Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.files import read_file
+from alb_reconcile.model.files import file_mistake, read_file
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.text import digest
 
 MAX_KEY: Final = 16_384
 """Bytes of a file with a public key, far beyond the longest that AWS takes (16,384 bits)."""
+_TOO_LARGE: Final = f"a public key has at most {MAX_KEY:,}: name the file with the public key"
 _MOST: Final = 3
 """Other users that are named."""
 
@@ -59,6 +61,26 @@ def key_name(name: str, around: Around) -> str:
     return str(entry.get("name") or f"{around.stack}-{digest(public_key_of(entry, around), 8)}")
 
 
+def _check_entries(around: Around) -> None:
+    seen: dict[str, str] = {}
+    pattern = around.schema("key_pair")["properties"]["public_key"]["pattern"]
+    for name, entry in around.entries("key_pairs").items():
+        path = ("key_pairs", name, "public_key_file")
+        if "public_key_file" in entry:
+            if mistake := file_mistake(around.folder, entry["public_key_file"], MAX_KEY, _TOO_LARGE):
+                around.error(path, mistake)
+                continue
+            if not re.fullmatch(pattern, public_key_of(entry, around)):
+                text = "holds no public key in the format of OpenSSH; name a file such as id_ed25519.pub"
+                around.error(path, text)
+                continue
+        elif "public_key" not in entry:
+            continue
+        if (known := seen.setdefault(key_name(name, around), name)) != name:
+            text = f"would have the name of key_pairs.{known}; keep one of them"
+            around.error(("key_pairs", name), text, at_key=True)
+
+
 class KeyPairKind(Ec2Kind[KeyPair]):
     """Drives key pairs."""
 
@@ -66,6 +88,7 @@ class KeyPairKind(Ec2Kind[KeyPair]):
     noun = "a key pair"
     position = 55
     section = "key_pairs"
+    entry_checks = (_check_entries,)
     id_prefix = "key-"
     listing = Listing("describe_key_pairs", "KeyPairs", "KeyPairId", "key-pair-id", vpc_filter="")
     missing = ("InvalidKeyPair.NotFound",)

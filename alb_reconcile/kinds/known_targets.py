@@ -1,4 +1,4 @@
-"""What a run itself knows of targets that come and go: AWS's reads lag behind what it does."""
+"""Notes which targets a run itself registers and deregisters, since AWS's reads lag behind the run's calls."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple

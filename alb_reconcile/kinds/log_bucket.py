@@ -1,6 +1,6 @@
-"""Buckets for the logs of load balancers (S3 CreateBucket, PutBucketPolicy, PutBucketLifecycleConfiguration, DeleteBucket).
+"""The kind `log_bucket`: buckets for load balancers' logs (S3 CreateBucket, PutBucketPolicy, PutBucketLifecycleConfiguration, DeleteBucket).
 
-S3 encrypts every new bucket with keys of its own (SSE-S3), which is all that load balancers can write to, so nothing is said of it.
+S3 encrypts every new bucket with its own keys (SSE-S3). Load balancers can write to no other encryption, so a spec has no key for it.
 """
 
 import asyncio
@@ -137,9 +137,9 @@ class LogBucketKind(Kind[LogBucket]):
         ours = [(name, found) for name, found in seen if reader.ours(found)]
         return list(await asyncio.gather(*(self._observe(reader, name, found) for name, found in ours)))
 
-    async def owners(self, aws: Aws) -> list[str]:
+    async def owners(self, reader: Reader) -> list[str]:
         """Those of buckets whose names were derived (S3 ListBuckets, GetBucketTagging)."""
-        rows = await _read_buckets(aws, "", ())
+        rows = await _read_buckets(reader.aws, "", ())
         return [found[tags.STACK] for _, found in rows if found and tags.STACK in found]
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:

@@ -1,4 +1,4 @@
-"""An account's quotas: what kinds say of them, and reading them (Service Quotas GetServiceQuota, ELBv2 DescribeAccountLimits)."""
+"""Describes and reads an account's quotas (Service Quotas GetServiceQuota, ELBv2 DescribeAccountLimits)."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field

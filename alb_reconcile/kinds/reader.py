@@ -1,22 +1,22 @@
-"""Reads for discovery: each is made once, however many kinds ask for it, and as early as its arguments are known."""
+"""Reads a stack from AWS for discovery: each read is made once, however many kinds need it, and as soon as its arguments are known."""
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import iam_action
 from alb_reconcile.aws.tasks import set_off
-from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
+from alb_reconcile.kinds.shared_reader import TAG_BATCH, SharedReads, read_resources, read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, field_names
 
 NO_STACK: Final = "-"
-"""No stack can have that name: to whoever reads for it, whatever carries a stack's tags is somebody's."""
+"""No stack can have this name, so that a reader for it takes all resources with a stack's tags as other stacks'."""
 _ID: Final = re.compile(r"[a-z-]+-([0-9a-f]{8}|[0-9a-f]{17})")
 """An id of EC2's."""
 _T = TypeVar("_T")
@@ -26,8 +26,8 @@ _Ts = TypeVarTuple("_Ts")
 class Reader:
     """What one discovery has read of one stack so far.
 
-    `everything` reads the tags of all target groups, not only of those that may be the stack's. `shared` has what was
-    read for other stacks too.
+    With `everything` the tags of all target groups are read, not only of groups that may be the stack's. `shared` has the reads
+    that are made for other stacks, too.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Reader:
         desired: Mapping[Address, Desired],
         *,
         everything: bool = False,
-        shared: Shared | None = None,
+        shared: SharedReads | None = None,
     ) -> None:
         self.aws = aws
         self.stack = stack
@@ -45,34 +45,36 @@ class Reader:
         self.everything = everything
         self.shared = shared
         self.thorough = False
-        """Whether it reads also what only a spec that says it would have it read: who asks wants all that there is."""
+        """Whether it reads also properties that are otherwise read only where the spec declares them (for an export)."""
         self.eager = False
-        """Whether it reads at once what no other answer may turn out to make needless."""
+        """Whether it makes reads at once that the answers of other reads may show to be needless."""
         self.lenient = False
-        """Whether what these credentials may not read is left out, so that the rest can be shown; nothing may be planned by it."""
+        """Whether what these credentials may not read is left out, so that the rest can be shown; no plan may be made from such reads."""
         self.warnings: list[str] = []
-        """What was read besides that a user should know of."""
+        """What a user should know about the reads."""
         self.kept: Mapping[tuple[Address, str], Any] = {}
-        """The volumes that outlive their instances (`kinds.instance.persistent_volumes.Kept`), by its address and their name."""
+        """The volumes that outlive their instances (`kinds.instance.persistent_volumes.Kept`), by instance's address and volume's name."""
+        self.named: Collection[str] = frozenset()
+        """Ids of resources that are read wherever they are."""
         self._tasks: dict[tuple[object, ...], asyncio.Future[Any]] = {}
 
     async def once(self, read: Callable[[*_Ts], Awaitable[_T]], *args: *_Ts) -> _T:
-        """The result of a read, which whoever asks first sets off."""
+        """The result of a read, which starts when it is asked for first."""
         result: _T = await asyncio.shield(self._begin(read, *args))
         return result
 
     def _begin(self, read: Callable[[*_Ts], Awaitable[Any]], *args: *_Ts) -> asyncio.Future[Any]:
-        """Set it off before anybody asks."""
+        """Start a read, if it hasn't started, before its result is needed."""
         if (read, *args) not in self._tasks:
             self._tasks[read, *args] = set_off(read(*args))
         return self._tasks[read, *args]
 
     def asks(self, wanted: Desired | None, field: str) -> bool:
-        """Whether to read a property of a resource that takes a read of its own: the spec says it, or everything is asked for."""
+        """Whether to read a property that takes a read of its own: the spec declares the property, or the reader is thorough."""
         return self.thorough or (wanted is not None and getattr(wanted.state, field, None) is not None)
 
     async def beside(self, what: str, read: Awaitable[_T]) -> _T | None:
-        """What was read of such a property. Where nobody has declared it, what can't be read is told, and None."""
+        """The result of a read for a property that takes a read of its own. A thorough reader warns of a failure, and returns None."""
         try:
             return await read
         except AwsError as error:
@@ -82,13 +84,13 @@ class Reader:
             return None
 
     async def cancel(self) -> None:
-        """Drop what is still being read after a failure."""
+        """Cancel the reads that are still running after a failure."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def tagged(self, operation: str, key: str) -> list[dict[str, Any]]:
-        """EC2 resources that carry the stack's tag."""
+        """The EC2 resources that carry the stack's tag."""
         if self.shared is not None:
             return await self.shared.tagged(operation, key, self.stack)
         return await self.once(self._tagged, operation, key)
@@ -96,8 +98,14 @@ class Reader:
     async def _tagged(self, operation: str, key: str) -> list[dict[str, Any]]:
         return await self.aws.pages("ec2", operation, key, where={f"tag:{tags.STACK}": self.stack})
 
+    async def resources(self, services: Sequence[str]) -> list[str]:
+        """The ARNs of resources of these services that carry the stack's tag, as far as AWS's index already has them."""
+        if self.shared is not None:
+            return await self.shared.resources(services, self.stack)
+        return sorted(await self.once(read_resources, self.aws, tuple(services), (self.stack,)))
+
     async def instances(self) -> list[dict[str, Any]]:
-        """The instances that carry the stack's tag, each with tags of its own."""
+        """The instances that carry the stack's tag, each with its own tags also after a joint launch."""
         reservations = await self.tagged("describe_instances", "Reservations")
         return [
             {
@@ -109,7 +117,7 @@ class Reader:
         ]
 
     async def vpc_ids(self) -> set[str]:
-        """The VPCs of the stack, and the foreign ones that its spec names."""
+        """The ids of the stack's VPCs, and of others' VPCs that the spec names."""
         own = {vpc["VpcId"] for vpc in await self.tagged("describe_vpcs", "Vpcs")}
         named = (getattr(item.state, "vpc", None) for item in self.desired.values())
         return own | {vpc for vpc in named if isinstance(vpc, str)}
@@ -119,7 +127,7 @@ class Reader:
         return any(address.kind == kind for address in self.desired)
 
     async def looked_for(self, kind: str, what: str, read: Awaitable[list[_T]]) -> list[_T]:
-        """What was read of a kind that few stacks have. Where the spec declares none, credentials that may not read it do."""
+        """The result of a read for a kind that few stacks have. Where the spec declares none, a refused read is only a warning."""
         try:
             return await read
         except AwsError as error:
@@ -137,9 +145,9 @@ class Reader:
     def seen(
         self, physical_id: str, row: Mapping[str, Any], found: dict[str, str], *, within: bool = True
     ) -> dict[str, str]:
-        """The tags of a resource that was read, as they count here. `within`: whether it is where the stack is.
+        """The tags of a resource that was read, as they count for this reader. `within`: whether the resource is where the stack is.
 
-        Every kind reads tags through it, so that a reader can look at an account as if it had others.
+        Every kind gets tags through this method, so that a subclass can show an account as if its resources had other tags.
         """
         return found
 
@@ -172,15 +180,15 @@ class Reader:
         return await self.account_wide("describe_target_groups", "TargetGroups")
 
     async def load_balancer_arns(self) -> list[str]:
-        """Of all that the account has, whosever they are."""
+        """The ARNs of all load balancers in the account, of any owner."""
         return [item["LoadBalancerArn"] for item in await self._all_load_balancers()]
 
     async def target_group_arns(self) -> list[str]:
-        """The same of target groups."""
+        """The ARNs of all target groups in the account, of any owner."""
         return [item["TargetGroupArn"] for item in await self._all_target_groups()]
 
     async def account_wide(self, operation: str, key: str) -> list[dict[str, Any]]:
-        """What the whole account has, whosever it is."""
+        """The rows of an ELBv2 Describe action for the whole account, of any owner."""
         if self.shared is not None:
             return list(await self.shared.once(operation, lambda aws: aws.pages("elbv2", operation, key)))
         return await self.once(self.aws.pages, "elbv2", operation, key)
@@ -205,12 +213,12 @@ class Reader:
         return await self.elb_tags(arns)
 
     def _may_be_ours(self, name: str) -> bool:
-        """A guess by name, which lets the next reads begin before the tags are known."""
+        """Whether a name looks like the stack's: a guess with which the next reads begin before the tags are known."""
         explicit = {getattr(item.state, "name", None) for item in self.desired.values()}
         return name in explicit or name.startswith(f"{self.stack}-"[:20])
 
     async def elb_tags(self, arns: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The tags of ELBv2 resources, 20 a call; of those that are gone meanwhile, none."""
+        """The tags of ELBv2 resources by ARN, 20 a call; without the resources that are gone meanwhile."""
         if self.shared is not None:
             return await self.shared.elb_tags(arns)
         parts = await asyncio.gather(*(read_tags(self.aws, batch) for batch in batches(arns, TAG_BATCH)))
@@ -246,7 +254,7 @@ class Reader:
         return await self._children("describe_target_health", "TargetHealthDescriptions", TargetGroupArn=target_group)
 
     async def _children(self, operation: str, key: str, **params: Any) -> list[dict[str, Any]]:
-        """What is inside of something that may be gone meanwhile."""
+        """The rows inside of a resource; none if the resource is gone meanwhile."""
         with ignoring("*NotFound"):
             return await self.aws.pages("elbv2", operation, key, **params)
         return []
@@ -256,7 +264,7 @@ class Reader:
         return found.get(tags.STACK) == self.stack
 
     async def by_ids(self, prefix: str, operation: str, key: str, id_filter: str) -> list[dict[str, Any]]:
-        """EC2 resources that the spec names by their ids, of one sort."""
+        """The EC2 resources of one type that the spec names by their ids."""
         return await self.once(self._by_ids, prefix, operation, key, id_filter)
 
     async def _by_ids(self, prefix: str, operation: str, key: str, id_filter: str) -> list[dict[str, Any]]:
@@ -264,7 +272,7 @@ class Reader:
         return await self.aws.pages("ec2", operation, key, where={id_filter: ids}) if ids else []
 
     def literal_ids(self, prefix: str) -> list[str]:
-        """The literal ids of one sort that the spec refers to. Texts may begin like an id, a key pair's name vpc-key, say."""
+        """The literal ids of one type that the spec refers to. Other texts may begin like an id: for example a key pair's name vpc-key."""
         return sorted(
             text
             for text in self._literals
@@ -273,11 +281,11 @@ class Reader:
 
     @cached_property
     def _literals(self) -> frozenset[str]:
-        """All that the spec says in its own words."""
+        """All literal texts in the spec."""
         return frozenset(text for item in self.desired.values() for text in _strings(item.state))
 
     def users(self, text: str) -> list[tuple[Desired, str]]:
-        """Who names a literal id in the spec, each with the property that does."""
+        """The spec's resources that name a literal id, each with the property that does."""
         return [
             (item, name)
             for item in self.desired.values()
@@ -288,7 +296,7 @@ class Reader:
 
 def _strings(value: object) -> list[str]:
     if isinstance(value, Address):
-        return []  # what is in the spec has no literal id
+        return []  # an address names an entry of the spec, not a literal id
     if isinstance(value, str):
         return [value]
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Weighs what speaks for a resource of the account being the one that an entry of a spec describes: its name, and its shape."""
+"""Weighs the evidence that a resource of the account is the one that an entry of a spec describes: its name and its settings."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

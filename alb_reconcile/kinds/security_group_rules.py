@@ -1,9 +1,9 @@
-"""The rules of a security group (EC2 Authorize-, RevokeSecurityGroupIngress and -Egress)."""
+"""The kind `security_group_rules`: all rules of one security group (EC2 Authorize-, RevokeSecurityGroupIngress and -Egress)."""
 
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Entry, IamActions, Kind, Named
@@ -15,27 +15,10 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keep_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, ignoring
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.resource import Desired, Lookups, Observed
+from alb_reconcile.model.service import Permission, Permissions
 
 _DIRECTIONS: Final = ("ingress", "egress")
-
-
-class Permission(NamedTuple):
-    """One rule. `source` is a CIDR range, a prefix list's id, a security group's id or its address.
-
-    A description of None is not managed.
-    """
-
-    protocol: str
-    from_port: int
-    to_port: int
-    source: Ref
-    description: str | None = None
-
-    @property
-    def match(self) -> tuple[object, ...]:
-        """What AWS tells rules apart by."""
-        return self[:4]
 
 
 @dataclass(frozen=True)
@@ -46,13 +29,15 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecurityGroupRules(Properties):
+class SecurityGroupRules(Permissions):
     """Everything that a group lets in and out."""
 
     kind = "security_group_rules"
+    said_in = frozenset({"ingress", "egress"})
     service = ""
     removed_late = ("egress", "ingress")
     leads_on = False
+    traffic = frozenset({"egress", "ingress"})
     replaced_on = frozenset({"security_group"})
     parent = "security_group"
 
@@ -74,14 +59,6 @@ class SecurityGroupRules(Properties):
             self,
             ingress=keep_others(self.ingress, observed.ingress, lambda item: item.match),
             egress=keep_others(self.egress, observed.egress, lambda item: item.match),
-        )
-
-    def lets_in(self, port: int, besides: Collection[object]) -> bool:
-        """Whether somebody else than these groups' own members gets in."""
-        return any(
-            (rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port))
-            and rule.source not in besides
-            for rule in self.ingress or ()
         )
 
 
@@ -291,7 +268,6 @@ def _describe(
     return tuple(sorted(described, key=str))
 
 
-ANYWHERE: Final = (Permission("-1", -1, -1, "0.0.0.0/0", ""),)
 _LISTS: Final = {
     "CidrIp": "IpRanges",
     "CidrIpv6": "Ipv6Ranges",

@@ -1,23 +1,25 @@
-"""Reads that the discoveries of several stacks in one account and region have in common: each is made once for all."""
+"""Makes the reads that the discoveries of several stacks in one account and region share: each is made once for all stacks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final
 
-from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.model import tags
 from alb_reconcile.model.clock import Clock
 from alb_reconcile.model.errors import AwsError
 
 TAG_BATCH: Final = 20
 """ARNs of one DescribeTags call (ELBv2)."""
+_VALUES: Final = 20
+"""Values of one filter of GetResources."""
 _TOGETHER: Final = 0.05
 """Seconds for which ARNs are collected before their tags are read."""
 _PAUSE: Final = 2.0
 """Seconds before a read that has failed is made once more."""
 
 
-class Shared:
+class SharedReads:
     """What was read so far in a round over some stacks. It gets no younger: whoever changes something reads for himself."""
 
     def __init__(self, aws: Aws, stacks: Collection[str]) -> None:
@@ -62,6 +64,12 @@ class Shared:
         """The ids of all that carries a stack's tag in EC2, of which every stack's are read together (DescribeTags)."""
         rows = await self.once("describe_tags", lambda aws: read_ec2_tags(aws, self._stacks))
         return {str(row["ResourceId"]) for row in rows if row["Value"] == stack}
+
+    async def resources(self, services: Sequence[str], stack: str) -> list[str]:
+        """The ARNs of all that carries a stack's tag in these services, of which every stack's are read together."""
+        named = f"resources of {', '.join(services)}"
+        rows = await self.once(named, lambda aws: read_resources(aws, services, self._stacks))
+        return sorted(arn for arn, owner in rows.items() if owner == stack)
 
     async def elb_tags(self, arns: Sequence[str]) -> dict[str, dict[str, str]]:
         """The tags of ELBv2 resources; those that several stacks ask for before it is their turn are read together."""
@@ -111,6 +119,20 @@ async def read_ec2_tags(aws: Aws, stacks: Collection[str]) -> list[dict[str, Any
     """Which EC2 resources carry those stacks' tags (DescribeTags); an emulator may tell other tags as well."""
     found = await aws.pages("ec2", "describe_tags", "Tags", where={f"tag:{tags.STACK}": stacks})
     return [row for row in found if row["Key"] == tags.STACK and row["Value"] in stacks]
+
+
+async def read_resources(aws: Aws, services: Sequence[str], stacks: Sequence[str] = ()) -> dict[str, str]:
+    """What carries the stack tag in these services, by ARN, with its value: those stacks', or any (Resource Groups Tagging API
+    GetResources, which is told of changes late)."""
+    found: dict[str, str] = {}
+    for part in batches(stacks, _VALUES) or [()]:
+        where = [{"Key": tags.STACK, "Values": list(part)}]
+        rows = await aws.pages(
+            "resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=where,
+            ResourceTypeFilters=list(services),
+        )  # fmt: skip
+        found |= {str(row["ResourceARN"]): tags.from_list(row.get("Tags")).get(tags.STACK, "") for row in rows}
+    return found
 
 
 async def read_tags(aws: Aws, arns: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -1,17 +1,16 @@
-"""Properties and their differences as a user reads them: ids of the stack by their addresses."""
+"""Shows properties and their differences as a user reads them: ids of the stack's resources as their addresses."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from alb_reconcile.kinds.route_table import Route
-from alb_reconcile.kinds.rule.conditions import Condition, Transform
-from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.lookup import FoundId
 from alb_reconcile.model.plan import plain
+from alb_reconcile.model.requests.conditions import Condition, Transform
 from alb_reconcile.model.resource import Change
+from alb_reconcile.model.service import Permission, Route
 from alb_reconcile.model.text import printable
 
 Names = Mapping[str, Address]

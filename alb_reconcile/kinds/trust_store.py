@@ -1,7 +1,7 @@
-"""Trust stores: the certificates of the CAs whose clients a listener lets in (ELBv2 CreateTrustStore, ModifyTrustStore,
+"""The kind `trust_store`: certificates of the CAs whose clients a listener lets in (ELBv2 CreateTrustStore, ModifyTrustStore,
 AddTrustStoreRevocations, RemoveTrustStoreRevocations, DeleteTrustStore).
 
-AWS doesn't show from where in S3 it has read them, so tags say it.
+AWS doesn't show from where in S3 it has read the certificates, so tags of the trust store say the place.
 """
 
 import asyncio
@@ -142,8 +142,8 @@ class TrustStoreKind(NamedKind[TrustStore]):
         ours = [item for item in seen if reader.ours(item["Tags"])]
         return list(await asyncio.gather(*(self._observe(reader, item) for item in ours)))
 
-    async def owners(self, aws: Aws) -> list[str]:
-        rows = await _read_stores(Reader(aws, "", {}))
+    async def owners(self, reader: Reader) -> list[str]:
+        rows = await _read_stores(reader)
         return [item["Tags"][tags.STACK] for item in rows if tags.STACK in item["Tags"]]
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:

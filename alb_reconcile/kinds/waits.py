@@ -1,6 +1,6 @@
-"""What AWS's "not yet" looks like, and for how long it is waited for: every such code and time-out of the kinds.
+"""AWS's error codes that mean "not yet", and how long each is waited for: all such codes and time-outs of the kinds.
 
-A table of codes means: a call that AWS refuses with that code is repeated for so many seconds (`Aws.call(retry=…)`). Sources:
+In a table of codes, each code has seconds: a call that AWS refuses with the code is repeated for so long (`Aws.call(retry=…)`). Sources:
 the time-outs of terraform-provider-aws and aws-load-balancer-controller, and EC2's "eventual consistency" and ELBv2's API
 reference. All polls go through `aws.polling`.
 """
@@ -71,15 +71,9 @@ WEB_ACL_UNKNOWN: Final[Codes] = {
 
 # -- busy with something else
 INSTANCE_BUSY: Final[Codes] = {"IncorrectInstanceState": 300.0, **unknown("InvalidInstanceID.NotFound")}
-CONTROL_BUSY: Final[Codes] = {"IncorrectState": LAG}
-"""An encryption control of which a read that lags doesn't show that it is being changed."""
 ATTACHMENT_BUSY: Final[Codes] = {
     "IncorrectState": 120.0,  # of an instance that has just been started, or a volume that has just been made
     **INSTANCE_BUSY,
-}
-CAPACITY_BUSY: Final[Codes] = {
-    "PriorRequestNotComplete": 900.0,  # as while the load balancer is provisioned
-    "CapacityReservationPending": 900.0,
 }
 PROTECTION_LIFTED: Final[Codes] = {"OperationNotPermitted": 60.0}
 """A protection that we have just lifted may still be in the way."""
@@ -113,8 +107,6 @@ CERTIFICATE_LET_GO: Final = 1200.0
 ENDPOINT_AVAILABLE: Final = 600.0
 ENDPOINT_GONE: Final = 900.0
 RANGE_ASSOCIATED: Final = 600.0
-CONTROL_AVAILABLE: Final = 1800.0
-"""Until AWS is done with a VPC's encryption control (terraform-provider-aws's time-out)."""
 INSTANCE_STATE: Final = 600.0
 METAL_STATE: Final = 2700.0
 """Bare metal takes many times as long to start and to stop."""

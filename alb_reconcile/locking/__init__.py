@@ -1,1 +1,1 @@
-"""One run at a time over a stack: on a host, and across hosts."""
+"""Lets one run at a time change a stack: on a host, and across hosts."""

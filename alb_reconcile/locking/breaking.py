@@ -1,4 +1,4 @@
-"""Breaking a lease: for whoever knows that its holder is dead, or wants it to stop."""
+"""Breaks a lease, for a person who knows that the run that holds it is dead, or who wants that run to stop."""
 
 import socket
 import time
@@ -17,9 +17,9 @@ _TRIES: Final = 5
 
 
 async def break_lease(store: LeaseStore, seen: ObservedLease) -> ObservedLease | None:
-    """Take the lease from the run that was seen to hold it. Returns it as it is then; None if it was let go meanwhile.
+    """Take the lease from the run that was seen to hold it. Returns the lease as it is then; None if it was released meanwhile.
 
-    Raises RefusedError if another run has it by now, LeaseError.
+    Raises RefusedError if another run has the lease by now, LeaseError.
     """
     owner, now = seen.record.owner, seen
     by = printable(f"{user_name()} on {socket.gethostname()} at {iso(time.time())}")

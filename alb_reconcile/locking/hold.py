@@ -1,4 +1,4 @@
-"""The stack's locks around a run: the host's, and the lease for those of other hosts."""
+"""Holds a stack's locks around a run: the host's lock, and the lease against runs of other hosts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,10 +26,11 @@ async def hold(
     look: Callable[[], Awaitable[_T]],
     say: Callable[[str], None],
 ) -> AsyncIterator[_T]:
-    """Hold the stack, as `held` does; gives what `look` read meanwhile.
+    """Hold the stack, as `held` does, and give what `look` read meanwhile.
 
-    Without a lease it is read before the lock is taken, which needs the account that AWS tells meanwhile; where another
-    run has held the lock since, it is read again, also if the plan of what was half done was refused. Raises what `held` and `look` raise.
+    Without a lease, `look` reads before the lock is taken, which needs the account that AWS tells meanwhile. If another run has held the
+    lock since, `look` reads again, also if it has refused a plan, since that run's work was only half done. Raises what `held` and `look`
+    raise.
     """
     if target.lease:
         async with held(aws, target, command, timeout, say):
@@ -61,11 +62,11 @@ async def held(
 ) -> AsyncIterator[Callable[[Moment], bool]]:
     """Hold the stack's lock on this host, and then its lease, if it has one.
 
-    Gives whether another run may have held them after a moment. Of other hosts nobody knows: so it is with a lease.
-    `say_waiting` is told, instead of `say`, for whom it waits.
+    Gives a function that says whether another run may have held them after a moment. With a lease it always says yes, since runs of other
+    hosts aren't known. `say_waiting` is told, instead of `say`, which run is waited for.
 
-    Raises HeldError if another run holds one of them for longer than `timeout` seconds, or took the lease over before
-    anything was changed; LeaseError; LeaseLostError.
+    Raises HeldError if another run holds one of them for longer than `timeout` seconds, or took the lease over before anything was changed;
+    LeaseError; LeaseLostError.
     """
     now = asyncio.get_running_loop().time
     deadline = now() + timeout
@@ -85,7 +86,7 @@ async def held(
                 raise HeldError(f"{lost.why}; nothing was changed. Run it again") from None
             raise
         finally:
-            aws.guard = Ended()  # whatever is still under way mustn't change anything from now on
+            aws.guard = Ended()  # calls that are still under way mustn't change anything from now on
             await lease.release()
 
 

@@ -1,4 +1,4 @@
-"""One run at a time on a host: a lock for each account, region and stack, that dies with its holder."""
+"""A lock on a host for each account, region and stack, so that one run at a time works on it; the lock ends with its process."""
 
 import asyncio
 import math
@@ -21,17 +21,16 @@ from alb_reconcile.model.text import digest, printable
 
 _POLL_INTERVAL: Final = 0.5
 _PROBES: Final = 10
-"""How often to look again, at short intervals, at a lock of which its file says that nobody has it: `is_held` takes it
-for a moment, too."""
+"""How often to look again, at short intervals, at a lock that has no holder by its file: `is_held`, too, takes the lock for a moment."""
 FOLDER_VARIABLE: Final = "ALB_RECONCILE_LOCK_DIR"
 
 
 _Seconds = Annotated[float, msgspec.Meta(ge=0, lt=32_503_680_000)]
-"""Until the year 3000: what is later can't be a time that we wrote."""
+"""Until the year 3000: this program can't have written a later time."""
 
 
-class Holder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who holds a lock, or held it last. `released` is empty while it does, and for ever if it was killed."""
+class LockHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The run that holds a lock, or held it last. `released` is empty while the run holds it, and for ever if the run was killed."""
 
     command: str
     user: str
@@ -40,15 +39,15 @@ class Holder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds since the epoch, as is `released`."""
     released: _Seconds | None = None
     steady: _Seconds = 0.0
-    """When it was released on the host's clock that doesn't jump, in seconds since its start."""
+    """When the lock was released, by the host's clock that doesn't jump, in seconds since that clock's start."""
 
     def render(self) -> str:
-        """As in `alb-reconcile apply` (user ops, process 4711) since 2026-11-24T03:00:00Z."""
+        """The run in words, as in `alb-reconcile apply (user ops, process 4711) since 2026-11-24T03:00:00Z`."""
         return f"alb-reconcile {self.command} (user {self.user}, process {self.pid}) since {iso(self.since)}"
 
 
 def folder() -> Path:
-    """Where the locks are: ALB_RECONCILE_LOCK_DIR for those of several users, else the user's own."""
+    """The folder of the locks: ALB_RECONCILE_LOCK_DIR for those of several users, else the user's own."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen)
@@ -58,13 +57,13 @@ def folder() -> Path:
         raise ReconcileError(f"there is no home folder to keep locks in; set {FOLDER_VARIABLE}") from None
 
 
-_HOLDER: Final = msgspec.json.Decoder(Holder)
+_HOLDER: Final = msgspec.json.Decoder(LockHolder)
 
 
 class StackLock:
-    """The lock of one stack. `endpoint` tells an emulator's account from the real one of that number.
+    """The lock of one stack. `endpoint` distinguishes an emulator's account from the real one of that number.
 
-    The kernel lets go of it for whoever dies; what the file beside it says is for people, and for who comes next.
+    The kernel releases the lock when its process dies; the file next to it is for people, and for the next run.
     """
 
     def __init__(self, account: str, region: str, stack: str, endpoint: str) -> None:
@@ -72,14 +71,14 @@ class StackLock:
         name = f"{account}-{region}-{stack}-{digest([endpoint], 8)}"
         self._file, self._holder_file = folder() / f"{name}.lock", folder() / f"{name}.json"
         self._lock: BaseFileLock | None = None
-        self._own: Holder | None = None
+        self._own: LockHolder | None = None
         self._used: Moment | None = None
-        """Until when others may have held it; None if nobody ever has."""
+        """Until when other runs may have held the lock; None if none ever has."""
 
     async def acquire(
         self, command: str, timeout: float, sleep: Callable[[float], Awaitable[None]], say: Callable[[str], None]
     ) -> None:
-        """Take it, within so many seconds. Raises HeldError with who has it, ReconcileError if it can't be kept."""
+        """Take the lock, within so many seconds. Raises HeldError with the run that has it, ReconcileError if it can't be kept."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             fresh = not self._file.exists()
@@ -98,7 +97,7 @@ class StackLock:
                     probes -= 1
                     await asyncio.sleep(0.02)
                     continue
-                # one that has ended isn't who has it: that one couldn't write who it is
+                # a run that has ended doesn't hold it: the one that does couldn't write its file
                 who = holder.render() if holder and holder.released is None else "another run"
                 if time.monotonic() >= deadline:
                     raise HeldError(
@@ -111,18 +110,18 @@ class StackLock:
             except OSError as error:
                 raise self._unusable(error) from None
         self._lock, before = lock, self.holder()
-        # killed, or not to be read: nobody knows until when
+        # killed, or not readable: the moment of the release isn't known
         if fresh and not waited:
             self._used = None
         elif waited or before is None or before.released is None:
             self._used = Moment(math.inf, math.inf)
         else:
             self._used = Moment(before.steady, before.released)
-        self._own = Holder(command, printable(user_name()), os.getpid(), time.time())
+        self._own = LockHolder(command, printable(user_name()), os.getpid(), time.time())
         self._write(self._own)
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release the lock."""
         if self._lock is not None and self._own is not None:
             now = Clock().now()
             self._write(msgspec.structs.replace(self._own, released=now.wall, steady=now.steady))
@@ -130,7 +129,7 @@ class StackLock:
             self._lock = None
 
     def is_held(self) -> bool:
-        """Whether somebody has it now. Makes nothing, and takes it for a moment. Raises ReconcileError."""
+        """Whether a process has the lock now. Makes no file, and takes the lock for a moment. Raises ReconcileError."""
         try:
             if not self._file.exists():
                 return False
@@ -144,19 +143,19 @@ class StackLock:
         return False
 
     def was_used_since(self, moment: Moment) -> bool:
-        """Whether somebody may have held it after that moment, before it was ours, by any of the two clocks."""
+        """Whether another run may have held the lock after that moment, before this one did, by any of the two clocks."""
         used = self._used
         return used is not None and (used.steady >= moment.steady or used.wall >= moment.wall)
 
-    def holder(self) -> Holder | None:
-        """Who has it, or had it last; None if its file is gone or damaged."""
+    def holder(self) -> LockHolder | None:
+        """The run that has the lock, or had it last; None if its file is gone or damaged."""
         with suppress(OSError, ValueError, RecursionError):
             return _HOLDER.decode(read_file(self._holder_file, 65_536))
         return None
 
-    def _write(self, holder: Holder) -> None:
+    def _write(self, holder: LockHolder) -> None:
         draft = self._holder_file.with_name(f"{self._holder_file.name}.{os.getpid()}")
-        with suppress(OSError):  # it is for people; the lock itself holds without
+        with suppress(OSError):  # it is for people; the lock itself holds without it
             write_file(draft, msgspec.json.encode(holder) + b"\n")
             draft.replace(self._holder_file)
 

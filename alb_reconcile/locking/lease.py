@@ -1,4 +1,4 @@
-"""Holding a lease: taken, renewed in the background, asked before each change, given back."""
+"""Holds a lease over a stack: takes it, renews it in the background, is asked before each change, and gives it back."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ _TRIES: Final = 5
 
 
 class Lease:
-    """The lease of one run over one stack. While it is held it is the guard of the run's changes (Aws.guard)."""
+    """The lease of one run over one stack. While the run holds it, the lease is the guard of the run's changes (Aws.guard)."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Lease:
         clock: Clock | None = None,
         named: Collection[str | tuple[str, str]] = ("SPEC",),
     ) -> None:
-        """`named`: how commands are told whose lease it is."""
+        """`named`: the arguments by which messages name the stack in commands."""
         self.title = title
         self._named = named
         self._aws = aws
@@ -50,9 +50,9 @@ class Lease:
         )  # fmt: skip
         self._etag: str | None = None
         self._uncertain = False
-        """Whether our record may be there though S3 hasn't said so."""
+        """Whether this run's record may be in S3 though S3 hasn't said so."""
         self._written: Moment | None = None
-        """The moment before the last write that succeeded was sent; None if it isn't held."""
+        """The moment before the last write that succeeded was sent; None if the lease isn't held."""
         self._tried: Moment | None = None
         """The moment before the last write was sent, whatever came of it."""
         self._failed: Moment | None = None
@@ -62,9 +62,9 @@ class Lease:
         self._renewal: asyncio.Task[None] | None = None
 
     async def acquire(self, timeout: float, say_waiting: Callable[[str], None] | None = None) -> None:
-        """Take it, within so many seconds. `say_waiting` is told for whom it waits, instead of whom all else is told.
+        """Take the lease, within so many seconds. `say_waiting` is told which run is waited for, instead of `say`.
 
-        Raises HeldError with who has it, LeaseError, InterruptedRun.
+        Raises HeldError with the run that has the lease, LeaseError, InterruptedRun.
         """
         now = asyncio.get_running_loop().time
         deadline, waited = now() + timeout, False
@@ -81,7 +81,7 @@ class Lease:
         self._renewal = asyncio.ensure_future(self._renew_regularly())
 
     async def _try(self, seen: ObservedLease | None) -> ObservedLease | None:
-        """Try once. Returns who has it; None if it is ours now."""
+        """Try once to take the lease. Returns another run's lease; None if this run has it now."""
         if seen is not None:  # it is there: look before anything is written
             seen = await self._store.read()
         for _ in range(_TRIES):
@@ -100,7 +100,7 @@ class Lease:
         raise LeaseError(f"{self.title}: its lease {self._store.location.url} changes hands faster than it can be read")
 
     async def _write(self, etag: str | None, *, released: str = "") -> None:
-        """Write our record over what has that ETag. Raises _TakenOverError with what is there instead, LeaseError."""
+        """Write this run's record over the object with that ETag. Raises _TakenOverError with what is there instead, LeaseError."""
         self._record = msgspec.structs.replace(self._record, released=released)
         for _ in range(_TRIES):
             self._record = msgspec.structs.replace(self._record, writes=self._record.writes + 1)
@@ -113,7 +113,7 @@ class Lease:
                 if seen is None or not seen.record.is_of(self._record.owner):
                     self._uncertain = False
                     raise _TakenOverError(seen) from None
-                etag = seen.etag  # an earlier write of ours took effect, and its answer was lost
+                etag = seen.etag  # an earlier write of this run took effect, and its answer was lost
                 continue
             except UnansweredError:
                 self._uncertain = True
@@ -125,11 +125,11 @@ class Lease:
         )
 
     def _left(self) -> float:
-        """Seconds for which it holds yet, at least."""
+        """Seconds for which the lease still holds, at least."""
         return 0.0 if self._written is None else self._record.seconds - self._clock.passed(self._written)
 
     async def permit(self, seconds: float, /) -> None:
-        """Guard.permit: it holds for longer than that, if need be after a renewal. Raises LeaseLostError."""
+        """Carry out Guard.permit: the lease holds for longer than that, if need be after a renewal. Raises LeaseLostError."""
         if self._needs_renewal(seconds):
             async with self._writing:
                 if self._needs_renewal(seconds):
@@ -138,9 +138,9 @@ class Lease:
             raise self._lost
 
     def _needs_renewal(self, seconds: float) -> bool:
-        """Whether it is to be renewed before a call: too little is left of it, or it may have been broken and taken.
+        """Whether the lease is to be renewed before a call: too little is left of it, or it may have been broken and taken.
 
-        While S3 is away the latter isn't asked before each call.
+        While S3 can't be reached, a lease that may have been broken isn't renewed before each call.
         """
         left = self._left()
         if self._lost is not None or left > max(seconds, self._record.seconds - durations.BREAK_NOTICE):
@@ -148,9 +148,9 @@ class Lease:
         return left <= seconds or self._failed is None or self._clock.passed(self._failed) >= durations.RETRY_INTERVAL
 
     def check(self, seconds: float, /) -> None:
-        """Guard.check, from any thread. Raises LeaseError.
+        """Carry out Guard.check, from any thread. Raises LeaseError.
 
-        Where S3 wasn't even asked for longer than others wait for who lost it, this process was frozen.
+        If this run hasn't even tried to write for as long as others wait after they break a lease, this process was frozen.
         """
         asked = self._tried is not None and self._clock.passed(self._tried) < durations.BREAK_NOTICE
         if self._lost is not None or self._left() <= seconds or not asked:
@@ -159,7 +159,7 @@ class Lease:
             )
 
     async def _renew(self, *, needed: float) -> str:
-        """Renew it; it is lost where somebody else has it, or where too little is left. Returns what went wrong."""
+        """Renew the lease; it is lost if another run has it, or if too little is left. Returns what went wrong."""
         problem = ""
         self._failed = None
         try:
@@ -178,7 +178,7 @@ class Lease:
         self._aws.halt(self._lost)
 
     async def _renew_regularly(self) -> None:
-        """Renew it every minute; where that fails, more often, for as long as the longest call would have time."""
+        """Renew the lease every minute; after a failure more often, for as long as the longest call would have time."""
         pause, told = durations.RENEW_INTERVAL, False
         while self._lost is None:
             await asyncio.sleep(pause)
@@ -190,7 +190,7 @@ class Lease:
             told = bool(problem)
 
     async def release(self) -> None:
-        """Give it back, where it is ours. Never raises: what can't be given back runs out."""
+        """Give the lease back, if this run has it. Never raises: a lease that can't be given back expires."""
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
@@ -216,7 +216,7 @@ class Lease:
             self._written = None  # nothing is sent under it any more
 
     async def _find_own(self) -> str | None:
-        """The ETag of our record, if it is there. Raises LeaseError."""
+        """The ETag of this run's record, if it is there. Raises LeaseError."""
         seen = await self._store.read()
         return seen.etag if seen is not None and seen.record.is_of(self._record.owner) else None
 
@@ -259,7 +259,7 @@ class Lease:
 
 
 class _TakenOverError(Exception):
-    """The object isn't what it was, nor ours; `seen` is what is there now."""
+    """The object isn't what it was, nor this run's; `seen` is what is there now."""
 
     def __init__(self, seen: ObservedLease | None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The object in S3 that is a lease: read, and written only over what was read."""
+"""Reads and writes the object in S3 that is a lease: writes only over what was read."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _UNFIT: Final = b"This endpoint answers conditional writes as if they had no con
 
 
 class MovedError(Exception):
-    """Somebody else has written the object, or deleted it, since it was read."""
+    """The object was written or deleted by another run since it was read."""
 
 
 class UnansweredError(LeaseError):
-    """Nobody knows what came of it: S3 may have done it."""
+    """What came of a call isn't known: S3 may have carried it out."""
 
 
 @dataclass(frozen=True)
 class LeaseLocation:
-    """Where a lease is."""
+    """The place of a lease in S3."""
 
     bucket: str
     key: str
@@ -45,14 +45,14 @@ class LeaseLocation:
 
     @classmethod
     def of(cls, lease: str, account: str, region: str, stack: str) -> LeaseLocation:
-        """From the spec's `s3://bucket/prefix?owner=account`."""
+        """The location of a stack's lease, from the spec's `s3://bucket/prefix?owner=account`."""
         place, _, owner = lease.removeprefix("s3://").partition("?owner=")
         bucket, _, prefix = place.rstrip("/").partition("/")
         return cls(bucket, f"{prefix}{'/' * bool(prefix)}{account}-{region}-{stack}.json", region, owner)
 
     @property
     def params(self) -> dict[str, str]:
-        """What both calls are told of the place."""
+        """The parameters of both calls that say the place."""
         owner = {"ExpectedBucketOwner": self.owner} if self.owner else {}
         return {"Bucket": self.bucket, "Key": self.key, **owner}
 
@@ -66,16 +66,17 @@ class LeaseLocation:
 
 
 class LeaseStore:
-    """One lease's object. All calls end within a bounded time from their turn, and raise InterruptedRun as Aws.aside does."""
+    """Reads and writes the object of one lease. All calls end within a bounded time from their turn, and raise InterruptedRun as Aws.aside
+    does."""
 
     def __init__(self, aws: Aws, location: LeaseLocation) -> None:
         self.aws = aws
         self.location = location
         self.urgent = False
-        """Whether its lease is ours, so that calls don't stand in line."""
+        """Whether the lease is this run's, so that its calls don't stand in line."""
 
     async def read(self) -> ObservedLease | None:
-        """S3 GetObject; None if there is none. Raises LeaseError."""
+        """The lease (S3 GetObject); None if there is none. Raises LeaseError."""
         try:
             answer = await self.aws.aside("s3", "get_object", urgent=self.urgent, **self.location.params)
         except AwsError as error:
@@ -92,7 +93,7 @@ class LeaseStore:
         return ObservedLease(record, str(answer["ETag"]), answer.get("LastModified"), _date(answer))
 
     async def write(self, record: LeaseRecord, etag: str | None) -> str:
-        """S3 PutObject over the object with that ETag, or (None) where there is none. Returns the new ETag.
+        """Write over the object with that ETag, or (None) where there is none (S3 PutObject). Returns the new ETag.
 
         Raises MovedError, UnansweredError, LeaseError.
         """
@@ -101,7 +102,7 @@ class LeaseStore:
     async def is_strict(self) -> bool:
         """Whether S3 refuses writes with a condition that doesn't hold; asked when the object has just been made.
 
-        If it doesn't, what then is in the object's place tells later runs. Raises LeaseError.
+        If S3 doesn't refuse them, the object that then replaces the lease tells later runs. Raises LeaseError.
         """
         for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"00000000000000000000000000000000"'}):
             try:
@@ -153,7 +154,7 @@ class LeaseStore:
         return kind(f"{what}: {printable(str(error))}")
 
     def unable(self) -> LeaseError:
-        """That its endpoint doesn't do what a lease needs."""
+        """The error that the endpoint doesn't do what a lease needs."""
         return LeaseError(
             f"the lease {self.location.url} can't be kept: its endpoint doesn't support conditional writes (If-None-Match, If-Match), "
             "without which a lease keeps nobody out; use a bucket in AWS's S3"
@@ -161,7 +162,7 @@ class LeaseStore:
 
 
 def _date(answer: dict[str, Any]) -> datetime | None:
-    """S3's own time at its answer; None if that doesn't tell it, or without its zone (-0000)."""
+    """S3's own time at its answer; None if the answer doesn't tell it, or without its zone (-0000)."""
     text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         found = parsedate_to_datetime(text)

@@ -1,1 +1,1 @@
-"""Values that every room may hold, and pure functions over them. No I/O."""
+"""Values that all parts of the tool use, and pure functions over them. No I/O."""

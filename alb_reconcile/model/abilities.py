@@ -1,4 +1,4 @@
-"""What the properties of some kinds can do: small protocols that a kind implements if it has to."""
+"""Optional abilities of some kinds' properties: small protocols that a kind implements where it needs to."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Protocol, Self, TypeVar, cast
@@ -12,96 +12,103 @@ _P = TypeVar("_P", bound="Properties")
 
 
 class Settles(Protocol):
-    """Properties that adapt to what there is: where AWS has one of several allowed values, that one."""
+    """Properties that adapt to the observed resource: they take AWS's value where AWS has one of several allowed values."""
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
-        """The same desire, in the terms of what there is; of what isn't there yet, in those of its creation."""
+        """The same desired properties in the observed resource's form; for a resource that isn't there yet, in the form of its creation."""
 
 
 class KeepsOthers(Protocol):
     """Properties with collections into which others may put members (`others: keep`)."""
 
     def with_others(self, observed: Self) -> Self:
-        """The same desire, with the members that are there already."""
+        """The same desired properties, with the members that are there already."""
 
 
 class Expands(Protocol):
-    """Properties whose collections can't simply have the members of both of two states."""
+    """Properties whose collections can't simply have the desired and the observed members at the same time."""
 
     def expanded(self, observed: Self, zone_of: Callable[[Ref], str | None]) -> Self:
-        """The same desire, with what there is beside it, as far as AWS takes both. `zone_of` gives a subnet's zone."""
+        """The same desired properties, with the observed members added as far as AWS takes both. `zone_of` gives a subnet's zone."""
 
 
 class HoldsSlots(Protocol):
     """Properties that hold what only one resource can hold at a time: a port of a load balancer, an explicit name."""
 
     def slots(self) -> Iterable[Hashable]:
-        """What is held."""
+        """The slots that the resource holds."""
 
 
 class Conflicts(Protocol):
-    """Properties of which not every two with a slot in common exclude each other."""
+    """Properties where two resources with a slot in common don't always exclude each other."""
 
     def conflicts(self, other: Properties) -> bool:
-        """Whether the other must go before this one can be created."""
+        """Whether the other resource must go before this one can be created."""
 
 
 class Needs(Protocol):
-    """Properties that AWS takes only where another resource of their kind is, which they don't name."""
+    """Properties that AWS accepts only where another resource of their kind exists, which the properties don't name."""
 
     def needs(self, other: Properties) -> bool:
-        """Whether it is that one."""
+        """Whether `other` is the resource that these properties need."""
 
 
 class Reattaches(Protocol):
     """Properties that AWS can change in place in some states only."""
 
     def fixed(self, observed: Observed) -> frozenset[str]:
-        """The fields (or paths below them) that can't be changed in place, given what there is."""
+        """The fields (or paths below them) that can't be changed in place, given the observed resource."""
 
 
 class Remarks(Protocol):
-    """Properties that can be told something of what there is, without it being a difference."""
+    """Properties for which an observed resource may deserve a remark that is no difference."""
 
     def remark(self, found: Observed) -> str:
-        """What is wrong and what to do, in words; empty if nothing is."""
+        """What is wrong and what to do, in words; empty if nothing is wrong."""
 
 
 class HoldsUnsupported(Protocol):
-    """Observed properties that hold, beside an action's, what no spec can say."""
+    """Observed properties that hold settings that no spec can say, in addition to those of the action."""
 
     def unsupported(self) -> dict[str, tuple[str, ...]]:
-        """All of it by field, in AWS's words: first its type."""
+        """The settings that no spec can say, by field, in AWS's words: first the type."""
+
+
+class KeepsOut(Protocol):
+    """Properties that let in only some clients, in addition to what an action asks."""
+
+    def keeps_out(self) -> dict[str, str]:
+        """What keeps clients out, field by field, in words."""
 
 
 class Annotates(Protocol):
-    """Properties of which more is kept in tags than what every resource carries."""
+    """Properties that keep more in tags than every resource does."""
 
     def extra_tags(self) -> dict[str, str]:
-        """Those tags, from unbound properties. An empty one only takes the place of another value."""
+        """The kind's own tags, from unbound properties. An empty tag is only written in place of another value."""
 
 
 def _has(kind: type, ability: str) -> bool:
-    """By name: plans ask for thousands of resources, and `isinstance` of a protocol is slow."""
+    """Whether a kind has an ability, by its method's name: plans ask for thousands of resources, and `isinstance` of a protocol is slow."""
     return hasattr(kind, ability)
 
 
 def settle(desired: _P, observed: Observed | None, lookups: Lookups) -> _P:
-    """Desired properties in the terms of what there is (`Settles`)."""
+    """Desired properties in the observed resource's form (`Settles`)."""
     if not _has(type(desired), "settle"):
         return desired
     return cast("_P", cast("Settles", desired).settle(observed, lookups))
 
 
 def with_others(desired: _P, observed: Properties) -> _P:
-    """Desired properties with what others have put into their collections (`KeepsOthers`)."""
+    """Desired properties with the members that others have put into their collections (`KeepsOthers`)."""
     if not _has(type(desired), "with_others"):
         return desired
     return cast("_P", cast("Any", desired).with_others(observed))
 
 
 def expanded(desired: _P, observed: Properties, zone_of: Callable[[Ref], str | None]) -> _P:
-    """Desired properties with what there is beside them (`Expands`, or `KeepsOthers`)."""
+    """Desired properties with the observed members added (`Expands`, or `KeepsOthers`)."""
     if not _has(type(desired), "expanded"):
         return with_others(desired, observed)
     return cast("_P", cast("Any", desired).expanded(observed, zone_of))
@@ -110,7 +117,7 @@ def expanded(desired: _P, observed: Properties, zone_of: Callable[[Ref], str | N
 def keep_others(
     wanted: tuple[_M, ...] | None, found: tuple[_M, ...] | None, key: Callable[[_M], Hashable]
 ) -> tuple[_M, ...] | None:
-    """The members of a managed collection, and those found whose `key` none of them has."""
+    """The members of a managed collection, and the found members whose `key` no wanted member has."""
     if wanted is None:
         return None
     members = {key(item): item for item in (*(found or ()), *wanted)}
@@ -118,32 +125,32 @@ def keep_others(
 
 
 def slots(properties: Properties) -> Iterable[Hashable]:
-    """What these properties hold that only one resource can hold (`HoldsSlots`)."""
+    """The slots that these properties hold, each of which only one resource can hold (`HoldsSlots`)."""
     return cast("HoldsSlots", properties).slots() if _has(type(properties), "slots") else ()
 
 
 def conflicts(desired: Properties, found: Properties) -> bool:
-    """Whether of two with a slot in common the one found must go first (`Conflicts`)."""
+    """Whether the found resource must go first where two have a slot in common (`Conflicts`)."""
     return cast("Conflicts", desired).conflicts(found) if _has(type(desired), "conflicts") else True
 
 
 def is_needy(kind: type[Properties]) -> bool:
-    """Whether one of that kind may need another one (`Needs`)."""
+    """Whether a resource of a kind may need another resource of the kind (`Needs`)."""
     return _has(kind, "needs")
 
 
 def needs(properties: Properties, other: Properties) -> bool:
-    """Whether AWS takes one only where the other is (`Needs`)."""
+    """Whether AWS accepts a resource only where the other resource exists (`Needs`)."""
     return is_needy(type(properties)) and cast("Needs", properties).needs(other)
 
 
 def fixed(desired: Properties, found: Observed) -> frozenset[str]:
-    """The fields that AWS can't change in place, given what there is (`Reattaches`)."""
+    """The fields that AWS can't change in place, given the found resource (`Reattaches`)."""
     return cast("Any", desired).fixed(found) if _has(type(desired), "fixed") else desired.replaced_on
 
 
 def action_of(properties: Properties | None) -> Action:
-    """What becomes of a request, as a listener or a rule says; of anything else, an action that does nothing."""
+    """The action of a listener or a rule; for anything else, an action that does nothing."""
     return getattr(properties, properties.action_field) if properties and properties.action_field else Action()
 
 
@@ -162,22 +169,20 @@ def tell_unsupported(found: Properties) -> str:
 
 
 def keeps_out(found: Properties | None) -> dict[str, str]:
-    """By what a load balancer, listener or rule keeps people out: field by field, in words."""
+    """What in a load balancer, listener or rule keeps clients out: field by field, in words."""
     authentication = action_of(found).authentication
-    mutual = getattr(found, "mutual_authentication", None)
     return {
         **({"action": authentication.type} if authentication and authentication.keeps_out else {}),
-        **({"mutual_authentication": "mutual authentication"} if mutual and mutual.mode == "verify" else {}),
-        **({"web_acl": "the web ACL"} if getattr(found, "web_acl", None) else {}),
+        **(cast("KeepsOut", found).keeps_out() if _has(type(found), "keeps_out") else {}),
     }
 
 
 def remark(desired: Properties, found: Observed) -> str:
-    """What is to be said of a resource though it needs no change (`Remarks`)."""
+    """The remark about a resource that needs no change (`Remarks`)."""
     return cast("Remarks", desired).remark(found) if _has(type(desired), "remark") else ""
 
 
 def extra_tags(desired: Properties, there: Mapping[str, str]) -> dict[str, str]:
-    """The tags of a kind's own that a resource carries (`Annotates`), if it carries `there` so far."""
+    """The kind's own tags for a resource (`Annotates`) that carries the tags `there` so far."""
     found = cast("Annotates", desired).extra_tags() if _has(type(desired), "extra_tags") else {}
     return {key: value for key, value in found.items() if value or there.get(key)}

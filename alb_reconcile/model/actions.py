@@ -1,4 +1,4 @@
-"""What a listener or a rule does with a request: the value that both kinds share."""
+"""The action of a listener or a rule, which says what becomes of a request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alb_reconcile.model.secrets import Headers
 
 
 class Forward(NamedTuple):
-    """One target group's part of a forward."""
+    """The part of a forward that goes to one target group."""
 
     target_group: Ref
     weight: int = 1
@@ -21,13 +21,13 @@ class Forward(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """Where a secret is (`env`, `file`, `ssm` or `secretsmanager`, with the name in it), and its version. Never the secret itself."""
+    """The place of a secret (`env`, `file`, `ssm` or `secretsmanager`, with the name in it), and its version. Never the secret itself."""
 
     source: str
     name: str
     version: str = ""
     json_key: str = ""
-    """Under which key it is, where the secret is a JSON object; empty where it is the whole text."""
+    """The secret's key where the place holds a JSON object; empty where the whole text is the secret."""
     folder: str = field(default="", compare=False, repr=False)
     """The folder that a file's name is relative to."""
 
@@ -53,12 +53,12 @@ class Authentication:
 
     @property
     def keeps_out(self) -> bool:
-        """Whether it lets nobody through who can't prove it."""
+        """Whether requests without that proof are refused."""
         return dict(self.settings).get("on_unauthenticated_request") != "allow"
 
     @property
     def issuer(self) -> str:
-        """Who says who somebody is, as tokens name it."""
+        """The issuer of the users' tokens, as tokens name it."""
         said = dict(self.settings)
         return pool_issuer(said["user_pool_arn"]) if self.type == "authenticate-cognito" else said["issuer"]
 
@@ -76,31 +76,31 @@ SHORTEST: Final = 1
 class Action:
     """A forward, a redirect or a fixed response; exactly one of them. Before it, perhaps, an authentication.
 
-    `redirect` and `fixed_response` hold (key, value) pairs by AWS's names in snake_case. `unsupported` has what AWS does
-    beside or instead, and no spec can say, in AWS's words: first its type.
+    `redirect` and `fixed_response` hold (key, value) pairs by AWS's names in snake_case. `unsupported` has further or other actions
+    of AWS that no spec can say, in AWS's words: first the type.
     """
 
     authentication: Authentication | None = None
     forward: tuple[Forward, ...] = ()
     stickiness_seconds: int | None = None
-    """How long clients stay with one of several groups. None is also for the shortest time, on which AWS insists if a group is sticky itself."""
+    """Seconds for which clients stay with one of several groups. None also for the shortest time, which AWS requires of sticky groups."""
     redirect: tuple[tuple[str, str], ...] = ()
     fixed_response: tuple[tuple[str, str], ...] = ()
     unsupported: tuple[str, ...] = ()
     keeps_split: bool | None = field(default=None, compare=False)
-    """Whether somebody else moves the weights (`weights: {managed_by: external}`)."""
+    """Whether another tool moves the weights (`weights: {managed_by: external}`)."""
 
     @property
     def receiving(self) -> tuple[Forward, ...]:
-        """The groups that get requests: by their weight, as the only one, or from clients that stick to them."""
+        """The groups that get requests: by their weight, as the only group, or from clients that stick to them."""
         if len(self.forward) == 1 or (self.stickiness_seconds or 0) > SHORTEST:
             return self.forward
         return tuple(item for item in self.forward if item.weight)
 
     def settle(self, found: Action, addresses: Mapping[str, Address]) -> Action:
-        """The same action, with the weights that somebody else has set, while the groups and the sum are as wished.
+        """The same action, with the weights that another tool has set, while the groups and the sum are as wanted.
 
-        `addresses` names the stack's own target groups by id: one that is replaced hands its weight on.
+        `addresses` names the stack's own target groups by id: a group that is replaced hands its weight on.
         """
         if len(self.forward) > 1 and (self.stickiness_seconds, found.stickiness_seconds) == (None, SHORTEST):
             return replace(self, stickiness_seconds=SHORTEST).settle(found, addresses)
@@ -110,7 +110,7 @@ class Action:
         names = [addresses.get(str(item.target_group), item.target_group) for item in self.forward]
         for item in found.forward:
             name = addresses.get(str(item.target_group), item.target_group)
-            if item.weight or name in names:  # what gets nothing is a guest that is being checked
+            if item.weight or name in names:  # a group at weight 0 is only there to be checked
                 split[name] += item.weight
         if set(names) != split.keys() or split.total() != sum(item.weight for item in self.forward):
             return self
@@ -118,7 +118,7 @@ class Action:
         return replace(self, forward=tuple(kept))
 
     def redacted(self, _: Headers, instead: str) -> Action:
-        """Without what a redirect says in its query, but for placeholders."""
+        """The same action without the query of a redirect, except placeholders."""
         redirect = tuple(
             (key, instead if key == "query" and re.sub(r"#{[a-z]+}|[&=]", "", text) else text)
             for key, text in self.redirect
@@ -126,11 +126,11 @@ class Action:
         return replace(self, redirect=redirect)
 
     def keep_unsupported(self, found: Action) -> Action:
-        """The same action, with what AWS has beside it and no spec can say."""
+        """The same action, with the found settings that no spec can say."""
         return replace(self, unsupported=found.unsupported)
 
     def with_secret(self, version: str) -> Action:
-        """The same action, with the version that its client secret has now, where it has one of AWS's."""
+        """The same action, with its client secret's present version, where AWS keeps the secret."""
         secret = self.authentication.client_secret if self.authentication else None
         if self.authentication is None or secret is None or not version:
             return self
@@ -140,7 +140,7 @@ class Action:
 
 
 def is_opaque(words: str) -> bool:
-    """Whether of something unsupported no more is known than its type: AWS doesn't show it, so it can't be said again."""
+    """Whether only the type of an unsupported setting is known: AWS doesn't show the rest, so the setting can't be written again."""
     return words.endswith(" {}")
 
 
@@ -157,7 +157,7 @@ _LEFT_OUT: Final = {
 
 
 def canonical(config: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    """A redirect or fixed response as an `Action` holds it: without what says no more than leaving it out."""
+    """A redirect or fixed response as an `Action` holds it: without values that mean the same as leaving them out."""
     return tuple(
         sorted(
             (key, str(value)) for key, value in config.items() if value is not None and _LEFT_OUT.get(key) != str(value)

@@ -1,4 +1,4 @@
-"""Small values that everything else is made of: addresses, references, user data."""
+"""Small basic values that the other modules use: addresses, references, user data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from alb_reconcile.model.text import digest, printable
 class Address(NamedTuple):
     """A resource's place in a stack: `subnet.public-a`, `rule.public/http/soon`.
 
-    Inside another resource's field an address is the reference to what it names.
+    Inside another resource's field an address is a reference to the resource.
     """
 
     kind: str
     name: str
 
     def __str__(self) -> str:
-        # of a resource that somebody else has tagged it is anything at all
+        # the address tag of a resource that another user has tagged can be anything
         return printable(f"{self.kind}.{self.name}")
 
     @classmethod
@@ -31,7 +31,7 @@ class Address(NamedTuple):
 
 
 Ref = Address | str
-"""What a reference may be: the address of a resource of the stack, or the id or ARN of a foreign one."""
+"""A reference: the address of a resource of the stack, or the id or ARN of another owner's resource."""
 
 
 MAX_USER_DATA: Final = 16_384
@@ -40,7 +40,7 @@ MAX_USER_DATA: Final = 16_384
 
 @dataclass(frozen=True)
 class UserData:
-    """What an instance runs at its first boot. It may hold secrets: only the digest is ever compared or shown."""
+    """What an instance runs at its first boot. User data may hold secrets: only the digest is ever compared or shown."""
 
     digest: str
     content: bytes | None = field(default=None, compare=False, repr=False)

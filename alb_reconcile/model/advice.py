@@ -1,4 +1,4 @@
-"""Commands that messages advise, with the options by which this process reaches AWS."""
+"""Writes the commands that messages advise, with the options by which this process reaches AWS."""
 
 import shlex
 from collections.abc import Iterable
@@ -9,19 +9,19 @@ _reach: list[tuple[str, ...]] = []
 
 
 def reach_with(options: Iterable[tuple[str, ...]]) -> None:
-    """From now on commands that are advised have these options, each with its value. The command line says it once, at its start;
-    for users of the Python API there are none."""
+    """Set the options that advised commands have from now on, each with its value. The command line calls this once, at its start;
+    for users of the Python API there are no options."""
     _reach[:] = options
 
 
 def advised(name: str, *words: str | tuple[str, ...]) -> str:
-    """The command of that name, one that asks AWS, as it is typed here: with the options of `reach_with` that aren't among the words."""
+    """A command of this tool that calls AWS, as a user types it: with the options of `reach_with` that aren't among the words."""
     given = {word[0] for word in words if isinstance(word, tuple) and word}
     return typed("alb-reconcile", *name.split(), *(option for option in _reach if option[0] not in given), *words)
 
 
 def typed(*words: str | tuple[str, ...]) -> str:
-    """A command of raw words, as a shell takes it. An option and its value are a tuple; no other word is taken for an option. Without empty words."""
+    """A command of raw words, as a shell takes it, without empty words. An option and its value are a tuple; no other word is an option."""
     plain: list[str] = []
     for word in filter(None, words):
         if isinstance(word, str):
@@ -32,6 +32,6 @@ def typed(*words: str | tuple[str, ...]) -> str:
 
 
 def advised_aws(words: Iterable[str], endpoint: str) -> str:
-    """A command of the AWS CLI that asks there, with the sandbox's credentials where that is asked; an empty endpoint is AWS's own."""
+    """A command of the AWS CLI for an endpoint, with the sandbox's credentials for the sandbox; an empty endpoint is AWS's own."""
     at = ("--endpoint-url", endpoint) if endpoint else ()
     return f"{_KEYS if at and ('--sandbox',) in _reach else ''}{typed('aws', *words, at)}"

@@ -1,4 +1,4 @@
-"""How much time has passed for this process, frozen, suspended or on a clock that jumps."""
+"""Measures how much time has passed for this process, also where it is frozen or suspended, or the machine's clock jumps."""
 
 import time
 from collections.abc import Callable
@@ -14,14 +14,14 @@ class Moment(NamedTuple):
 
 
 def _steady() -> float:
-    """Goes on while the machine is suspended, where the system has such a clock."""
+    """Seconds of a clock that goes on while the machine is suspended, where the system has such a clock."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Two clocks of one machine. Each may miss time; neither is believed when it says less than the other."""
+    """Two clocks of one machine. Each may miss time; the clock that says more is believed."""
 
     steady: Callable[[], float] = _steady
     wall: Callable[[], float] = lambda: time.time()
@@ -31,5 +31,5 @@ class Clock:
         return Moment(self.steady(), self.wall())
 
     def passed(self, since: Moment) -> float:
-        """Seconds since then, rather too many than too few. A wall clock that was put back counts for nothing."""
+        """Seconds since a moment, rather too many than too few. A wall clock that was put back is ignored."""
         return max(self.steady() - since.steady, self.wall() - since.wall, 0.0)

@@ -17,7 +17,7 @@ class Control(NamedTuple):
 
     @property
     def page(self) -> str:
-        """Where AWS describes it."""
+        """The address of AWS's page about the control."""
         service = self.id.partition(".")[0].lower()
         return f"{_PAGES}/{service}-controls.html#{self.id.lower().replace('.', '-')}"
 

@@ -1,11 +1,11 @@
-"""The one way to count: resources, each once, by what becomes of it. Plans, runs, records and limits all count so."""
+"""Counts the resources of a plan, a run or a record by action, each resource once. All counts and limits use this module."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
 ACTIONS: Final = ("create", "update", "replace", "delete")
 _DECIDES: Final = ("replace", "delete", "create", "update")
-"""Of several steps at one resource, whose action it is counted under: the first of these."""
+"""Where several steps are at one resource, it is counted under the first of these actions that a step has."""
 
 
 class Counted(Protocol):
@@ -13,22 +13,22 @@ class Counted(Protocol):
 
     @property
     def key(self) -> str:
-        """A word, a colon and the resource; all steps at one resource have the same after the colon."""
+        """A word, a colon and the resource; all steps at one resource have the same text after the colon."""
 
     @property
     def action(self) -> str:
-        """Of `ACTIONS`."""
+        """One of `ACTIONS`."""
 
     @property
     def also_deletes(self) -> Sequence[object]:
-        """What AWS deletes with it, without a step of its own."""
+        """The resources that AWS deletes with this step's resource, without steps of their own."""
 
 
 _S = TypeVar("_S", bound=Counted)
 
 
 def by_resource(steps: Iterable[_S]) -> list[list[_S]]:
-    """The steps at each resource: both halves of a replacement, both steps of a change that is made in two."""
+    """The steps, grouped by resource: both halves of a replacement, both steps of a change that is made in two."""
     found: dict[str, list[_S]] = {}
     for step in steps:
         found.setdefault(step.key.partition(":")[2], []).append(step)
@@ -36,7 +36,7 @@ def by_resource(steps: Iterable[_S]) -> list[list[_S]]:
 
 
 def count_resources(resources: Iterable[Sequence[Counted]]) -> dict[str, int]:
-    """How many resources there are of each action, with what is deleted along with them. `resources` are as of `by_resource`."""
+    """The number of resources by action, with resources that are deleted along with others. `resources` come from `by_resource`."""
     counts = dict.fromkeys(ACTIONS, 0)
     for steps in resources:
         actions = {step.action for step in steps}
@@ -46,5 +46,5 @@ def count_resources(resources: Iterable[Sequence[Counted]]) -> dict[str, int]:
 
 
 def total(steps: Iterable[Counted]) -> int:
-    """How many resources some steps are about."""
+    """The number of resources that the steps change."""
     return sum(count_resources(by_resource(steps)).values())

@@ -1,4 +1,4 @@
-"""What a run is to reach."""
+"""A spec's whole desired stack: all resources that a run is to reach, and the run's limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from alb_reconcile.model.secrets import Headers
 
 @dataclass(frozen=True)
 class DesiredStack:
-    """What a run is to reach: everything that the commands know of one stack."""
+    """What a run is to reach: everything that the commands know about one stack."""
 
     stack: str
     region: str

@@ -1,29 +1,16 @@
-"""What was read of one stack."""
+"""What discovery has read of one stack: its resources in AWS, and findings about them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Desired, Observed
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """Where a resource is: its VPC, and of a subnet its availability zone, how many IPv4 addresses are free, and whether it has
-    an IPv6 range; of an Elastic IP address the instance or network interface that has it."""
-
-    vpc: Ref | None = None
-    zone: str | None = None
-    free: int | None = None
-    has_ipv6: bool | None = None
-    holder: str = ""
-    leads_out: bool | None = None
-    """Of a subnet of the stack, whether answers reach the internet's clients by its route table; None where nobody has looked."""
+from alb_reconcile.model.service import Foreign, Network
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What AWS would refuse half-way (or, as a warning, what won't work), found out before anything is changed."""
+    """A change that AWS would refuse in the middle of a run (or, as a warning, that won't work), found before anything is changed."""
 
     desired: Desired
     path: str
@@ -31,7 +18,7 @@ class Finding:
     text: str
     warning: bool = False
     id: str = ""
-    """Of what is in the way, where that is told."""
+    """The id of the resource that is in the way, where it is known."""
 
     def __str__(self) -> str:
         return f"{self.desired.at(self.path)}: {self.text}"
@@ -57,26 +44,28 @@ class Discovery:
     taken: Mapping[tuple[str, str], Other] = field(default_factory=dict)
     """The load balancers and target groups that aren't the stack's, by (kind, name)."""
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
-    """What the spec names by its id."""
+    """The locations of others' resources that the spec names by id."""
     findings: tuple[Finding, ...] = ()
-    """What was found out about what is to be made or changed."""
+    """Findings about the resources that are to be made or changed."""
     warnings: tuple[str, ...] = ()
-    """What the user should know of."""
+    """What the user should know about the read."""
     kept: Mapping[tuple[Address, str], tuple[str, str]] = field(default_factory=dict)
-    """The volumes that outlive their instances, by its address and their name: id and zone."""
+    """The volumes that outlive their instances, by the instance's address and the volume's name: id and zone."""
     keeps_unsupported: bool = True
-    """Whether what no spec can say is to stay; the user may say otherwise."""
+    """Whether settings that no spec can say are to stay; the user may say otherwise."""
     unread: Mapping[str, str] = field(default_factory=dict)
-    """What these credentials may not read, as a rule a kind, with AWS's answer; only who asks for the rest gets a discovery with such gaps."""
+    """What these credentials may not read, mostly a kind, with AWS's answer; only a lenient read gives a discovery with such gaps."""
 
     @property
     def vpcs(self) -> dict[str, str]:
         """The VPCs that the stack has or its spec names, in words by id."""
         named = {str(item.vpc): str(item.vpc) for item in self.foreign.values() if item.vpc}
-        return named | {item.id: f"{item.id} ({item.address})" for item in self.resources if item.state.kind == "vpc"}
+        return named | {
+            item.id: f"{item.id} ({item.address})" for item in self.resources if isinstance(item.state, Network)
+        }
 
     def elsewhere(self, other: Other) -> str:
-        """Where it is, if that is none of those VPCs: no `adopt` looks there."""
+        """In words, the VPC of a resource if it is none of `vpcs`, where `adopt` doesn't look."""
         known = self.vpcs
         is_far = other.vpc and known and other.vpc not in known
         return f"in {other.vpc}, not in {', '.join(sorted(known.values()))}" if is_far else ""

@@ -1,4 +1,4 @@
-"""What `sync:` says: which differences an unattended run corrects, and which it leaves to a person."""
+"""The `sync` section of a spec: which differences an unattended run corrects, and which it leaves to a person."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,16 +15,16 @@ DEFAULTS: Final[Mapping[str, Care]] = {
 
 @dataclass(frozen=True)
 class DriftPolicy:
-    """`care` has a word for each action, and for kinds and addresses that are named apart. `sightings`: by how many reads
-    a difference has to be seen before it is corrected."""
+    """The care for differences: `care` has a word for each action, and for kinds and addresses that have their own. `sightings`: how many
+    reads have to show a difference before it is corrected."""
 
     care: Mapping[str, Care] = field(default_factory=lambda: dict(DEFAULTS))
     sightings: int = 1
 
     def of(self, names: Iterable[str], action: str) -> Care:
-        """What is done about a difference: what is said of its names counts, the first of them most, then the action."""
+        """What is done about a difference: the word for the first of its names that has one counts, then the word for the action."""
         return self.care.get(self.key(names, action), "report")
 
     def key(self, names: Iterable[str], action: str) -> str:
-        """What the spec, or the usual, says that by: a name, or the action."""
+        """The key in `care` that decides about a difference: a name, or the action."""
         return next((name for name in names if name in self.care), action)

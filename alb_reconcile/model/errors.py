@@ -1,11 +1,11 @@
-"""What can go wrong, as a tree, with the exit code of each class.
+"""The errors that this package raises, as a tree, with the exit code of each class.
 
 ReconcileError (1)
 ├── AwsError (1)          AWS refused a call, or didn't answer
 │   └── UnreachableError (1)  AWS can't be used at all: credentials, settings
 ├── PlanError (1)         no order of steps leads from here to there
 ├── SpecError (3)         the spec can't be used: one or more problems, each with its place
-├── RefusedError (4)      it could be done and must not be without the user's word
+├── RefusedError (4)      possible, and not done without the user's word
 ├── HeldError (5)         another run holds the stack
 ├── UsageError (64)       the command line is wrong
 ├── LeaseError (1)        the lease can't be had, kept or read
@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake (or, as a warning, one risk) in a spec. Line and column count from 1."""
+    """A mistake (or, as a warning, a risk) in a spec. Line and column count from 1."""
 
     line: int
     column: int
@@ -53,13 +53,13 @@ class Problem:
 
 
 class ReconcileError(Exception):
-    """Whatever this package raises on purpose; its text is for the user."""
+    """An error that this package raises on purpose; its text is for the user."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
 
 class SpecError(ReconcileError):
-    """A spec that can't be used, with everything that is wrong with it."""
+    """A spec can't be used; `problems` has everything that is wrong with it."""
 
     exit_code = ExitCode.INVALID
 
@@ -79,7 +79,7 @@ _UNAVAILABLE: Final = frozenset(
 
 
 class AwsError(ReconcileError):
-    """A call that failed. `ambiguous` ones may have taken effect. `retries`: how often it was repeated before."""
+    """A call failed. An `ambiguous` call may have taken effect. `retries`: how often the call was repeated before."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class AwsError(ReconcileError):
 
     @property
     def is_throttled(self) -> bool:
-        """Whether AWS has refused the call because of too many others, so that it has had no effect."""
+        """Whether AWS has refused the call because of too many other calls, so that the call has had no effect."""
         return self.code in THROTTLED
 
     @property
@@ -117,7 +117,7 @@ class AwsError(ReconcileError):
 
 
 class ignoring:  # noqa: N801 (used like contextlib.suppress)
-    """Go on behind the block where AWS refuses a call in it with one of these codes; `*` stands for any text."""
+    """Continue after the block where AWS refuses a call inside the block with one of these codes; `*` stands for any text."""
 
     def __init__(self, *codes: str) -> None:
         self.codes = codes
@@ -138,13 +138,13 @@ class UnreachableError(AwsError):
 
 
 class PlanError(ReconcileError):
-    """No order of steps leads from what is to what is wanted; the text says how to get there."""
+    """No order of steps leads from the present state to the wanted state; the text says how to get there."""
 
     exit_code = ExitCode.REFUSED
 
 
 class RefusedError(ReconcileError):
-    """Refused for safety's sake; the text says how to allow it."""
+    """A command was refused for safety's sake; the text says how to allow it."""
 
     exit_code = ExitCode.REFUSED
 
@@ -172,7 +172,7 @@ class InterruptedRun(ReconcileError):  # noqa: N818 (an interruption is no error
 
 
 class LeaseLostError(InterruptedRun):
-    """The run has lost its lease. `to_another` says that somebody took it, rather than that it couldn't be renewed."""
+    """The run has lost its lease. `to_another` says that another run took the lease, rather than that it couldn't be renewed."""
 
     exit_code = ExitCode.FAILED
 

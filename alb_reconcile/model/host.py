@@ -1,4 +1,4 @@
-"""This machine, as records name it."""
+"""Names this machine's user, time and state folder for records."""
 
 import getpass
 import os
@@ -13,7 +13,7 @@ def iso(moment: float) -> str:
 
 
 def user_name() -> str:
-    """Who runs this; a number where the user has no name, as in containers."""
+    """The name of the user that runs this process; a number where the user has no name, as in containers."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -21,6 +21,6 @@ def user_name() -> str:
 
 
 def user_state_folder(environ: Mapping[str, str]) -> Path:
-    """The user's own: alb-reconcile in XDG_STATE_HOME or ~/.local/state. Raises RuntimeError if there is no home."""
+    """The user's own state folder: alb-reconcile in XDG_STATE_HOME or ~/.local/state. Raises RuntimeError without a home folder."""
     state = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "alb-reconcile"

@@ -1,4 +1,4 @@
-"""Look-ups: what a spec says instead of the id of something that it doesn't own, and the ids that these lead to."""
+"""Look-ups: what a spec says instead of the id of a resource that it doesn't own, and the ids that look-ups find."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ By = Literal["tag", "default", "ssm", "domain"]
 
 
 class Lookup(str):
-    """A reference whose id is looked up when a plan is made; as text, what it says: `subnets with the tag Tier=private`.
+    """A reference whose id is looked up when a plan is made; as text, its meaning: `subnets with the tag Tier=private`.
 
-    `many`: it stands for all that match, else for the only one.
+    `many`: the reference stands for all resources that match, else for the only one.
     """
 
     kind: str
@@ -24,11 +24,11 @@ class Lookup(str):
     domain: str
     many: bool
     words: str = ""
-    """How it is found, as plans say it behind the id."""
+    """How the resource is found, as plans say after the id."""
 
     @classmethod
     def of(cls, kind: str, by: By, value: Any, *, many: bool = False) -> Self:
-        """What a spec says of a resource of that kind."""
+        """The look-up that a spec writes for a resource of a kind."""
         words = "default"
         if by == "tag":
             words = "tag " + ", ".join(f"{key}={text}" for key, text in sorted(value.items()))
@@ -46,7 +46,7 @@ class Lookup(str):
 
 
 class FoundId(str):
-    """An id that a look-up led to. `words` say how it was found."""
+    """An id that a look-up found. `words` say how."""
 
     words: str = ""
 
@@ -78,7 +78,7 @@ def paths_of(state: Properties, wanted: Lookup) -> Iterator[str]:
 
 
 def resolve(value: Any, found: Mapping[Lookup, tuple[FoundId, ...]]) -> Any:
-    """The value with ids instead of look-ups; in a list, with as many as match."""
+    """The value with ids instead of look-ups; in a list, with the ids of all matches."""
     if isinstance(value, Lookup):
         return found[value][0]
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""What this machine or the limits of this process lack: the errors that come of it, and what helps."""
+"""Finds out whether an error comes from this machine or the limits of this process, and says what helps."""
 
 import errno
 import re
@@ -13,7 +13,7 @@ _HELP: Final = {
 _MEMORY: Final = re.compile(
     "can't start new thread|map segment|[Cc]annot allocate memory|malloc failure|without exception set"
 )
-"""The last is what Python says, now and then, when it has no memory left to say so."""
+"""Errors of memory. The last is Python's error, now and then, where no memory is left for a MemoryError."""
 
 
 def remedy(error: BaseException, usual: str) -> str:

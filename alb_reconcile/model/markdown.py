@@ -1,4 +1,4 @@
-"""Texts inside Markdown: in a span or a block that nothing in them can end, where GitHub reads no Markdown, no HTML and no mentions."""
+"""Puts texts into Markdown so that no text can end its span or block, and GitHub reads no Markdown, HTML or mentions in it."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ def code_span(text: str) -> str:
 
 
 def code_block(lines: Iterable[str], language: str) -> str:
-    """A block that nothing in it can end."""
+    """A block of lines that nothing in the lines can end."""
     body = "\n".join(lines)
     longest = max((len(run) for run in re.findall(r"~+", body)), default=0)
     fence = "~" * max(longest + 1, 4)

@@ -1,4 +1,4 @@
-"""Plans and their steps, and the JSON that others script against."""
+"""Plans and their steps, and a plan's JSON, which other programs read."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -23,72 +23,72 @@ class Act(StrEnum):
     """The three parts of a run (expand and contract)."""
 
     PREPARE = "prepare"
-    """Makes ready what is new, beside what serves."""
+    """Makes the new resources ready, while the old ones serve."""
     MOVE = "move requests"
-    """Changes who answers: listeners, rules and DNS names."""
+    """Moves requests to the new resources: listeners, rules and DNS names."""
     CLEAN_UP = "clean up"
-    """Takes away what serves no more."""
+    """Deletes the resources that serve no more."""
 
 
 class Need(StrEnum):
     """How a step needs an earlier one."""
 
     DONE = "done"
-    """It can't be carried out before that has ended well."""
+    """The step can't be carried out before the earlier step has ended well."""
     ORDER = "order"
-    """It comes after that, and could do without."""
+    """The step comes after the earlier step, and doesn't need its success."""
     MADE = "made"
     """Both may be carried out at the same time: the later one waits itself for what the earlier one makes."""
     ANNOUNCED = "announced"
-    """It waits until that, a delete, has been announced, and not for its end."""
+    """The step waits until the earlier step, a delete, has been announced, and not for its end."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do.
+    """One change of a plan.
 
     `action` is create, update, replace or delete. A replacement is two steps: `replace` makes the new resource, and
-    a `delete` that is `part_of` it removes the old one. `needs` holds the keys of the steps that come before, and how it needs each.
+    a `delete` that is `part_of` it removes the old one. `needs` holds the keys of the steps that come before, and how each is needed.
     """
 
     action: str
     address: Address
     id: str | None = None
     key: str = ""
-    """Its name in the plan; made of the three above where it isn't given."""
+    """The step's name in the plan; made from the three fields above where it isn't given."""
     reason: str = ""
     changes: tuple[Change, ...] = ()
     forces: tuple[str, ...] = ()
-    """Of a replacement, the paths of the changes that AWS can't make in place; none if something else forces it."""
+    """For a replacement, the paths of the changes that AWS can't make in place; none if something else forces the replacement."""
     needs: Mapping[str, Need] = field(default_factory=dict)
     act: Act = Act.PREPARE
     part_of: str | None = None
     waits: tuple[str, ...] = ()
     """What the step waits for, in words."""
     effects: tuple[str, ...] = ()
-    """What it does to those who are served, in words: stops, drains, keeps."""
+    """What the step does to clients, in words: stops, drains, keeps."""
     also_deletes: tuple[Address, ...] = ()
-    """What AWS deletes with what it deletes, without a step of its own."""
+    """The resources that AWS deletes with the step's resource, without steps of their own."""
     seconds: int = 0
-    """For how long, by the spec's own numbers."""
+    """Seconds that the step waits, by the spec's own numbers."""
     takes: tuple[int, int] = (0, 0)
-    """How long AWS usually takes beside that, in seconds, from and to."""
+    """How long AWS usually takes in addition to `seconds`, in seconds, from and to."""
     desired: Desired | None = None
     state: Properties | None = None
-    """The desired properties, bound as far as ids are known; for what is made, with its defaults and its place."""
+    """The desired properties, bound as far as ids are known; for a new resource, with its defaults and its place."""
     observed: Observed | None = None
     refresh: tuple[Desired, Observed] | None = None
     """The entry whose bookkeeping tags are written with this step."""
     details: Details | None = None
-    """What is special about it."""
+    """What is special about the step (`model.steps`)."""
     pause: tuple[int, str] = (0, "")
-    """Seconds before it is carried out, and what is so by then: AWS takes changes over some time after its answer."""
+    """Seconds before the step is carried out, and what is the case by then: changes take effect some time after AWS's answer."""
     old_nodes: Mapping[str, tuple[Ref, ...]] = field(default_factory=dict)
-    """Load balancers, by ARN with their subnets, whose nodes in subnets that they have left need what it takes away."""
+    """Load balancers, by ARN with their subnets, whose nodes in their former subnets need what the step takes away."""
     beside: str = ""
-    """The id of what it replaces where the same settings need another name beside it."""
+    """The id of the resource that the step replaces, where a new resource with the same settings needs another name."""
     lifts_protection: bool = False
-    """Whether it may switch off what protects its resource from being deleted."""
+    """Whether the step may switch off what protects its resource from being deleted."""
 
     def __post_init__(self) -> None:
         if not self.key:
@@ -96,30 +96,40 @@ class Step:
 
     @property
     def carried_by(self) -> str:
-        """The kind that carries it out: the order of rules is no resource, but theirs."""
-        return "rule" if isinstance(self.details, SetPriorities) else self.address.kind
+        """The kind that carries the step out: the kind of rules for their order, which is no resource."""
+        return self.details.kind if isinstance(self.details, SetPriorities) else self.address.kind
+
+    @property
+    def sets_order(self) -> bool:
+        """Whether the step moves several rules of a listener at once."""
+        return isinstance(self.details, SetPriorities)
+
+    def plays(self, *parts: type[Properties]) -> bool:
+        """Whether the step's resource plays one of these parts in the service (`model.service`), or is of one of these kinds."""
+        holder = self.desired or self.observed
+        return holder is not None and isinstance(holder.state, parts)
 
     def needing(self, *how: Need) -> set[str]:
-        """The keys of those of its `needs` that it needs so."""
+        """The keys of the steps in `needs` that are needed in the given way."""
         return {key for key, need in self.needs.items() if need in how}
 
     @property
     def attaches(self) -> bool:
-        """Whether it puts target groups at weight 0 beside others, to be checked."""
+        """Whether the step puts target groups at weight 0 into a forward, to be checked."""
         return isinstance(self.details, Attach)
 
     @property
     def takes_away(self) -> bool:
-        """Whether it deletes, or removes members that were only needed until requests had moved."""
+        """Whether the step deletes, or removes members that were only needed until requests had moved."""
         return self.action == "delete" or (self.action == "update" and self.act is Act.CLEAN_UP)
 
     @property
     def tops(self) -> frozenset[str]:
-        """The properties that it changes."""
+        """The properties that the step changes."""
         return frozenset(change.top for change in self.changes)
 
     def detail(self, of: type[_D]) -> _D:
-        """What is special about it; where nothing is, a value of that class that says so."""
+        """What is special about the step, as a value of the class `of`; where nothing is, the class's empty value."""
         return self.details if isinstance(self.details, of) else of()
 
 
@@ -133,17 +143,17 @@ class Plan:
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     renames: tuple[str, ...] = ()
-    """Those of the warnings that are about entries which look renamed."""
+    """The warnings about entries that look renamed."""
     kept: tuple[str, ...] = ()
     """Notes that need no step: what is no longer managed, what belongs to others."""
     ids: Mapping[Address, str] = field(default_factory=dict)
     """The physical ids of the resources that stay."""
     live: tuple[Observed, ...] = ()
-    """What there is: the stack's resources, and strangers inside of them."""
+    """The existing resources: the stack's, and others' inside of them."""
     desired: Mapping[Address, Desired] = field(default_factory=dict)
-    """What the spec wants."""
+    """The resources that the spec wants."""
     says_applied: bool = True
-    """Whether what is created may say that the whole spec is applied."""
+    """Whether the tags of new resources may say that the whole spec is applied."""
     names: Mapping[str, Address] = field(default_factory=dict)
     """Addresses by physical id, for the reader."""
     secret_headers: Headers = None
@@ -151,13 +161,13 @@ class Plan:
     total: int = 0
     """How many resources the stack has."""
     seconds: int = 0
-    """How long is waited at least and in all (health checks, draining, settling), by the spec's own numbers."""
+    """The least and the whole time of all waits (health checks, draining, settling) in seconds, by the spec's own numbers."""
     takes: tuple[int, int] = (0, 0)
-    """How long it usually takes in all, in seconds, from and to: that, and what AWS takes."""
+    """How long the plan usually takes in all, in seconds, from and to: these waits, and AWS's time."""
 
     @property
     def applied(self) -> dict[str, str]:
-        """What the tags are to say of the spec that was applied."""
+        """The tags that say which spec was applied."""
         return applied_tags(self.desired) if self.says_applied else {}
 
     @property
@@ -166,7 +176,7 @@ class Plan:
         return not self.steps
 
     def count(self) -> dict[str, int]:
-        """Resources by what becomes of them (`model.counting`)."""
+        """The number of resources by action (`model.counting`)."""
         return count_resources(by_resource(self.steps))
 
     def shown(self, step: Step) -> tuple[Change, ...]:

@@ -1,4 +1,4 @@
-"""What `policy:` says: how much damage one run may do, to which kinds none at all, and when."""
+"""The `policy` section of a spec: how much a run may change or delete, of which kinds nothing, and when."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Window:
     """A time in which changes may be made, on the clock of a time zone (an IANA name).
 
     `days` counts from Monday, 0; `start` and `end` are minutes since midnight. With an `end` up to `start` it ends on
-    the next day. What the clock on the wall shows is what counts: an hour that it skips isn't there, one that it shows
-    twice is open twice.
+    the next day. Local time counts: an hour that the local clock skips isn't in the window, an hour that it shows twice is open
+    twice.
     """
 
     days: frozenset[int] = frozenset(range(7))
@@ -39,12 +39,12 @@ class Window:
 
 
 Calendar = tuple[Window, ...]
-"""Windows of which one must be open."""
+"""Windows, at least one of which must be open."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The limits of one run; None where there is none. `max_touched` is a percentage of the stack's resources.
+    """The limits of one run; None for no limit. `max_touched` is a percentage of the stack's resources.
 
     Each of the calendars must be open.
     """
@@ -56,7 +56,7 @@ class Policy:
     calendars: tuple[Calendar, ...] = ()
 
     def tighten(self, other: Policy) -> Policy:
-        """Both at once: of two numbers the smaller, all the kinds, and all the calendars."""
+        """Both policies joined: the smaller of two numbers, all kinds, and all calendars."""
         return Policy(
             max_deletions=_least(self.max_deletions, other.max_deletions),
             max_replacements=_least(self.max_replacements, other.max_replacements),

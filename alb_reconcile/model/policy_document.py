@@ -1,4 +1,4 @@
-"""Policy documents (IAM's JSON): compared by what they say, not by how it is written."""
+"""Policy documents (IAM's JSON), compared by their meaning instead of by how they are written."""
 
 import json
 import re
@@ -12,14 +12,14 @@ _ROOT: Final = re.compile(r"arn:[a-z-]+:iam::(\d{12}):root")
 
 @dataclass(frozen=True)
 class PolicyDocument:
-    """A policy in one form, by which it is compared, and as it was written, which is what AWS gets."""
+    """A policy in a canonical form, which is compared, and in the written form, which AWS gets."""
 
     meaning: str
     text: str = field(compare=False, repr=False)
 
     @classmethod
     def of(cls, document: object) -> Self:
-        """A document as a mapping, or as JSON. Raises ValueError for what is none."""
+        """The policy of a document that is a mapping, or JSON. Raises ValueError for anything else."""
         given = json.loads(document) if isinstance(document, str) else document
         if not isinstance(given, dict) or not given.get("Statement"):
             raise ValueError("a policy is a mapping with a Statement")
@@ -38,7 +38,7 @@ class PolicyDocument:
 
 
 def _statement(given: Mapping[str, Any]) -> dict[str, Any]:
-    """IAM User Guide, "Grammar of the IAM JSON policy language": where one value stands, a list of one may."""
+    """A statement in canonical form (IAM User Guide, "Grammar of the IAM JSON policy language": a value may stand for a list of one)."""
     found = {key: value for key, value in given.items() if value not in ("", None)}
     for key in _LISTS:
         if key in found:

@@ -1,4 +1,4 @@
-"""A resource as a value: its properties, what a spec desires of it, what AWS has; comparing, binding and walking them."""
+"""A resource as a value: its properties, what a spec desires of it, what AWS has; and functions that compare and bind these values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, Ref
 
 _F = TypeVar("_F")
 _T = TypeVar("_T")
@@ -19,77 +19,108 @@ _NAMES: dict[type, tuple[str, ...]] = {}
 class Properties:
     """The managed properties of one resource, desired or observed. `None` means: not managed.
 
-    Each kind has a subclass. A field that holds an `Address` (alone, or inside a tuple) refers to that resource; bound,
-    it holds the resource's id. The class variables are the kind's own facts, from which plans are made; what only some
-    kinds can do is in `model.abilities`.
+    Each kind has a subclass. A field that holds an `Address` (alone, or inside a tuple) refers to the resource at that address;
+    when bound, the field holds the resource's id. The class variables are facts about the kind, from which plans are made; what
+    only some kinds can do is in `model.abilities`.
     """
 
     kind: ClassVar[str]
-    """The kind's name; its module's, its schema's and its test's as well."""
+    """The kind's name, also of its module, its schema and its test."""
     service: ClassVar[str]
-    """The AWS service whose API tags it (`aws.tagging`); empty where it carries no tags."""
+    """The AWS service whose API tags the resource (`aws.tagging`); empty where the resource carries no tags."""
     keeps_tags: ClassVar[bool] = True
-    """Whether AWS keeps its tags; those of others are written down beside them by this tool (`aws.record_tags`)."""
+    """Whether AWS keeps the resource's tags; otherwise this tool writes the tags down elsewhere (`aws.record_tags`)."""
     replaced_on: ClassVar[frozenset[str]] = frozenset()
     """The fields (or paths below them) that AWS can't change in place."""
     unique_names: ClassVar[bool] = True
-    """Whether AWS has one of a `name` only."""
+    """Whether AWS allows only one resource of a `name`."""
     stopped_on: ClassVar[frozenset[str]] = frozenset()
-    """Of these, the fields (or paths below them) that AWS can change in place while the resource is stopped (`type_change`)."""
+    """The fields (or paths below them) among `replaced_on` that AWS can change while the resource is stopped (`type_change`)."""
     said_elsewhere: ClassVar[frozenset[str]] = frozenset()
-    """The fields that follow from what other entries say: an entry has no key for them."""
+    """The fields that follow from other entries: the resource's own entry has no key for them."""
     defaulted: ClassVar[frozenset[str]] = frozenset()
-    """Optional fields that get the schema's default whenever there is no value, not at creation only: AWS would choose."""
+    """Optional fields that get the schema's default whenever there is no value, not only at creation: AWS would choose a value."""
     needed_late: ClassVar[frozenset[str]] = frozenset()
-    """The fields that a create needs after its first call only: what they name may be made meanwhile (`Others.made`)."""
+    """The fields that a create needs only after its first call: the resources that they name may be made meanwhile (`Others.made`)."""
     holds: ClassVar[frozenset[str]] = frozenset()
-    """The fields that keep AWS from deleting what they name."""
+    """The fields that keep AWS from deleting the resources that they name."""
     follows: ClassVar[tuple[str, ...]] = ()
-    """Kinds that are brought in order before one of this kind is created, and deleted after it."""
+    """Kinds whose resources are created and changed before a resource of this kind is created, and deleted after it."""
     parent: ClassVar[str | None] = None
-    """The field that names the resource with which AWS deletes this one."""
+    """The field that names the resource with which AWS deletes this resource."""
     part_of: ClassVar[str] = ""
-    """The field that names what it is a part of, where that isn't its `parent`."""
+    """The field that names the resource of which this resource is a part, where that isn't the `parent`."""
     leads_on: ClassVar[bool] = True
-    """Whether requests go on to what it refers to, rather than that it only names others."""
+    """Whether requests go on to the resources that this resource refers to, rather than that it only names them."""
     is_target: ClassVar[bool] = False
-    """Whether it serves as one of several, so that nothing needs it alone."""
-    is_entrance: ClassVar[bool] = False
-    """Whether requests come in by a DNS name that AWS gives it."""
+    """Whether the resource serves as one of several, so that no other resource needs this one alone."""
     removed_late: ClassVar[tuple[str, ...]] = ()
-    """The collections of which members are added early and removed when traffic has moved, in the order of removal."""
+    """The collections whose members are added early and removed when traffic has moved, in the order of removal."""
     moves: ClassVar[frozenset[str]] = frozenset()
-    """The fields that decide who answers requests; what has any does so by being there."""
+    """The fields that decide which resource answers requests; a resource of a kind with such fields decides so by existing."""
     set_last: ClassVar[frozenset[tuple[str, str]]] = frozenset()
-    """The changes, by path and new value, that AWS refuses as long as others share the requests."""
+    """The changes, by path and new value, that AWS refuses as long as other resources share the requests."""
     ways: ClassVar[frozenset[str]] = frozenset()
-    """The collections whose members lead somewhere, so that others may depend on one that they add (`KeepsOthers`)."""
+    """The collections whose members are routes, so that other users may depend on a member that they have added (`KeepsOthers`)."""
     leaving: ClassVar[frozenset[str]] = frozenset()
-    """AWS's words for the status of one that is on its way out, and can't be kept."""
+    """AWS's words for the status of a resource that is being deleted, and can't be kept."""
     gone: ClassVar[frozenset[str]] = frozenset()
-    """AWS's words for the status of one that is only a memory."""
+    """AWS's words for the status of a resource that is deleted and that AWS still shows."""
+    size_field: ClassVar[str] = ""
+    """The field that says how large the resource is."""
+    is_costly: ClassVar[bool] = False
+    """Whether AWS charges for the resource by the hour, so that a plan says where two exist at a time instead of one."""
     action_field: ClassVar[str] = ""
     """The field that says what becomes of a request (`model.actions.Action`)."""
     is_for_others: ClassVar[bool] = False
-    """Whether it is of no use by itself: it is created for whatever refers to it."""
+    """Whether the resource is of no use by itself, and is created for the resources that refer to it."""
     carries_applied: ClassVar[bool] = False
-    """Whether it carries the digest of the whole spec: what EC2 tags in one call and what outlives instances."""
+    """Whether the resource carries the digest of the whole spec: resources that EC2 tags in one call and that outlive instances."""
+    in_vpc: ClassVar[str] = ""
+    """The field that names the VPC of the resource."""
+    worn: ClassVar[str] = ""
+    """The field that names the security groups of the resource's network interfaces."""
+    said_in: ClassVar[frozenset[str]] = frozenset()
+    """For a member of a collection: the keys of the collection's entry that describe the member."""
+    route_filter: ClassVar[str] = ""
+    """The filter of DescribeRouteTables for routes that lead to the resource."""
+    in_subnets: ClassVar[str] = ""
+    """The field that names the subnets in which the resource has addresses, or which the resource serves."""
     addresses: ClassVar[int] = 0
-    """How many addresses AWS wants to be free in each of its `subnets` when one is made there."""
+    """How many addresses AWS wants to be free in each of the resource's `subnets` when the resource is made there."""
     known_in: ClassVar[str] = ""
-    """The field in which others may say its `name` instead of its id."""
+    """The field in which other resources may have the resource's `name` instead of its id."""
     longest_name: ClassVar[int] = 0
-    """How long a name is that this tool gives it and that tells its settings (`text.physical_name`); 0 for none."""
+    """The greatest length of the name that this tool makes from the resource's settings (`text.physical_name`); 0 for no such name."""
+    keeps_used: ClassVar[bool] = True
+    """Whether AWS refuses to delete the resources that this resource names as long as this resource exists."""
+    traffic: ClassVar[frozenset[str]] = frozenset()
+    """The collections that say where traffic goes to or comes from: the resource doesn't use the resources that they name."""
     missed: ClassVar[int] = 9
-    """How soon a service misses one that somebody deletes; the lowest number first."""
+    """How soon a service fails without a resource that a user deletes; the lowest number fails first."""
+
+    @property
+    def own_name(self) -> str:
+        """The name by which AWS knows the resource, in addition to its id; empty where the resource has no name."""
+        return getattr(self, "name", None) or ""
+
+    @property
+    def network(self) -> Ref | None:
+        """The VPC of the resource (`in_vpc`)."""
+        return getattr(self, self.in_vpc) if self.in_vpc else None
+
+    @property
+    def tells_address(self) -> bool:
+        """Whether AWS keeps something that tells for which address the resource was made: a name of this tool's, or a client token."""
+        return self.longest_name > 0
 
     @property
     def outlives_parent(self) -> bool:
-        """Whether something of it stays where AWS deletes it with its parent, so that it has to be deleted itself."""
+        """Whether a part of the resource stays where AWS deletes it with its parent, so that the resource needs a delete of its own."""
         return False
 
     def named_after(self, found: Observed) -> Iterable[Sequence[object]]:
-        """What these settings may have been of one that there is: AWS shows its defaults for what wasn't said."""
+        """The settings with which an existing resource may have been created: AWS shows its defaults for settings that weren't given."""
         return ()
 
 
@@ -106,7 +137,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """What a spec says about the handling of a resource, beside its properties."""
+    """What a spec says about the handling of a resource, in addition to its properties."""
 
     prevent_destroy: bool | None = None
     keep_others: bool = False
@@ -118,12 +149,12 @@ class Lifecycle:
     group: str | None = None
     """The instance entry that the resource is a member of."""
     min_healthy: int | None = None
-    """The fewest healthy targets with which a target group may be given more requests; None for what its targets say."""
+    """The fewest healthy targets with which a target group may get more requests; None where the group's targets decide."""
 
 
 @dataclass(frozen=True)
 class Desired:
-    """What a spec desires of one resource: its properties, what it is created with beyond them, its tags."""
+    """What a spec desires of one resource: the managed properties, the properties for its creation, its tags."""
 
     address: Address
     state: Properties
@@ -132,71 +163,71 @@ class Desired:
     tags: Mapping[str, str]
     lifecycle: Lifecycle
     spec_digest: str
-    """Of the entry's own declared properties, collections included; empty for a member of a collection."""
+    """The digest of the entry's own declared properties, collections included; empty for a member of a collection."""
     declared: tuple[str, ...] = ()
     """The paths of the declared properties, collections included."""
     carrier: Address | None = None
     """The entry whose tags speak for this member of a collection."""
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """Where the spec says it, by property (empty for the entry itself): FILE:LINE:COLUMN: path."""
+    """The place in the spec, by property (empty for the entry itself): FILE:LINE:COLUMN: path."""
 
     def at(self, path: str = "") -> str:
-        """Where to look for a property, or for what it is part of."""
+        """The place in the spec of a property, or of the property or entry that contains it."""
         while path and path not in self.places:
             path = path.rpartition(".")[0]
         return self.places.get(path, str(self.address))
 
     @property
     def file(self) -> str:
-        """The file that declares it; SPEC where that isn't known."""
+        """The file that declares the resource; SPEC where the file isn't known."""
         found = re.match(r"(.+?):\d+:\d+", self.places.get("", ""))
         return found[1] if found else "SPEC"
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What AWS has: one physical resource."""
+    """A physical resource, as AWS has it."""
 
     address: Address
     id: str
     state: Properties
     tags: Mapping[str, str]
     owner: str | None
-    """The stack whose tag it carries; None if it is a stranger inside of a resource of ours."""
+    """The stack whose tag the resource carries; None for another owner's resource inside of one of the stack's resources."""
     status: str = ""
-    """AWS's word for how it is: running, active, healthy …"""
+    """AWS's word for the resource's status: running, active, healthy …"""
     created: str = ""
     details: object = None
-    """What else was read and a later step needs: a value of the kind's own class, which `detail` gives."""
+    """What else was read that a later step needs: a value of the kind's own class, which `detail` returns."""
     reason: str = ""
-    """Why it has that status: AWS's code, and its description."""
+    """The reason of the status: AWS's code, and AWS's description."""
     description: str = ""
     attached: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By id the tags of what was made with it and has its declared tags: an instance's volumes."""
+    """By id, the tags of what was made with the resource and has its declared tags: an instance's volumes."""
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is only a memory: AWS shows terminated instances for about an hour."""
+        """Whether the resource is deleted and AWS still shows it, as it shows terminated instances for about an hour."""
         return self.status in self.state.gone
 
     @property
     def is_leaving(self) -> bool:
-        """Whether it is on its way out, and can't be kept."""
+        """Whether the resource is being deleted, and can't be kept."""
         return self.status in self.state.leaving
 
     @property
     def parent_id(self) -> str | None:
-        """The id of the resource with which AWS deletes this one; None where there is none."""
+        """The id of the resource with which AWS deletes this resource; None where there is no such resource."""
         return str(getattr(self.state, self.state.parent)) if self.state.parent else None
 
     def detail(self, of: type[_F]) -> _F:
-        """What else was read, as a value of the class that its kind has for that. Raises TypeError for another kind's."""
+        """`details`, as a value of the class `of`, which the resource's kind has for them. Raises TypeError for another kind's class."""
         if not isinstance(self.details, of):
             raise TypeError(f"{self.address} has no {of.__name__}")
         return self.details
 
     def differing_tag(self, key: str, wanted: str) -> str | None:
-        """A tag's value; where it is as wanted, but isn't on something attached, that in words. Each has a Name of its own."""
+        """A tag's value; where only something attached has another value, that value in words. Each has a Name of its own."""
         others = [f"{own.get(key, 'none')} on {item}" for item, own in self.attached.items() if own.get(key) != wanted]
         return others[0] if others and self.tags.get(key) == wanted and key != "Name" else self.tags.get(key)
 
@@ -211,7 +242,7 @@ _P = TypeVar("_P", bound=Properties)
 
 
 def each_of(items: Iterable[_I], of: type[_P]) -> Iterator[tuple[_I, _P]]:
-    """Of some resources, desired or observed, those of one kind, each with its properties."""
+    """The resources of one kind among `items`, desired or observed, each with its properties."""
     for item in items:
         if isinstance(item.state, of):
             yield item, item.state
@@ -219,7 +250,7 @@ def each_of(items: Iterable[_I], of: type[_P]) -> Iterator[tuple[_I, _P]]:
 
 @dataclass(frozen=True)
 class Lookups:
-    """What was read beside the resources and helps to settle desired properties into what there is."""
+    """What was read in addition to the resources and helps to compare desired properties with observed properties."""
 
     images: Mapping[str, str] = field(default_factory=dict)
     """AMI ids by the unresolved reference."""
@@ -227,12 +258,12 @@ class Lookups:
     addresses: Mapping[str, Address] = field(default_factory=dict)
     """The addresses of the stack's resources by id."""
     keeps_unsupported: bool = True
-    """Whether what no spec can say stays as it is, rather than that it is removed."""
+    """Whether settings that no spec can say stay as they are, rather than that they are removed."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One property that differs: its path, what AWS has and what the spec wants."""
+    """A property that differs: its path, AWS's value and the spec's value."""
 
     path: str
     before: Any
@@ -240,12 +271,12 @@ class Change:
 
     @property
     def top(self) -> str:
-        """The property that it is of: of `attributes.key`, `attributes`."""
+        """The property that contains the path: `attributes` for `attributes.key`."""
         return self.path.partition(".")[0]
 
 
 def field_names(kind: type[Any]) -> tuple[str, ...]:
-    """The names of a kind's properties, or of another dataclass's fields (looked up once a class: plans ask often)."""
+    """The names of a kind's properties, or of another dataclass's fields (looked up once for each class: plans ask often)."""
     if kind not in _NAMES:
         _NAMES[kind] = tuple(item.name for item in dataclasses.fields(kind))
     return _NAMES[kind]
@@ -257,7 +288,7 @@ def stops(changes: Iterable[Change], kind: type[Properties]) -> bool:
 
 
 _PLAIN: Final = (str, int, type(None))
-"""What holds no address. Plans ask that of hundreds of thousands of values: first, and as a tuple, which Python checks fastest."""
+"""Types that hold no address. Plans check hundreds of thousands of values: these types first, in a tuple, which Python checks fastest."""
 
 
 def references(value: object) -> Iterator[Address]:
@@ -277,7 +308,7 @@ def references(value: object) -> Iterator[Address]:
 
 
 def texts(value: object) -> Iterator[str]:
-    """Every text in a property, but for addresses: ids and AWS's names among them."""
+    """Every text in a property, also ids and AWS's names, but no addresses."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, tuple) and not isinstance(value, Address):
@@ -290,7 +321,7 @@ def texts(value: object) -> Iterator[str]:
 
 
 def bind(value: _T, ids: Mapping[Address, str]) -> _T:
-    """The value with known addresses replaced by ids, and lists in the order of what they now hold."""
+    """The value with known addresses replaced by ids, and lists of references sorted by what they now hold."""
     if not value or isinstance(value, _PLAIN):
         return value
     bound: Any = value
@@ -312,8 +343,13 @@ def bind(value: _T, ids: Mapping[Address, str]) -> _T:
     return bound  # type: ignore[no-any-return]  # of the same type as the value, but for the addresses in it
 
 
+def with_fields(state: _P, **fields: Any) -> _P:
+    """Properties with other values of some fields. Raises TypeError for a field that the properties haven't."""
+    return dataclasses.replace(state, **fields)
+
+
 def keep(wanted: _P, found: Properties, paths: Iterable[str]) -> _P:
-    """Desired properties, with those at the given paths (of a mapping, its keys) as they are found."""
+    """Desired properties, with the found values at the given paths (of a property, or of a mapping's key)."""
     for name, _, key in (path.partition(".") for path in paths):
         if name not in field_names(type(wanted)):  # a tag
             continue
@@ -326,7 +362,7 @@ def keep(wanted: _P, found: Properties, paths: Iterable[str]) -> _P:
 
 
 def diff(wanted: Properties, found: Properties) -> tuple[Change, ...]:
-    """What AWS has otherwise than wanted, property by property; of a mapping, key by key."""
+    """The differences between AWS's properties and the wanted properties, property by property; for a mapping, key by key."""
     changes: list[Change] = []
     for name in field_names(type(wanted)):
         after, before = getattr(wanted, name), getattr(found, name)

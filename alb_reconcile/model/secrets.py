@@ -1,7 +1,7 @@
-"""Which values must not be shown, and what is shown instead of them.
+"""Decides which values are secret, and hides them in everything that is shown, kept or sent.
 
-A value is secret by where it comes from: a variable that a spec marks, a tag whose key says so, a header or a query. Its old
-value is then secret too. There is no digest of it: a short secret is found by trying.
+A value is secret by where it comes from: a variable that a spec marks, a tag whose key says so, a header or a query. The old value
+of a secret is secret, too. No digest of a secret is kept: a short secret could be found by trying.
 """
 
 import base64
@@ -19,12 +19,12 @@ from alb_reconcile.model.text import printable
 
 HIDDEN: Final = "***"
 CHANGED: Final = "*** (changed)"
-"""Instead of a new value, beside the hidden old one."""
+"""Shown instead of a new value, next to the hidden old value."""
 NAMES: Final = (
     r"(?:secret|token|passw|pwd|passphrase|credential|signature|authorization|cookie|user[-_ ]?data"
     r"|(?:api|access|private)[-_ ]?key)"
 )
-"""What keys of secret values have in their names, in any case (a regular expression)."""
+"""Words in the names of keys whose values are secret, in any case (a regular expression)."""
 Headers = frozenset[str] | None
 """The names of the headers, in lower case, whose values are secret in the conditions of rules; None for all."""
 _KEYS: Final = {"client_secret", "external_id", "private_key"}
@@ -32,8 +32,8 @@ _CONDITIONS: Final = {"http_header", "query_string"}
 _NAME: Final = re.compile(NAMES, re.IGNORECASE)
 _OWN_TAGS: Final = "tags.alb-reconcile:"
 SHORTEST: Final = 4
-"""Characters of a marked secret below which texts aren't searched for it, since it would be found in words: it is hidden as a whole value, and
-where it was put in, the whole value is marked."""
+"""Texts aren't searched for a marked secret of fewer characters, since it would be found in words: it is hidden as a whole value,
+and a value into which it was put is marked as a whole."""
 _marked: set[str] = set()
 
 
@@ -42,31 +42,31 @@ class Redactable(Protocol):
     """A value that knows which of its parts are secret."""
 
     def redacted(self, headers: Headers, instead: str) -> object:
-        """The same value, with a text instead of each secret."""
+        """The value, with a text instead of each secret."""
 
 
 def mark(*secrets: str) -> None:
-    """Have this process hide these values from now on, in all that it shows, keeps and sends."""
+    """Make this process hide these values from now on, in everything that it shows, keeps and sends."""
     if new := {*filter(None, secrets)} - _marked:
         _marked.update(new)
         _pattern.cache_clear()
 
 
 def unmark() -> None:
-    """Forget what is marked: one process of the tests is many."""
+    """Forget all marked values: a process of the tests stands for many runs."""
     _marked.clear()
     _pattern.cache_clear()
 
 
 def hide(text: str) -> str:
-    """A text without marked secrets, in the forms in which they get into texts."""
+    """A text without marked secrets, also in the forms in which secrets get into texts."""
     if not _marked:
         return text
     return HIDDEN if text in _marked else _pattern().sub(HIDDEN, text)
 
 
 def hide_all(data: Any) -> Any:
-    """The same of all texts in what becomes JSON, but for keys of mappings."""
+    """Data that becomes JSON, with marked secrets hidden in all texts but keys of mappings."""
     if isinstance(data, dict):
         return {key: hide_all(item) for key, item in data.items()}
     if isinstance(data, list):
@@ -75,7 +75,7 @@ def hide_all(data: Any) -> Any:
 
 
 def hide_document(text: str) -> str:
-    """The same of what programs read: JSON stays JSON."""
+    """A document for programs without marked secrets: JSON stays JSON."""
     if not _marked:
         return text
     try:
@@ -86,7 +86,7 @@ def hide_document(text: str) -> str:
 
 
 def is_secret_place(path: Sequence[str | int]) -> bool:
-    """Whether what a spec has there is a secret, by the names of its keys."""
+    """Whether a spec's value at a path is secret, by the names of the path's keys."""
     above, last = ("", "", *path)[-2:]
     if (above, last) == ("redirect", "query") or (above == "tags" and is_secret_name(str(last))):
         return True
@@ -110,7 +110,7 @@ def is_secret_header(name: str, headers: Headers) -> bool:
 
 
 def redact(value: Any, headers: Headers, instead: str = HIDDEN) -> Any:
-    """A property as it may be shown: of a list each member for itself."""
+    """A property as it may be shown: in a list each member by itself."""
     if type(value) is tuple:
         return tuple(redact(item, headers, instead) for item in value)
     if isinstance(value, Mapping):
@@ -121,7 +121,7 @@ def redact(value: Any, headers: Headers, instead: str = HIDDEN) -> Any:
 
 
 def redact_change(change: Change, headers: Headers) -> Change:
-    """A change as it may be shown: what is secret on one side is hidden on both."""
+    """A change as it may be shown: a value that is secret on one side is hidden on both."""
     before, after = change.before, change.after
     if isinstance(after, Mapping):
         pairs = {key: Change(f"{change.path}.{key}", (before or {}).get(key), item) for key, item in after.items()}
@@ -134,7 +134,7 @@ def redact_change(change: Change, headers: Headers) -> Change:
     old, new = redact(before, headers), redact(after, headers)
     if type(after) is tuple:
         there = before or ()
-        # what a secret member replaces may have been a secret
+        # a member that a secret one replaces may have been secret, too
         old = tuple(HIDDEN if is_marked and item not in after else redact(item, headers) for item in there)
         new = tuple(
             redact(item, headers, CHANGED if item not in there and redact(item, headers) in old else HIDDEN)

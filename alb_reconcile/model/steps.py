@@ -1,6 +1,6 @@
-"""What is special about a step: a value for each thing that a step does beyond creating, changing or deleting.
+"""What a step does beyond creating, changing or deleting a resource: a class for each such thing.
 
-A plan's passes write them, the kinds read them (`Step.detail`); nothing in between looks inside.
+A plan's passes write these values, and the kinds read them (`Step.detail`); no code in between looks inside.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,19 @@ HEALTH_TIMEOUT = 600
 
 @dataclass(frozen=True)
 class SetPriorities:
-    """Rules of one listener change places, all in one call. By ARN, to which priority."""
+    """Rules of one listener change places, all in one call: the new priorities by ARN; `kind` is the kind of the rules."""
 
     priorities: tuple[tuple[str, int], ...] = ()
+    kind: str = ""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """An instance is launched. `generation` tells it from those that were launched at its address before.
+    """An instance is launched. `generation` tells the instance from earlier instances at the same address.
 
-    `together` are the entries that one call launches, itself included, each with its generation; `missing` the client
-    tokens of launches a moment ago that were for it too, and have shown others so far. `groups` are the ARNs of the target groups in
-    which the run may have replaced others of the same entry before.
+    `together` are the instances that one call launches, this one included, each with its generation; `missing` the client tokens of
+    recent launches that were also for this instance, and have shown only other instances so far. `groups` are the ARNs of the target
+    groups in which the run may have replaced other instances of the same entry before.
     """
 
     generation: str = ""
@@ -38,8 +39,8 @@ class Launch:
 
 @dataclass(frozen=True)
 class Register:
-    """A target is registered. Where its health `is_checked` already it is waited for, `health_timeout` seconds at most, and
-    then until it has been healthy for `min_ready` seconds."""
+    """A target is registered. Where the target's health `is_checked` already, the step waits until the target is healthy, for
+    `health_timeout` seconds at most, and then until it has been healthy for `min_ready` seconds."""
 
     is_checked: bool = False
     health_timeout: int = HEALTH_TIMEOUT
@@ -50,8 +51,8 @@ class Register:
 class Deregister:
     """A target is deregistered.
 
-    `least` healthy targets must stay in its group; None where the group gets no requests. Nothing forwards to
-    one that is `unused` by then, of which AWS drains no target (ELB API Reference, "TargetHealth").
+    `least` healthy targets must stay in the target's group; None where the group gets no requests. `unused`: nothing forwards to
+    the group by then, so that AWS drains none of its targets (ELB API Reference, "TargetHealth").
     """
 
     least: int | None = None
@@ -61,7 +62,7 @@ class Deregister:
 
 @dataclass(frozen=True)
 class HandOver:
-    """Subnets change route tables: those `moving` are taken by another table, in one call. `associations` are by subnet."""
+    """Subnets change route tables: another table takes the subnets `moving`, each in one call. `associations` are by subnet."""
 
     moving: frozenset[str] = frozenset()
     associations: Mapping[str, str] = field(default_factory=dict)
@@ -69,23 +70,23 @@ class HandOver:
 
 @dataclass(frozen=True)
 class Place:
-    """A load balancer is created in a VPC, which only its subnets tell."""
+    """A load balancer is created in a VPC, which follows from its subnets."""
 
     vpc: Ref = ""
 
 
 @dataclass(frozen=True)
 class Associate:
-    """An instance is given an Elastic IP address. It is taken from `taken_from`, which isn't the stack's; empty if from nobody
-    else."""
+    """An instance gets an Elastic IP address. `taken_from` is the resource, not the stack's, that loses the address; empty if none
+    does."""
 
     taken_from: str = ""
 
 
 class Wanted(NamedTuple):
-    """How many healthy targets a group is to have. Where its others don't pass their checks, `enough` will do.
+    """How many healthy targets a group is to have. Where its other targets don't pass their checks, `enough` healthy ones will do.
 
-    Of those that are stopped nobody starts any but `running`.
+    Of the group's stopped instances, only those in `running` are started.
     """
 
     group: Ref
@@ -98,7 +99,7 @@ class Wanted(NamedTuple):
 class Shift:
     """Requests move to other target groups.
 
-    Each of the groups in `awaits` must have its healthy targets first; each in `hopes` may have, and is waited for.
+    Each group in `awaits` must have its healthy targets first; each group in `hopes` is waited for, too, and may fail.
     `serving` are the ARNs of the groups that get the requests now: if none of them has a healthy target, nothing is awaited.
     `recovery`: for how many seconds unhealthy targets may still pass their checks, since a step of this run may have mended them.
     """
@@ -112,8 +113,8 @@ class Shift:
 
 @dataclass(frozen=True)
 class Attach:
-    """Groups are put at weight 0 beside what a listener or rule forwards to, so that their targets are checked. `idle` are those
-    of them to which, for all that was read, nothing forwards."""
+    """Groups are added at weight 0 to the forward of a listener or rule, so that their targets are checked. `idle` are the groups
+    among them to which, as far as was read, nothing forwards."""
 
     groups: tuple[Ref, ...] = ()
     idle: tuple[Ref, ...] = ()
@@ -121,7 +122,7 @@ class Attach:
 
 @dataclass(frozen=True)
 class TakeOver:
-    """A load balancer goes when those that take over from it answer.
+    """A load balancer is deleted when the load balancers or target groups that take over from it answer.
 
     `successors` are load balancers that must be active, `groups` the target groups that take over, `takers` the keys of
     the steps that forward to them.

@@ -1,6 +1,6 @@
-"""The tags that make ownership: their keys, what they hold, how they are written and read.
+"""The tags by which a stack owns its resources: their keys, their values, and how they are written and read.
 
-`alb-reconcile:stack` and `alb-reconcile:address` are a contract. The others tell drift from a changed spec and keep
+`alb-reconcile:stack` and `alb-reconcile:address` are a contract. The other tags tell drift from a changed spec and keep
 protection alive when an entry is removed.
 """
 
@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.resource import Desired, Properties
+from alb_reconcile.model.resource import Desired, Properties, each_of
+from alb_reconcile.model.service import Balancer, DnsName
 from alb_reconcile.model.text import digest
 
 STACK: Final = "alb-reconcile:stack"
@@ -83,9 +84,9 @@ def spec_tag(desired: Desired) -> str:
 
 
 def readdressed(desired: Desired, found: Mapping[str, str]) -> dict[str, str]:
-    """The tag that says another address than a record's entry, as it should be; nothing where it is right, or isn't there."""
+    """Of what has its tags written down by this tool: the tag that says another address than its entry, as it should be; nothing where it is right, or isn't there."""
     own = str(desired.address)
-    return {ADDRESS: own} if desired.address.kind == "record" and found.get(ADDRESS, own) != own else {}
+    return {ADDRESS: own} if not desired.state.keeps_tags and found.get(ADDRESS, own) != own else {}
 
 
 def spec_digest_of(desired: Mapping[Address, Desired]) -> str:
@@ -120,17 +121,14 @@ def applied_tags(desired: Mapping[Address, Desired]) -> dict[str, str]:
 
 def zones_tag(desired: Mapping[Address, Desired], *before: str) -> str:
     """The zones of records that a spec declares, and those of earlier tags; empty where there are none."""
-    records = (
-        item.state for address, item in desired.items() if address.kind == "record"
-    )  # certificates have zones, too
-    named = {str(getattr(state, "zone", "")) for state in records} - {""}
+    named = {str(state.zone) for _, state in each_of(desired.values(), DnsName)} - {""}
     found = " ".join(sorted(named.union(*(tag.split() for tag in before))))
     return found if len(found) <= 256 else EVERY_ZONE
 
 
 def tells_of_zones(state: Properties) -> bool:
     """Whether a resource carries that tag."""
-    return state.carries_applied or state.is_entrance
+    return state.carries_applied or isinstance(state, Balancer)
 
 
 def is_known_in(tag: str, wanted: Desired) -> bool:

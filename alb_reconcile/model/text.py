@@ -1,4 +1,4 @@
-"""Texts: durations, digests, and what a terminal can show."""
+"""Functions on texts: durations, digests, names, and what a terminal can show."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The version, for whoever is below the package that says it to users."""
+"""The version of this package, in a module that every other module may import."""
 
 from typing import Final
 

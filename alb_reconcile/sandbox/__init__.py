@@ -1,1 +1,1 @@
-"""A local AWS: the strict emulator, for tests and for trying things out without an account."""
+"""A local AWS: a strict emulator, for tests and for trials without an account."""

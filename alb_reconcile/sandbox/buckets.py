@@ -1,4 +1,4 @@
-"""What a stack names in S3 and doesn't declare, made in the local AWS: trust stores' files, and buckets for logs."""
+"""Makes objects in the local S3 that a stack names and doesn't declare: trust stores' files, and buckets for logs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The local AWS from the client's side: its process, its state file, and how to talk to it. Never imports moto."""
+"""The client of the local AWS: starts and stops its process, reads its state file, and sends requests to it. Never imports moto."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An authority of clients' certificates: for listeners that verify clients, and for who wants to be one."""
+"""A certificate authority for clients: issues certificates for listeners that verify clients, and for the clients."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

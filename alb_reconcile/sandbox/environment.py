@@ -1,4 +1,4 @@
-"""What of a user's environment the sandbox's process gets. It outlives the command, so that no secret may be among it."""
+"""Chooses the environment variables of the sandbox's process. The process outlives the command, so it gets no secrets."""
 
 import os
 from collections.abc import Mapping

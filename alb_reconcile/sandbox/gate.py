@@ -1,4 +1,4 @@
-"""Who may ask the sandbox, and for what: this machine's programs, for the services that a stack needs."""
+"""Decides which requests the sandbox answers: those of this machine's programs, for the services that a stack needs."""
 
 import re
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ SERVICES: Final = {
     "ec2": "ec2",
     "elasticloadbalancing": "elbv2",
     "iam": "iam",
+    "logs": "logs",
     "route53": "route53",
     "s3": "s3",
     "secretsmanager": "secretsmanager",
@@ -17,6 +18,7 @@ SERVICES: Final = {
     "sqs": "sqs",
     "ssm": "ssm",
     "sts": "sts",
+    "tagging": "resourcegroupstaggingapi",
     "wafv2": "wafv2",
 }
 """moto's name of each service by the one that its requests are signed for."""

@@ -1,4 +1,4 @@
-"""Images of others in the local AWS: whatever instances name by an id, an SSM parameter, or an owner and a name."""
+"""Makes others' images in the local AWS: those that instances name by an id, an SSM parameter, or an owner and a name."""
 
 import re
 from collections.abc import Iterator

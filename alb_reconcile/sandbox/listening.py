@@ -1,4 +1,4 @@
-"""Where instances listen in the sandbox, which doesn't run their user data. Never imports moto."""
+"""Finds the ports on which instances listen in the sandbox, which doesn't run their user data. Never imports moto."""
 
 import re
 from collections.abc import Mapping

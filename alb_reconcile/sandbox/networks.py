@@ -1,4 +1,4 @@
-"""Networks of others in the local AWS: VPCs, subnets and security groups, also those that a spec looks up."""
+"""Makes others' networks in the local AWS: VPCs, subnets and security groups, also those that a spec looks up."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

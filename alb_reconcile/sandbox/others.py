@@ -1,4 +1,4 @@
-"""What a stack names and doesn't declare, made in the local AWS under the very ids: others' networks, images, certificates, keys, profiles, buckets for logs."""
+"""Makes others' resources in the local AWS, with ids that a stack names: networks, images, certificates, keys, profiles, log buckets."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,6 @@ from alb_reconcile.sandbox.names.zones import make_zones
 from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
 from alb_reconcile.sandbox.secrets import make_secrets
 from alb_reconcile.sandbox.strict import StrictAws
-from alb_reconcile.sandbox.strict.ipam import Pool
 from alb_reconcile.sandbox.strict.world import World
 
 _ID: Final = re.compile(r"(vpc|subnet|sg)-[0-9a-f]{8,17}")
@@ -29,14 +28,6 @@ _ACM: Final = re.compile(r"arn:aws:acm:([a-z0-9-]+):[0-9]{12}:certificate/.+")
 _IAM: Final = re.compile(r"arn:aws:iam::[0-9]{12}:server-certificate(/.*?)([^/]+)")
 _FUNCTION: Final = re.compile(r"arn:aws:lambda:([a-z0-9-]+):[0-9]{12}:function:([A-Za-z0-9_-]+)(?::([A-Za-z0-9_-]+))?")
 _ACL: Final = re.compile(r"arn:aws:wafv2:([a-z0-9-]+):[0-9]{12}:regional/webacl/([^/]+)/([^/]+)")
-_POOL: Final = re.compile(r"(ipam-pool-[a-zA-Z0-9]+)(?:/[0-9]+)?")
-_POOLS: Final = {
-    "ipv4_ipam_pool_id": ("ipv4", "10.{}.0.0/16", 20),
-    "secondary_cidr_blocks": ("ipv4", "10.{}.0.0/16", 20),
-    "ipv6_ipam_pool_id": ("ipv6", "2001:db8:{:x}00::/40", 56),
-    "ipam_pool_id": ("ipv4", "203.{}.113.0/24", 32),
-}
-"""By the key that names an IPAM pool: the address family, a range for each pool, and the default netmask length."""
 Named = list[tuple[str, str]]
 """Texts, each with the key that it stands under."""
 
@@ -54,8 +45,7 @@ def make_others(
         strict._settle(world, strict.clock())
         strict.changes += 1
         made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
-        made += [*_pools(world, named), *_functions(world, named)]
-        made += [*make_zones(world, states), *make_images(world, states)]
+        made += [*_functions(world, named), *make_zones(world, states), *make_images(world, states)]
         made += make_buckets(world, named, states, folder)
         made += [*make_secrets(world, states), *_web_acls(world, named)]
         made += _looked_up_certificates(world, lookups)
@@ -98,19 +88,6 @@ def _networks(world: World, named: Named) -> Iterator[str]:
     for name in missing_groups:
         make_group(world, home, name)
         yield f"security group {name} (lets everything in)"
-
-
-def _pools(world: World, named: Named) -> Iterator[str]:
-    """IPAM pools for the region; one for the subnets of a VPC that isn't made yet can't be made before."""
-    pools = world.ledger.ipam_pools
-    for key, text in named:
-        found = _POOL.fullmatch(text)
-        if found and key in _POOLS and found[1] not in pools:
-            family, form, length = _POOLS[key]
-            cidr = form.format(100 + len(pools))
-            settings = {"AddressFamily": family, "Locale": world.region, "AllocationDefaultNetmaskLength": length}
-            pools[found[1]] = Pool(found[1], settings, [cidr])
-            yield f"IPAM pool {found[1]} ({cidr})"
 
 
 def _web_acls(world: World, named: Named) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The small HTML pages that a load balancer answers with by itself."""
+"""The small HTML pages with which a load balancer itself answers."""
 
 from http import HTTPStatus
 from typing import Final

@@ -1,4 +1,4 @@
-"""Has the sandbox make what a stack names and doesn't declare. Never imports moto."""
+"""Has the sandbox make the resources that a stack names and doesn't declare. Never imports moto."""
 
 import json
 from collections.abc import Iterable

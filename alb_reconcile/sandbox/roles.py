@@ -1,4 +1,4 @@
-"""Roles of other accounts, made as a fleet names them."""
+"""Makes the roles of other accounts that a fleet names."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Client secrets of others in the local AWS: what a spec names, in SSM and Secrets Manager."""
+"""Makes others' client secrets in the local AWS that a spec names, in SSM and Secrets Manager."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""From a checked document to desired resources: flat, with addresses for references and collections as values."""
+"""Builds desired resources from a checked document: one flat mapping, with addresses for references and collections as values."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,12 +6,13 @@ from functools import cache
 from typing import Any
 
 from alb_reconcile.kinds import in_spec_order, load_kinds
-from alb_reconcile.kinds.base import AnyKind, Entry, Grouped
+from alb_reconcile.kinds.base import AnyKind, Entry, Grouped, HasFile
 from alb_reconcile.kinds.identifiers import refer, refer_all
+from alb_reconcile.kinds.networks import implied_fields
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import Desired, Lifecycle, Properties, Rollout, field_names
 from alb_reconcile.model.text import digest, has_number, numbered, parse_duration
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
 
@@ -34,7 +35,7 @@ class _Builder:
         self.resources: dict[Address, Desired] = {}
 
     def add_entry(self, kind: AnyKind, name: str, entry: Entry, path: Path, parent: Mapping[str, Address] = {}) -> None:
-        """An entry of a kind, its members, and the entries that nest in it."""
+        """Add an entry of a kind, its members, and the entries that nest in it."""
         address = Address(kind.name, name)
         places = self.outline.places(path, self.file)
         state = kind.read_entry(name, entry, {**self._fields(kind, name, entry), **parent}, self.outline)
@@ -50,7 +51,7 @@ class _Builder:
             self._add(address, own, state, digest(own), places)
         lifecycle = Lifecycle(keep_others=entry.get("others") == "keep")
         for member, properties in kind.members(name, entry, self.outline):
-            # of a group, the member that it belongs to
+            # a member of a group's resource belongs to that resource
             carrier = address if address in self.resources else getattr(properties, str(properties.parent))
             self.resources[member] = Desired(
                 member, properties, properties, tags={}, lifecycle=lifecycle, spec_digest="", carrier=carrier,
@@ -64,18 +65,14 @@ class _Builder:
         """The keys of an entry that are fields, with references instead of names, and its VPC, given or implied."""
         found: dict[str, Any] = {}
         for field in field_names(kind.properties):
-            if field == "vpc" and kind.is_in_vpc(entry):
-                vpc = self.outline.vpc_of(kind.section, name)
-                if vpc is None and "subnet" not in entry:  # somebody else's subnet is in a VPC that only AWS knows
-                    raise AssertionError(f"{kind.section}.{name}: the checks let an entry without a VPC through")
-                found[field] = None if vpc is None else refer("vpc", vpc)
-            elif field in entry:
+            if field in entry:
                 found[field] = _plain(resolved(kind.name)["properties"][field], entry[field])
-        return found
+        return found | implied_fields(kind, name, entry, self.outline)
 
     def _add_group(self, kind: Grouped, name: str, entry: Entry, state: Properties, places: Mapping[str, str]) -> None:
-        """Members of a group are alike, and numbered."""
-        spec_digest = digest([{**entry, "count": None}, str(getattr(state, "user_data", None))])
+        """Add the members of a group, which are alike, and numbered. What a file says counts as if the entry said it."""
+        from_file = getattr(state, kind.file_key.removesuffix("_file")) if isinstance(kind, HasFile) else None
+        spec_digest = digest([{**entry, "count": None}, str(from_file)])
         for number in range(1, entry.get("count", 1) + 1):
             label = entry.get("name")
             if label and ("count" in entry or has_number(label)):
@@ -94,7 +91,7 @@ class _Builder:
         *,
         group: str | None = None,
     ) -> None:
-        """A resource that carries tags: an entry of its own in the file, or one of a group."""
+        """Add a resource that carries tags: an entry of its own in the file, or a member of a group."""
         self.resources[address] = Desired(
             address=address,
             state=state,
@@ -128,7 +125,7 @@ def _lifecycle(entry: Entry, group: str | None) -> Lifecycle:
 
 @cache
 def _defaults(kind: AnyKind) -> Mapping[str, Any]:
-    """The schema's defaults of a kind's fields, for what is created; of a mapping, those of its keys."""
+    """The schema's defaults of a kind's fields, for resources that are created; for a mapping, the defaults of its keys."""
     found: dict[str, Any] = {}
     for name, schema in resolved(kind.name)["properties"].items():
         below = {key: item["default"] for key, item in schema.get("properties", {}).items() if "default" in item}
@@ -150,8 +147,8 @@ def _with_defaults(state: Properties) -> Properties:
 
 
 def _plain(schema: dict[str, Any], value: Any) -> Any:
-    """A key's value as a field holds it: references by address, attributes as AWS has them, which is text, and a list of texts or
-    numbers as a sorted tuple, since their order means nothing."""
+    """A key's value as a field holds it: references by address, attributes as texts, as AWS has them, and a list of texts or numbers as a
+    sorted tuple, since their order means nothing."""
     if "x-refers" in schema and not isinstance(value, dict):
         return refer(schema["x-refers"], value)
     if "x-refers" in schema.get("items", {}):

@@ -1,4 +1,4 @@
-"""What two specs want, compared resource by resource. Nothing is known of what there is."""
+"""Compares what two specs want, resource by resource, without knowing what exists."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,17 +13,17 @@ _HANDLING = ("prevent_destroy", "keep_others", "rollout", "image_update", "type_
 
 @dataclass(frozen=True)
 class Difference:
-    """What would become of one resource: create, update, replace or delete."""
+    """What the new spec would do to one resource: create, update, replace or delete it."""
 
     action: str
     address: Address
     changes: tuple[Change, ...] = ()
     unmanaged: tuple[str, ...] = ()
-    """What the new spec leaves as it is, and the old one said."""
+    """The properties that the old spec said and the new one leaves as they are."""
 
 
 def compare(old: Stack, new: Stack) -> list[Difference]:
-    """The differences in the order of the specs, what goes last. Without the values that are secret in one of them."""
+    """The differences in the order of the specs, deletions last; without values that are secret in one of the specs."""
     found = [
         Difference("create", address) if address not in old.desired else _changed(old.desired[address], desired)
         for address, desired in new.desired.items()

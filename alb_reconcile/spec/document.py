@@ -1,4 +1,4 @@
-"""YAML text to a tree of nodes that know their place; duplicates, traps and bombs are caught on the way."""
+"""Parses YAML text into a tree of nodes that know their places, and refuses duplicates, traps and bombs on the way."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import yaml
 
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import Problem
-from alb_reconcile.model.secrets import hide
-from alb_reconcile.model.text import printable as printable
+from alb_reconcile.model.nodes import Node, Path, Scalar, render_path, shorten
 
 MAX_BYTES: Final = 1024 * 1024
 MAX_NODES: Final = 100_000
@@ -20,43 +19,22 @@ MAX_DEPTH: Final = 20
 TEXT_UNIT: Final = 256
 MAX_PROBLEMS: Final = 500
 
-Path = tuple["str | int", ...]
-Scalar = str | int | float | bool | None
-
-
-@dataclass(slots=True)
-class Node:
-    """A value and where it stands (line and column from 1).
-
-    `value` is a dict of nodes, a list of nodes or a scalar. `keys` holds the places of a mapping's keys.
-    `size` counts the nodes below with aliases expanded (a long text for several), `depth` their levels. `substituted` marks text that a variable gave,
-    which may still become a number or a boolean where the schema wants one; `unmerged` a mapping that lacks what `<<` was to give it.
-    """
-
-    value: dict[str, Node] | list[Node] | Scalar
-    line: int
-    column: int
-    keys: dict[str, tuple[int, int]] = field(default_factory=dict)
-    size: int = 1
-    depth: int = 0
-    substituted: bool = False
-    unmerged: bool = False
-
 
 class DocumentError(Exception):
-    """The text is no usable YAML, for the problem that this is raised with; nothing further can be said about it."""
+    """The text can't be used as YAML, for the problem that this is raised with; nothing further can be said about the text."""
 
 
 def how_to_begin() -> str:
-    """What to do without a spec."""
+    """The advice for a user without a spec."""
     export = advised("export", ("--stack", "NAME"))
     return f"`alb-reconcile init` writes a spec to start from, `{export}` that of a stack that exists"
 
 
 def parse(data: bytes, if_empty: str = "") -> tuple[Node, list[Problem]]:
-    """The document's root and the problems that don't hinder reading on. `if_empty` is what to do about an empty one, if it is no spec.
+    """The document's root, and the problems that don't prevent reading on. `if_empty` is the advice about an empty document, if it is no
+    spec.
 
-    Raises DocumentError where nothing can be read: not UTF-8, not YAML, empty, several documents, or over a limit.
+    Raises DocumentError if nothing can be read: not UTF-8, not YAML, empty, several documents, or over a limit.
     """
     text = _decode(data)
     composer = _Composer()
@@ -65,7 +43,7 @@ def parse(data: bytes, if_empty: str = "") -> tuple[Node, list[Problem]]:
     except yaml.MarkedYAMLError as error:
         what = " ".join(part for part in (error.context, error.problem) if part)
         mark = error.problem_mark or error.context_mark
-        if error.context_mark and "unexpected end" in what:  # where it begins says more than where the file ends
+        if error.context_mark and "unexpected end" in what:  # the beginning says more than the end of the file
             mark = error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _fatal(line, column, f"not valid YAML: {what}; {_advice(text, line, column)}") from None
@@ -86,7 +64,7 @@ def _advice(text: str, line: int, column: int) -> str:
 
 
 _CONTROL_CHARACTER: Final = "has a control character, which YAML forbids; remove it"
-# libyaml where PyYAML was built with it (all its wheels are); else the same in Python
+# libyaml if PyYAML was built with it (all its wheels are); else the same in Python
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -100,7 +78,7 @@ def to_plain(node: Node) -> Any:
 
 
 def find(root: Node, path: Path) -> tuple[Node, tuple[int, int]]:
-    """The node at a path, or its nearest ancestor, and the place to point at: its key's, where it has one."""
+    """The node at a path, or its nearest ancestor, and the place to point at: the place of its key, if it has one."""
     node, place = root, (root.line, root.column)
     for part in path:
         if isinstance(node.value, dict) and isinstance(part, str) and part in node.value:
@@ -112,25 +90,6 @@ def find(root: Node, path: Path) -> tuple[Node, tuple[int, int]]:
         else:
             break
     return node, place
-
-
-def render_path(path: Path) -> str:
-    """`security_groups.web.ingress[0].port`, and keys that no name could be in quotes."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            word = part if re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", part) else shorten(part)
-            text += f".{word}" if text else word
-    return text
-
-
-def shorten(value: object, limit: int = 60) -> str:
-    """A value as an error quotes it: on one line, and not longer than a user would read."""
-    word = str(value).lower() if isinstance(value, bool) else repr(value)
-    text = printable(hide(value if isinstance(value, str) else word)[: limit * 2])
-    return f'"{text[:limit]}…"' if len(text) > limit else f'"{text}"'
 
 
 def _fatal(line: int, column: int, message: str) -> DocumentError:
@@ -156,8 +115,8 @@ def _decode(data: bytes) -> str:
     return text
 
 
-# Plain scalars are read as YAML 1.2 reads them. Where YAML 1.1, which many tools still speak, reads something
-# else, the spec must not depend on who reads it: these are refused.
+# Plain scalars are read as YAML 1.2 reads them. Where YAML 1.1, which many tools still speak, reads something else, the meaning of a spec
+# would depend on its reader: these are refused.
 _TRAPS: Final = (
     (re.compile(r"(?i:yes|no|on|off|y|n)"), "is a boolean to some YAML readers and text to others; write true or false, or quote it"),
     (re.compile(r"\+[0-9]+"), "is a number, and its + would be lost; leave out the +, or quote it"),
@@ -259,7 +218,7 @@ class _Composer:
         return text
 
     def _tag(self, event: Any, place: tuple[int, int], known: tuple[str, ...]) -> str | None:
-        """The tag that is written before a value, and has to be one of those known."""
+        """The tag that is written before a value, which has to be one of those known."""
         tag = event.tag.removeprefix(_TAG) if event.tag else None
         if tag is not None and tag not in known:
             self._problem(place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it")
@@ -330,7 +289,7 @@ class _Composer:
             frame.key = None
 
     def _merge(self, frame: _Frame) -> None:
-        """YAML's merge key: `<<: *defaults`. What the mapping says itself wins."""
+        """Carry out YAML's merge key, `<<: *defaults`. What the mapping says itself wins."""
         values, keys = frame.node.value, frame.node.keys
         for node, line, column in frame.merges:
             for source in node.value if isinstance(node.value, list) else [node]:

@@ -1,4 +1,4 @@
-"""Other values in a spec's text, in their places: all else of it, comments and spaces included, stays as it is written."""
+"""Changes values in a spec's text in place: all other text, comments and spaces included, stays as it is written."""
 
 import copy
 from collections.abc import Mapping
@@ -8,12 +8,13 @@ from typing import Any
 import yaml
 
 from alb_reconcile.model.errors import SpecError
-from alb_reconcile.spec.document import LOADER, Path
+from alb_reconcile.model.nodes import Path
+from alb_reconcile.spec.document import LOADER
 from alb_reconcile.spec.formatting import build, dumped, escaped, meaning
 
 
 def edited(data: bytes, file: str, changes: Mapping[Path, Any]) -> str:
-    """A spec with other values at some paths of keys; None takes a key out. Raises SpecError.
+    """The text of a spec with other values at some paths of keys; None takes a key out. Raises SpecError.
 
     A value that an alias shares, or that can't be changed in its place for another reason, stays as it is.
     """
@@ -52,7 +53,7 @@ def _changed(data: Any, path: Path, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Lines:
-    """A text, by line and column."""
+    """A text with places that are given by line and column."""
 
     text: str
 
@@ -62,7 +63,7 @@ class _Lines:
 
 
 def _edit(text: str, path: Path, value: Any) -> str | None:
-    """None where there is no such place."""
+    """The text with another value at a path; None if there is no such place."""
     node = yaml.compose(text, Loader=LOADER)
     for depth, part in enumerate(path):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
@@ -78,7 +79,7 @@ def _edit(text: str, path: Path, value: Any) -> str | None:
 
 
 def _end(text: _Lines, node: Any) -> int:
-    """Where a node's text ends: a block's with the last thing in it, not with what follows."""
+    """Where a node's text ends: a block ends with the last thing in it, not with what follows."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(text, last[1] if isinstance(last, tuple) else last)
@@ -93,7 +94,7 @@ def _replace(text: str, node: Any, value: Any) -> str:
 
 
 def _insert(text: str, node: Any, key: str, value: Any) -> str:
-    """After the last key."""
+    """The text with a further key after the last key of a node."""
     lines = _Lines(text)
     last_key, last = node.value[-1]
     end = _end(lines, last)
@@ -120,7 +121,7 @@ def _remove(text: str, node: Any, pair: Any) -> str:
 
 
 def _rendered(value: Any, column: int, *, block: bool) -> str:
-    """A value as it stands at a column; on one line, unless it is a block's."""
+    """A value as it is written at a column; on one line, unless it is in a block."""
     if not isinstance(value, dict | list):
         tree = build([value], (), frozenset())
         _flow(tree)

@@ -1,4 +1,4 @@
-"""Specs as text: written from plain data, and laid out anew with the comments that they have."""
+"""Formats specs as text: writes them from plain data, and lays existing ones out again with their comments."""
 
 import io
 import re
@@ -11,7 +11,9 @@ from typing import Any, Final
 import yaml
 
 from alb_reconcile.model.errors import Problem, RefusedError, SpecError
-from alb_reconcile.spec.document import LOADER, DocumentError, Path, parse, printable, to_plain
+from alb_reconcile.model.nodes import Path
+from alb_reconcile.model.text import printable
+from alb_reconcile.spec.document import LOADER, DocumentError, parse, to_plain
 from alb_reconcile.spec.schema import SECTIONS
 
 _WIDTH: Final = 120
@@ -23,8 +25,8 @@ _MISPLACED: Final = "can't be laid out with a comment here; put it on a line of 
 def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Iterable[str] = ()) -> str:
     """A spec as text, with comments: `header` above everything, `remarks` by the paths of the entries that they stand before.
 
-    What is read from it is `data`, whatever texts are in it. Raises AssertionError if it weren't, RefusedError for more than a
-    spec can hold.
+    Reading the text gives `data` again, whatever texts are in it. Raises AssertionError if it didn't, RefusedError for more than a spec can
+    hold.
     """
     root = build(data, (), frozenset(remarks))
     for path, texts in remarks.items():
@@ -40,7 +42,7 @@ def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Ite
             root.yaml_set_comment_before_after_key(key, before="\n")
     head = "".join(f"# {printable(line)}\n" for line in header)
     text = head + "".join(line if line.strip() else "\n" for line in dumped(root).splitlines(keepends=True))
-    # what a terminal would obey, or nobody would see, is in quotes
+    # characters that a terminal would obey, or that can't be seen, are in quotes
     text = "".join(char if char.isprintable() or char == "\n" else f"\\U{ord(char):08x}" for char in text)
     if _read(text) != escaped(data):
         raise AssertionError("a spec was written that reads otherwise")
@@ -60,7 +62,7 @@ def _read(text: str) -> Any:
 
 
 def escaped(value: Any) -> Any:
-    """With what looks like a variable as the text that it is."""
+    """The value, in which what looks like a variable stays the text that it is."""
     if isinstance(value, dict):
         return {key: escaped(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -77,7 +79,7 @@ def _is_block(value: Any) -> bool:
 
 
 def build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
-    """The tree that ruamel.yaml writes: short things on a line of their own."""
+    """The tree that ruamel.yaml writes: short values on one line."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
     if isinstance(value, str):
@@ -102,7 +104,7 @@ def build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
 
 
 def _lists_mappings(value: Any) -> bool:
-    """Whether a list of mappings is in it, each of which gets a line."""
+    """Whether a value contains a list of mappings, each of which gets a line."""
     if isinstance(value, list):
         return any(isinstance(item, dict) for item in value)
     return isinstance(value, dict) and any(map(_lists_mappings, value.values()))
@@ -114,7 +116,7 @@ def _depth(value: Any) -> int:
 
 
 def _scalar(text: str) -> Any:
-    """A text, in quotes where some reader of YAML would take it for something else."""
+    """A text, in quotes if some reader of YAML would take it for something else."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     if text.isprintable() and text.strip() == text and text:
@@ -142,13 +144,13 @@ def dumped(root: Any) -> str:
     return stream.getvalue()
 
 
-# -- laid out anew
+# -- laid out again
 
 
 def reformat(data: bytes, file: str) -> str:
     """A spec with the usual indentation and spaces, its comments, and the same meaning.
 
-    Raises SpecError, also where ruamel.yaml would lose or move a comment: below a key and above its text, within brackets, behind an alias.
+    Raises SpecError, also if ruamel.yaml would lose or move a comment: below a key and above its text, within brackets, behind an alias.
     """
     before = meaning(data, file)
     text = data.removeprefix(b"\xef\xbb\xbf").decode().replace("\r\n", "\n")
@@ -186,14 +188,14 @@ def _loaded(text: str, file: str) -> Any:
         raise SpecError(
             file, [Problem(place[0], place[1], "", f"can't be laid out: {printable(what)}; correct it by hand")]
         ) from None
-    except NotImplementedError as error:  # two comments at one place, of which it shows only where they are
+    except NotImplementedError as error:  # two comments at one place, which the error tells only in its text
         found = re.search(r"line: (\d+), col: (\d+)", str(error))
         place = (int(found[1]) + 1, int(found[2]) + 1) if found else (1, 1)
         raise SpecError(file, [Problem(*place, "", _MISPLACED)]) from None
 
 
 def _lost(before: str, after: str) -> Iterator[Problem]:
-    """The comments that a new layout hasn't any more, or has elsewhere."""
+    """The comments that a new layout has lost or moved."""
     kept = Counter(comment for comment, _ in _comments(after))
     for comment, start in _comments(before):
         kept[comment] -= 1
@@ -203,14 +205,14 @@ def _lost(before: str, after: str) -> Iterator[Problem]:
 
 
 def _comments(text: str) -> Iterator[tuple[tuple[str, bool, int], int]]:
-    """What stands between two tokens and isn't blank, whether on a line of its own, and behind how many keys and values; and where
-    it begins."""
+    """The comments of a text: each with whether it is on a line of its own, after how many keys and values it stands, and where it
+    begins."""
     end, values = 0, 0
     for token in yaml.scan(text, Loader=LOADER):
         is_value = isinstance(token, yaml.ScalarToken | yaml.AliasToken)
         for found in re.compile("#.*").finditer(text, end, token.start_mark.index):
             is_alone = not text[text.rfind("\n", 0, found.start()) + 1 : found.start()].strip()
-            # one between a key and its text may come to stand behind both
+            # a comment between a key and its text may come to stand after both
             yield (found[0].rstrip(), is_alone, values + (is_value and not is_alone)), found.start()
         end, values = token.end_mark.index, values + is_value
 
@@ -223,7 +225,7 @@ def _same(text: str, before: Any, file: str) -> bool:
 
 
 def _shorten(node: Any, indent: int) -> None:
-    """What is longer than a line isn't written on one."""
+    """Write mappings and lists that are longer than a line on several lines."""
     if not hasattr(node, "fa"):
         return
     if node.fa.flow_style() and indent + _width(node) > _WIDTH:
@@ -234,7 +236,7 @@ def _shorten(node: Any, indent: int) -> None:
 
 
 def _width(node: Any) -> int:
-    """How long it is on one line."""
+    """The length of a node on one line."""
     if hasattr(node, "items"):
         return sum(len(str(key)) + 4 + _width(item) for key, item in node.items())
     if isinstance(node, list):
@@ -243,7 +245,7 @@ def _width(node: Any) -> int:
 
 
 def _tidy(text: str) -> str:
-    """No blanks at the ends of lines, and no two empty lines in a row, but in texts of several lines."""
+    """The text without blanks at the ends of lines, and without two empty lines in a row, except within texts of several lines."""
     kept: set[int] = set()
     for event in yaml.parse(text, Loader=LOADER):
         start, end = event.start_mark, event.end_mark

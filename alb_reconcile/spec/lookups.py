@@ -1,16 +1,17 @@
-"""Look-ups in a document: where a reference may stand, what to look for instead of a name or an id."""
+"""Reads look-ups in a document: mappings that stand in the place of a reference and describe the resource instead of naming it."""
 
 from typing import Any, Final, get_args
 
 from alb_reconcile.model.lookup import By, Lookup
-from alb_reconcile.spec.document import Node, to_plain
+from alb_reconcile.model.nodes import Node
+from alb_reconcile.spec.document import to_plain
 from alb_reconcile.spec.schema import resolved
 
 _BY: Final[tuple[By, ...]] = get_args(By)
 
 
 def read_lookups(root: Node) -> None:
-    """Put a Lookup in the place of each such mapping, and a list of one where it stands for a list."""
+    """Put a Lookup in the place of each such mapping, and a list of one Lookup where the mapping stands for a list."""
     _read(root, resolved("stack"))
 
 
@@ -29,7 +30,7 @@ def _read(node: Node, schema: dict[str, Any]) -> None:
 
 
 def _lookup_of(node: Node, kind: str, *, many: bool) -> Lookup:
-    """One without tags for what the schema has refused."""
+    """The Lookup that a mapping describes; a Lookup without tags if the schema has refused the mapping."""
     given = to_plain(node)
     by = next((name for name in _BY if set(given) == {name}), None)
     value = given[by] if by else None

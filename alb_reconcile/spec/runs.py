@@ -1,21 +1,20 @@
-"""What a spec says of the runs over it, `policy` and `sync`: checked, and as values."""
+"""Reads and checks what a spec says of the runs over it, under `policy` and `sync`."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds import by_section, load_kinds
 from alb_reconcile.model.drift_policy import DEFAULTS, Care, DriftPolicy
 from alb_reconcile.model.policy import Policy, Window, zone_of
+from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec.outline import Outline
-from alb_reconcile.spec.schema import SECTIONS
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CARES: Final[tuple[Care, ...]] = ("correct", "report", "ignore")
 
 
 def check(outline: Outline) -> None:
-    """Report windows that can't be, and what `sync` names in vain or twice."""
+    """Report windows that can't be, and names under `sync` that don't exist or are given twice."""
     check_policy(outline, "policy")
     if "sync" not in outline.data:
         return
@@ -47,26 +46,15 @@ def check_policy(outline: Outline, *policy: str) -> None:
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    near = get_close_matches(name, sorted(known)[:2000], 1, 0.6)
-    if near:
-        return f'there is no "{name}"; did you mean {near[0]}?'
-    return f'there is no "{name}"; name an action ({", ".join(DEFAULTS)}), a kind such as listener, or an address of this file'
+    choice = f"; name an action ({', '.join(DEFAULTS)}), a kind such as listener, or an address of this file"
+    return f'there is no "{name}"{did_you_mean(name, sorted(known)[:2000]) or choice}'
 
 
 def addresses_of(outline: Outline) -> Iterator[str]:
-    """The addresses of a document: of instances the entry's, and each member's."""
-    for section, kind in SECTIONS.items():
-        for name, entry in outline.entries(section).items():
-            yield f"{kind}.{name}"
-            if kind == "instance":
-                count: Any = entry.get("count", 1)
-                yield from (f"instance.{name}-{number}" for number in range(1, count + 1 if type(count) is int else 1))
-            if kind == "security_group":
-                yield f"security_group_rules.{name}"
-    for path, _ in outline.listeners:
-        yield f"listener.{path[1]}/{path[3]}"
-    for path, _ in outline.rules:
-        yield f"rule.{path[1]}/{path[3]}/{path[5]}"
+    """All addresses of a document's entries; of groups, also those of their members."""
+    for kind in by_section().values():
+        for path, entry in outline.all_of(kind.name):
+            yield from map(str, kind.addresses_of("/".join(map(str, path[1::2])), entry))
 
 
 def policy_of(entry: Mapping[str, Any]) -> Policy:
@@ -96,6 +84,6 @@ def _minutes(text: str) -> int:
 
 
 def drift_policy_of(entry: Mapping[str, Any]) -> DriftPolicy:
-    """The correction that valid data describes; actions that it doesn't name keep their defaults."""
+    """The drift policy that valid data describes; actions that it doesn't name keep their defaults."""
     said = {item: care for care in _CARES for item in entry.get(care, ())}
     return DriftPolicy(care={**DEFAULTS, **said}, sightings=entry.get("sightings", 1))

@@ -1,4 +1,4 @@
-"""The JSON schemas: found, bundled into one, and applied with errors that a user can act on."""
+"""Finds the JSON schemas, bundles them into one, and applies them with errors that a user can act on."""
 
 import json
 import re
@@ -6,35 +6,30 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from itertools import accumulate, islice
-from pathlib import Path as FilePath
 from typing import Any, Final
 from unicodedata import category
 
-from alb_reconcile.kinds import in_spec_order
+from alb_reconcile.kinds import by_section, sections_of
 from alb_reconcile.model.controls import CONTROLS
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.nodes import Node, Path, render_path, shorten
+from alb_reconcile.model.schemas import schema_folder
 from alb_reconcile.model.secrets import HIDDEN, is_secret_place
-from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, shorten, to_plain
+from alb_reconcile.model.text import printable
+from alb_reconcile.spec.document import MAX_PROBLEMS, find, to_plain
 
-SECTIONS: Final = {kind.section: kind.name for kind in in_spec_order() if kind.section}
-"""The kinds that have entries of their own, by section; what nests in another entry has a section there."""
+SECTIONS: Final = {section: kind.name for section, kind in by_section().items()}
+"""The kinds that have entries of their own, by section; a kind that nests in another's entries has a section there."""
 FLEET: Final = "fleet"
-"""Names the schema of fleets, which is in a folder of its own: it is no kind's."""
+"""The name of the schema of fleets, which is in a folder of its own, since it is no kind's."""
 _LONGEST_LIST: Final = 150
-"""Characters of the keys that a message lists."""
+"""The most characters of the keys that a message lists."""
 _Schema = dict[str, Any]
-
-
-def schema_folder() -> FilePath:
-    """In a wheel the schemas lie inside the package, in a checkout beside it."""
-    package = FilePath(__file__).parent.parent
-    inside = package / "schemas"
-    return inside if inside.is_dir() else package.parent / "schemas"
 
 
 @cache
 def load_schemas() -> Mapping[str, _Schema]:
-    """Each schema by its $id: the files, and in the stack's what the kinds say of themselves."""
+    """Each schema by its $id: the files, with the kinds' own parts in the stack's schema."""
     files = sorted(schema_folder().glob("*.schema.json"))
     schemas = {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
     stack = schemas["stack.schema.json"]
@@ -62,7 +57,7 @@ def load_schemas() -> Mapping[str, _Schema]:
 
 @cache
 def resolved(name: str) -> _Schema:
-    """A kind's schema, or `fleet`'s, with all its references put in place (none is recursive). Keys beside a $ref win."""
+    """A kind's schema, or `fleet`'s, with all its references put in place (none is recursive). Keys next to a $ref win."""
     result: _Schema = _inline(_named(f"{name}.schema.json"), f"{name}.schema.json")
     return result
 
@@ -93,7 +88,7 @@ def _inline(schema: Any, file: str) -> Any:
 
 @cache
 def _wanted(section: str) -> _Schema:
-    """The schema of a whole document: a spec's, a fleet's, or that of a section in a file of its own."""
+    """The schema of a whole document: of a spec, of a fleet, or of a section in a file of its own."""
     if section == FLEET:
         return resolved(FLEET)
     found: _Schema = resolved("stack")["properties"][section] if section else resolved("stack")
@@ -115,15 +110,15 @@ def _validator(section: str) -> Any:
                 seen.add(text)
 
     def pattern(_: Any, wanted: str, instance: Any, schema: _Schema) -> Iterator[ValidationError]:
-        # Python's $ matches before a final line break too, which JSON Schema's (ECMAScript's) doesn't; and what letters,
-        # digits and blanks are in any language, patterns say differently in each dialect
+        # Python's $ matches before a final line break too, which JSON Schema's (ECMAScript's) doesn't; and each dialect has its own
+        # patterns for letters, digits and blanks of all languages
         others = schema.get("x-letters", instance)
         if isinstance(instance, str) and not (
             re.fullmatch(wanted, instance) and all(item in others or category(item)[0] in "LNZ" for item in instance)
         ):
             yield ValidationError("has another form")
 
-    # 2.0 counts as an integer in JSON Schema, and is none to AWS
+    # 2.0 counts as an integer in JSON Schema, but not for AWS
     types = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )
@@ -133,11 +128,11 @@ def _validator(section: str) -> Any:
 
 
 def validate(root: Node, section: str = "") -> tuple[list[Path], list[Problem]]:
-    """Everything in which the document departs from the schema, and the paths that are unusable for it.
+    """All problems by which the document departs from the schema, and the paths that it makes unusable.
 
     The document is a spec, one section of it in a file of its own, or a fleet.
 
-    What is written in the other of two usual ways, as digits in quotes are, gets the schema's form (in place).
+    A value that is written in the other of two usual ways, as digits in quotes are, gets the schema's form (in place).
     """
     errors = _errors(root, section)
     problems = (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path), section))
@@ -154,7 +149,7 @@ _PARTIAL: Final = frozenset({"required", "additionalProperties", "minProperties"
 
 
 def _errors(root: Node, section: str, rounds: int = 2) -> list[Any]:
-    """The errors that remain, as many as are worth telling, when what can be mended is, in so many rounds."""
+    """The errors that remain, as many as are worth telling, after repairable values have been repaired, in so many rounds."""
     errors, coerced = [], False
     for error in _validator(section).iter_errors(to_plain(root)):
         if rounds and _coerce(root, error):
@@ -162,13 +157,13 @@ def _errors(root: Node, section: str, rounds: int = 2) -> list[Any]:
         else:
             errors.append(error)
         if len(errors) == MAX_PROBLEMS:
-            return errors  # with what follows: so many are told, and nothing else is looked at
+            return errors  # with those that follow from others: so many are told, and nothing else is looked at
     if coerced:
         return _errors(root, section, rounds - 1)
     unknown = {tuple(item.absolute_path): item.schema for item in errors if item.validator == "additionalProperties"}
 
     def follows(error: Any) -> bool:
-        # a key with a slip of the pen, or another tool's word for it, is no key that is missing; nor is what `<<` was to give
+        # a key with a slip of the pen, or another tool's word for it, isn't missing; nor is one that `<<` was meant to give
         path, keyword, is_one_of = tuple(error.absolute_path), error.validator, error.validator == "oneOf"
         if find(root, path)[0].unmerged:
             return keyword in ("required", "minProperties") or (is_one_of and not error.instance)
@@ -178,7 +173,7 @@ def _errors(root: Node, section: str, rounds: int = 2) -> list[Any]:
 
 
 def _is_meant_otherwise(error: Any, schema: _Schema) -> bool:
-    """Whether what is missing is there under a name that `schema` doesn't know, whose hint names it."""
+    """Whether a missing key is there under a name that `schema` doesn't know, with a hint that names the key."""
     if error.validator != "required":
         return False
     wanted, known, instead = error.message.split("'")[1], schema.get("properties", {}), schema.get("x-instead", {})
@@ -197,7 +192,8 @@ def _types(schema: _Schema) -> list[str]:
 
 
 def _coerce(root: Node, error: Any) -> bool:
-    """Give a whole number, or its digits in quotes, the form that the schema has, with its `x-prefix`; and a variable's boolean."""
+    """Give a whole number, or its digits in quotes, the form that the schema has, with its `x-prefix`; and a variable the boolean that it
+    says. Returns whether the value has changed."""
     node, _ = find(root, tuple(error.absolute_path))
     given, forms = node.value, list[str | int]()
     text = str(given) if isinstance(given, str | int) and not isinstance(given, bool) else ""
@@ -210,7 +206,7 @@ def _coerce(root: Node, error: Any) -> bool:
 
 
 def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Problem]:
-    """One jsonschema error as problems: what is wrong; what to do."""
+    """The problems of one jsonschema error: what is wrong; what to do."""
     node, place = find(root, path)
     value, schema, keyword = error.instance, error.schema, error.validator
     if keyword == "additionalProperties":
@@ -277,7 +273,7 @@ _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
         else f"is {_kind_of(value)}; give it {describe_type(schema)}"
     ),
 }
-"""What to say of a value and the schema that it doesn't fit, by the keyword that refuses it."""
+"""The text about a value and the schema that it doesn't fit, by the keyword that refuses the value."""
 
 
 def _is_required(path: Path, section: str) -> bool:
@@ -293,7 +289,7 @@ def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:
     for key in node.value if isinstance(node.value, dict) else ():
         if key not in known:
             if key in SECTIONS and not path:
-                hint = f"; write {key} inside their entry under load_balancers"
+                hint = f"; write {key} inside their entry under {sections_of(by_section()[key])[0]}"
             elif instead := schema.get("x-instead", {}).get(key):
                 hint = f"; {instead}"
             else:
@@ -309,7 +305,7 @@ def _shortened(names: list[str], path: Path) -> str:
 
 
 def _topic(path: Path) -> str:
-    """What `explain` calls a place in a spec: names of entries, and of what is in a map, are left out."""
+    """The topic of `explain` for a place in a spec: without the names of entries, and of things in a map."""
     topic, found, keys = ["stack"], resolved("stack"), iter(path)
     for key in keys:
         if key in SECTIONS:
@@ -321,7 +317,8 @@ def _topic(path: Path) -> str:
 
 
 def with_keys(schema: _Schema) -> _Schema:
-    """The schema with the keys: of a list or a map of things, that of the things; of attributes, the one with all that AWS documents."""
+    """The part of a schema that has the keys: for a list or a map of things, the things' schema; for attributes, the schema with all that
+    AWS documents."""
     for below in (schema, schema.get("items"), schema.get("additionalProperties"), *schema.get("allOf", ())[:1]):
         if isinstance(below, dict) and below.get("properties"):
             return below
@@ -345,7 +342,7 @@ def _kind_of(value: object) -> str:
 
 
 def _meant_otherwise(value: object, schema: _Schema) -> str:
-    """What `schema` says to a key of a mapping, where it takes none."""
+    """The text that `schema` has for a key of a mapping, where no mapping is expected."""
     instead = schema.get("x-instead", {})
     return next((str(instead[key]) for key in value if key in instead), "") if isinstance(value, dict) else ""
 
@@ -378,7 +375,7 @@ _NOUNS: Final = {
 
 
 def describe_type(schema: _Schema) -> str:
-    """What a property wants, in words: its form, its choices, its range or its type."""
+    """What a property takes, in words: its form, its choices, its range or its type."""
     if "x-expect" in schema:
         return str(schema["x-expect"])
     if "enum" in schema:
@@ -389,7 +386,7 @@ def describe_type(schema: _Schema) -> str:
 
 
 def describe_form(schema: _Schema) -> str:
-    """The same where there is room for more: of a list also what it is of."""
+    """What a property takes, in more words: for a list also what each item is."""
     form = describe_type(schema)
     return f"{form}; each is {describe_type(schema['items'])}" if form == "a list" and "items" in schema else form
 

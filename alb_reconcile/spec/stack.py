@@ -1,4 +1,4 @@
-"""The line from a file to a stack: read, parse, substitute, validate, check, build."""
+"""Loads a stack from a spec file: reads, parses, substitutes, validates, checks and builds."""
 
 import os
 import re
@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.drift_policy import DriftPolicy
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.machine import remedy
+from alb_reconcile.model.nodes import shorten
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.secrets import Headers
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
-from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, how_to_begin, parse, shorten
-from alb_reconcile.spec.https import write_out
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, how_to_begin, parse
 from alb_reconcile.spec.lookups import read_lookups
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.runs import check_policy, drift_policy_of, policy_of
@@ -28,7 +29,7 @@ from alb_reconcile.spec.variables import substitute
 
 @dataclass(frozen=True)
 class Stack:
-    """What one spec wants: resources by address, in the order of the file. `region` is None if nobody said."""
+    """What one spec wants: resources by address, in the order of the file. `region` is None if none was given."""
 
     name: str
     region: str | None
@@ -37,16 +38,16 @@ class Stack:
     warnings: tuple[Problem, ...]
     file: str
     place: tuple[int, int] = (1, 1)
-    """The line and column of its name."""
+    """The line and column of the stack's name."""
     policy: Policy = field(default_factory=Policy)
     sync: DriftPolicy = field(default_factory=DriftPolicy)
     lease: str = ""
     """Where in S3 the runs of several hosts agree, as in s3://bucket/prefix; empty if nowhere."""
     secret_headers: Headers = None
-    """The headers of rules whose values aren't shown (`model.secrets`)."""
+    """The headers of rules that have values which aren't shown (`model.secrets`)."""
 
     def target(self, *, destroy: bool = False) -> DesiredStack:
-        """What a run is to reach: all that the spec wants, or to `destroy` it. Its region has to be known."""
+        """The goal of a run: all that the spec wants, or to `destroy` it. The stack's region has to be known."""
         if self.region is None:
             raise AssertionError("a stack without a region was let through")
         return DesiredStack(
@@ -65,13 +66,13 @@ def load_stack(file: str, variables: Mapping[str, str] | None = None, region: st
 
 
 def load_outline(file: str, variables: Mapping[str, str] | None = None, region: str | None = None) -> Outline:
-    """`load_stack` as far as the document is read and valid. Raises SpecError."""
+    """The checked document of a spec, as `load_stack` reads it. Raises SpecError."""
     data = _read(file, f"name a spec file; {how_to_begin()}")
     return _checked(data, file, Path(file).parent, {**os.environ, **(variables or {})}, region)
 
 
 def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy:
-    """Read and validate a file that holds what a spec may say under `policy`, with the keys at its top.
+    """Read and validate a file that holds what a spec may say under `policy`, with those keys at the top level.
 
     Raises SpecError with all problems at once.
     """
@@ -91,7 +92,7 @@ def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy
 
 
 def _read(file: str, advice: str) -> bytes:
-    """Not more than is too large. Raises SpecError."""
+    """The file's content, cut off where it is too large. Raises SpecError."""
     try:
         return read_start(file, MAX_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -100,7 +101,7 @@ def _read(file: str, advice: str) -> bytes:
 
 
 def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None) -> Stack:
-    """`load_stack` for bytes that are already here; files named in the spec are looked for in `folder`."""
+    """Validate a spec that was read already; files that the spec names are looked for in `folder`."""
     return stack_of(_checked(data, file, folder, variables, region), file)
 
 
@@ -117,7 +118,7 @@ def _checked(data: bytes, file: str, folder: Path, variables: Mapping[str, str],
 
 
 def stack_of(outline: Outline, file: str) -> Stack:
-    """What a valid document wants."""
+    """The stack that a valid document describes."""
     headers = outline.data.get("secret_headers")
     return Stack(
         name=outline.data["stack"],
@@ -143,7 +144,7 @@ def _outline(
     section: str = "",
     if_empty: str = "",
 ) -> Outline:
-    """What can be used of a spec, or of one section in a file of its own, with what is wrong with the rest.
+    """The usable part of a spec, or of one section in a file of its own, with the problems of the rest.
 
     Raises SpecError if nothing can be used.
     """
@@ -154,21 +155,22 @@ def _outline(
     problems += substitute(root, variables)
     invalid, refused = schema.validate(root, section)
     problems += refused
-    if not isinstance(root.value, dict) or len(refused) >= MAX_PROBLEMS:  # beyond them nothing was looked at
+    if not isinstance(root.value, dict) or len(refused) >= MAX_PROBLEMS:  # beyond so many nothing was looked at
         raise SpecError(file, _one_a_place(problems))
-    problems += write_out(root, invalid) if not section else []
+    for kind in () if section else in_spec_order():
+        problems += kind.write_out(root, invalid, schema.resolved(kind.name))
     read_lookups(root)
     return Outline(root, invalid, problems, folder, region)
 
 
 def check_region(region: str | None) -> None:
-    """Raises UsageError for a --region that can't be one."""
+    """Raise UsageError for a --region that can't be a region."""
     if region and not re.fullmatch(schema.resolved("stack")["properties"]["region"]["pattern"], region):
         raise UsageError(f"--region expects a region such as us-east-1, not {shorten(region)}")
 
 
 def _one_a_place(problems: list[Problem]) -> list[Problem]:
-    """The first problem found at each place, in the order of the file: what follows from it is noise."""
+    """The first problem found at each place, in the order of the file: further problems follow from it."""
     by_place: dict[tuple[object, ...], Problem] = {}
     for problem in problems:
         place = (problem.line, problem.column, problem.path, problem.message if problem.warning else problem.warning)

@@ -1,4 +1,4 @@
-"""`${NAME}` and `${NAME:-default}` in scalars, from `--set` and the environment; `$${` is a literal `${`."""
+"""Substitutes `${NAME}` and `${NAME:-default}` in scalars, from `--set` and the environment; `$${` is a literal `${`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,21 +6,23 @@ from difflib import get_close_matches
 from typing import Final
 
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.nodes import Node, Path, render_path, shorten
 from alb_reconcile.model.secrets import SHORTEST, is_secret_name, mark
 from alb_reconcile.model.text import did_you_mean
-from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, find, render_path, shorten
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, find
 
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
 _VERBATIM: Final = frozenset({"user_data"})
 _TELLING: Final = 8
-"""Characters from which on the variable of a tag whose key says so is taken for a secret everywhere."""
+"""The fewest characters of a variable's value that is taken for a secret everywhere, if the variable is in a tag with a key that says
+so."""
 
 
 def substitute(root: Node, variables: Mapping[str, str]) -> list[Problem]:
-    """Put variables into the tree's scalars, in place. User data is left verbatim: ${…} is the shell's there.
+    """Put variables into the tree's scalars, in place. User data stays as it is: ${…} is the shell's there. Returns the problems.
 
-    An empty variable counts as unset where a default is given, as in a shell. What those under `secret_variables` hold is
-    hidden from now on in all that this process says.
+    An empty variable counts as unset where a default is given, as in a shell. The values of variables under `secret_variables` are hidden
+    from then on in all that this process says.
     """
     substitution = _Substitution(variables, {name: path for path, name in _secrets_of(root)})
     substitution.check_secrets(root)
@@ -36,7 +38,7 @@ def _secrets_of(root: Node) -> Iterator[tuple[Path, str]]:
 
 
 def variables_in(node: Node, *, verbatim: bool = False) -> Iterator[tuple[str, bool]]:
-    """The variables that a document names, each with whether it is left verbatim there."""
+    """The variables that a document names, each with whether it stays as it is there."""
     if isinstance(node.value, dict):
         for key, child in node.value.items():
             yield from variables_in(child, verbatim=verbatim or key in _VERBATIM)
@@ -110,7 +112,7 @@ class _Substitution:
         return result
 
     def check_secrets(self, root: Node) -> None:
-        """Report secrets that nothing uses: a slip there would show the one that is meant."""
+        """Report secret variables that the document doesn't use: after a slip there, the one that is meant would be shown."""
         used = {name for name, is_verbatim in variables_in(root) if not is_verbatim} if self.secrets else set()
         for name, path in self.secrets.items():
             if name not in used:

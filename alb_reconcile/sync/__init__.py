@@ -1,1 +1,1 @@
-"""Drift of one stack or many, corrected unattended."""
+"""Corrects drift of one stack or many, unattended."""

@@ -1,4 +1,4 @@
-"""Of a stack of which nothing is there: whether it was, and who has taken it away, as far as this host's history says it."""
+"""Decides, for a stack without any resources, whether it ever had some and which run removed them, from this host's history."""
 
 import re
 from collections.abc import Iterable
@@ -9,9 +9,10 @@ from typing import Final, Literal
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import describe_elsewhere, runs_of
-from alb_reconcile.journal.record import NOTHING_THERE, Record
+from alb_reconcile.journal.record import NOTHING_THERE, RunRecord
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.service import Balancer
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.selection import NEVER_APPLIED
 from alb_reconcile.sync.stack import Ending
@@ -22,15 +23,15 @@ _NOW: Final = "; nothing of it is there now"
 
 @dataclass(frozen=True)
 class Past:
-    """What a history says of it, in words: `there` is that it was, and not by which recorded run it went."""
+    """What a history says of a stack without resources, in words; `there`: it was there, and no recorded run removed it."""
 
     how: Literal["there", "destroyed", "released"]
     text: str
 
 
-def find_past(runs: Iterable[Record], began: str = "") -> Past | None:
-    """What decides, of runs with the newest first; None where nothing is known. `began`: when the sandbox did; in one before was another
-    stack."""
+def find_past(runs: Iterable[RunRecord], began: str = "") -> Past | None:
+    """The past of a stack by its recorded runs, the newest first; None where nothing is known. `began`: when the sandbox started;
+    earlier runs were over another sandbox's stack."""
     for run in runs:
         if run.started < began:
             break
@@ -42,18 +43,18 @@ def find_past(runs: Iterable[Record], began: str = "") -> Past | None:
             if done and run.command == "release" and is_whole:
                 return Past("released", when_and_who(run))
         elif run.is_success and not run.spec_digest:
-            break  # it was empty, as its spec wanted it
-        # what a round says that has asked before: the run that it knew may be kept no longer
+            break  # the stack was empty, as its spec wanted it
+        # an earlier round has recorded what it knew of the stack: the run that it knew may be deleted by now
         elif told := next((line for line in run.not_ready if line.endswith(_NOW)), "") or _sighting(run):
             return Past("there", told)
     return None
 
 
-def explain(ending: Ending, planned: StackPlan, folder: Path, seen: Record, began: str) -> Ending:
-    """The end of a run that has seen nothing of a stack: an outage where it was there, unless it was destroyed or released here.
-    `seen` is the run's record so far."""
+def explain(ending: Ending, planned: StackPlan, folder: Path, seen: RunRecord, began: str) -> Ending:
+    """The ending of a run that has found nothing of a stack: an outage where the stack was there, unless it was destroyed or released
+    on this host. `seen` is the run's record so far."""
     selection = ending.selection
-    balancers = [item for item in planned.plan.desired.values() if item.state.is_entrance]
+    balancers = [item for item in planned.plan.desired.values() if isinstance(item.state, Balancer)]
     is_like_nothing = set(selection.withheld.values()) == {NEVER_APPLIED}
     try:
         past = find_past(runs_of(folder, seen), began)
@@ -79,13 +80,13 @@ def explain(ending: Ending, planned: StackPlan, folder: Path, seen: Record, bega
     return replace(ending, selection=told, problems=(*ending.problems, past.text))
 
 
-def when_and_who(run: Record) -> str:
-    """When a run began, and whose it was."""
+def when_and_who(run: RunRecord) -> str:
+    """When a run began, and which user started it on which host."""
     return printable(f"{run.started.replace('T', ' ')} by {run.user}@{run.host}")
 
 
-def _sighting(run: Record) -> str:
-    """That a run has seen something of the stack, in words; empty if it doesn't say so."""
+def _sighting(run: RunRecord) -> str:
+    """A sentence that a run has seen something of the stack; empty if the run doesn't say so."""
     when = f"at {run.started.replace('T', ' ')}{_NOW}"
     if run.command in ("apply", "sync") and run.result in ("in_sync", "corrected") and run.spec_digest:
         return f"was {'in sync' if run.is_success else 'there'} {when}"
@@ -97,8 +98,8 @@ def _sighting(run: Record) -> str:
 
 
 def _answers(balancer: Desired, planned: StackPlan) -> bool:
-    """Whether a load balancer of its name is there, whoever's it is now."""
+    """Whether a load balancer of this name exists, whichever stack owns it now."""
     name = getattr(balancer.state, "name", None)
     derived = re.compile(re.escape(balancer.tags["Name"]) + "(-[0-9a-f]{8})?")
-    names = (taken for kind, taken in planned.discovery.taken if kind == "load_balancer")
+    names = (taken for kind, taken in planned.discovery.taken if kind == balancer.address.kind)
     return any(taken == name or derived.fullmatch(taken) for taken in names)

@@ -1,4 +1,4 @@
-"""What a run left undone, by this host's history, so that nobody takes it for somebody's doing."""
+"""Finds what an earlier run left undone, from this host's history, so that a user doesn't take it for another person's change."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Final
 
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import read_history
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import RunRecord, StepRecord
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.text import printable
@@ -16,15 +16,15 @@ from alb_reconcile.model.text import printable
 _ENDED: Final = {"failed": "failed", "interrupted": "was interrupted"}
 _MOST: Final = 5
 _LOOKED_AT: Final = 50
-"""Runs among which the one is looked for that left it: four hours of `sync` every five minutes."""
+"""The number of runs that are searched: four hours of `sync` every five minutes."""
 
 
-def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str:
-    """Which of these steps a run before `seen` had planned and not done, and no run since then; empty where that isn't known.
+def describe_leftovers(folder: Path, seen: RunRecord, steps: Iterable[Step]) -> str:
+    """Which of these steps an earlier run than `seen` had planned and not done, and no run since; empty where that isn't known.
 
-    Of several such runs the first one is told: the others have only tried it again.
+    Of several such runs the first is named: the later ones have only tried it again.
     """
-    first: Record | None = None
+    first: RunRecord | None = None
     left = list(steps)
     with suppress(RecordError):
         past = read_history(folder, seen.stack, seen.region, account=seen.account, place=seen.place, limit=_LOOKED_AT)
@@ -56,8 +56,9 @@ def describe_leftovers(folder: Path, seen: Record, steps: Iterable[Step]) -> str
     return printable(f"{what}; `{advised('apply', spec)}` {does}")
 
 
-def describe_unended(folder: Path, seen: Record) -> str:
-    """Of a stack whose drift was corrected, the run that ended early since which nobody has seen it in sync; empty if there is none."""
+def describe_unended(folder: Path, seen: RunRecord) -> str:
+    """For a stack whose drift was corrected, the run that ended early and after which no run has found the stack in sync; empty if
+    there is none."""
     with suppress(RecordError):
         past = read_history(folder, seen.stack, seen.region, account=seen.account, place=seen.place, limit=_LOOKED_AT)
         for last in past.runs:
@@ -70,5 +71,5 @@ def describe_unended(folder: Path, seen: Record) -> str:
 
 
 def _is_left(step: Step, undone: Iterable[StepRecord]) -> bool:
-    """Whether a run left it: what it had to change or delete, and hadn't begun to, was there when it ended."""
+    """Whether a run left a step undone: a resource that the run had to change or delete was still there when the run ended."""
     return any(step.action != "create" or item.action == "create" or item.how != "skipped" for item in undone)

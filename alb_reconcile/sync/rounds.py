@@ -1,4 +1,4 @@
-"""A round of `sync` over all stacks: in parallel, one pace for each region, and none stops another."""
+"""Runs a round of `sync` over all stacks: in parallel, with one pace for each region; a failed stack doesn't stop the others."""
 
 import asyncio
 import time
@@ -16,10 +16,10 @@ from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import last_runs_of
 from alb_reconcile.journal.log import about, tell
-from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.journal.record import RunRecord, place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -33,11 +33,11 @@ from alb_reconcile.sync.targets import Broken, Targets
 
 
 @dataclass
-class Report:
-    """What came of a round: a record for each stack, and the specs for which there is none. `notes` are by run, and so are
-    `errors`, which records have on one line and cut."""
+class SyncReport:
+    """The result of a round: a record for each stack, and the specs without a record. `notes` are by run, and so are `errors`, whose
+    texts records shorten to one line."""
 
-    records: list[Record] = field(default_factory=list)
+    records: list[RunRecord] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Report:
 
     @property
     def code(self) -> ExitCode:
-        """The exit code: the gravest of what there was."""
+        """The exit code: that of the gravest result."""
         results = {record.result for record in self.records}
         if "interrupted" in results:
             return ExitCode.INTERRUPTED
@@ -58,9 +58,9 @@ class Report:
         return ExitCode.HELD if results == {"held"} else ExitCode.OK
 
 
-class Rounds:
-    """Rounds over changing stacks; what can be kept from one to the next is kept: clients, threads (new ones each time
-    would leave memory in pieces), and how far the pace is."""
+class SyncRounds:
+    """Rounds of `sync` over stacks that may change. Rounds share clients, threads (new threads for each round would fragment memory),
+    and the pace."""
 
     def __init__(
         self,
@@ -71,8 +71,8 @@ class Rounds:
         parallel: int,
         lock_timeout: float,
     ) -> None:
-        """`connect` opens a region and raises ReconcileError; `parallel` stacks are changed at once, each of which is
-        waited for so many seconds while another run holds it."""
+        """`connect` opens a region and raises ReconcileError; at most `parallel` stacks are changed at once; `lock_timeout` is how many
+        seconds to wait for a stack while another run holds it."""
         self._connect, self._settings, self._ways = connect, settings, ways
         self._lock_timeout = lock_timeout
         self._connections: dict[str, tuple[Connection, Aws]] = {}
@@ -87,11 +87,11 @@ class Rounds:
         for aws in self._running:
             aws.stopping.set()
 
-    async def run(self, found: Targets) -> Report:
-        """One round. Never raises for what happens to a stack."""
+    async def run(self, found: Targets) -> SyncReport:
+        """Run one round. Never raises for what happens to a stack."""
         began = time.monotonic()
         broken = [await self._name_stack(item) for item in found.broken]
-        report = Report(broken=[*broken])
+        report = SyncReport(broken=[*broken])
         for item in broken:
             tell("spec_unusable", level=40, spec_file=item.file, error=item.text)
         regions: dict[str, list[DesiredStack]] = defaultdict(list)
@@ -107,7 +107,8 @@ class Rounds:
         return report
 
     async def _name_stack(self, item: Broken) -> Broken:
-        """An empty spec, with the stack that this host's history knows it to be of: nobody is to begin another in its place."""
+        """The broken spec; if it is empty and this host's history knows its stack, with that stack's name, so that no other stack is
+        started in its place."""
         if (begin := how_to_begin()) in item.text:
             with suppress(RecordError):
                 for last in (await asyncio.to_thread(last_runs_of, self._settings.folder, item.file))[:1]:
@@ -117,12 +118,12 @@ class Rounds:
         return item
 
     async def _record_broken(self, item: Broken, others: Collection[tuple[str, str]]) -> None:
-        """Record a run that failed for the stack that was last run from a broken spec. Raises its error, and what `account` does."""
+        """Record a failed run for the stack that was last run from a broken spec. Raises the spec's error, and what `account` raises."""
         for last in await asyncio.to_thread(last_runs_of, self._settings.folder, item.file):
             if self.is_ending or (last.stack, last.region) in others:
                 continue
             connection, aws = self._ask(last.region)
-            with suppress(ReconcileError):  # without credentials it counts for the account that it ran in
+            with suppress(ReconcileError):  # without credentials the run counts for the account of the stack's last run
                 await aws.account()
             where = (aws.known_account or last.account, place_name(aws.endpoint, sandbox=connection.sandbox))
             if where == (last.account, last.place):
@@ -130,15 +131,15 @@ class Rounds:
                 async with recorded(aws, target, "sync", self._settings, _warn, sandbox=sandbox):
                     raise ReconcileError(item.text)
 
-    async def _run_region(self, region: str, targets: Sequence[DesiredStack], report: Report) -> None:
+    async def _run_region(self, region: str, targets: Sequence[DesiredStack], report: SyncReport) -> None:
         try:
             connection, aws = self._ask(region)
         except ReconcileError as error:
             report.broken += [Broken(target.spec_file, str(error), is_spec=False) for target in targets]
             tell("region_unreachable", level=40, region=region, error=error)
             return
-        shared = Shared(aws, [target.stack for target in targets])
-        self._running.add(aws)  # the end mustn't wait for the turn of a read that is shared
+        shared = SharedReads(aws, [target.stack for target in targets])
+        self._running.add(aws)  # the end mustn't wait for the turn of a shared read
         if self.is_ending:
             aws.stopping.set()
         try:
@@ -154,12 +155,12 @@ class Rounds:
                 self._connections.pop(region)[1].close()
 
     def close(self) -> None:
-        """Let the threads go; calls that are under way finish."""
+        """Let the threads go; calls under way finish."""
         for _, aws in self._connections.values():
             aws.close()
 
     def _ask(self, region: str) -> tuple[Connection, Aws]:
-        """The connection to a region, and what asks it in this round."""
+        """The connection to a region, and the client for this round."""
         if region not in self._connections:
             connection = self._connect(region)
             self._connections[region] = connection, connection.client()
@@ -167,7 +168,7 @@ class Rounds:
         return connection, aws.fork(anew=True)
 
     async def _run_stack(
-        self, aws: Aws, target: DesiredStack, shared: Shared, connection: Connection, report: Report
+        self, aws: Aws, target: DesiredStack, shared: SharedReads, connection: Connection, report: SyncReport
     ) -> None:
         if self.is_ending:
             return
@@ -178,7 +179,7 @@ class Rounds:
             try:
                 async with recorded(aws, target, "sync", self._settings, _warn, sandbox=connection.sandbox) as recorder:
                     await connection.until_answered(self._sync(aws, target, shared, connection, recorder, report))
-            except HeldError as error:  # somebody is working
+            except HeldError as error:  # another run is at work
                 failure = error
                 tell("stack_held", text=error)
             except ReconcileError as error:
@@ -204,7 +205,13 @@ class Rounds:
             _tell_throttled(aws, target.region)
 
     async def _sync(
-        self, aws: Aws, target: DesiredStack, shared: Shared, connection: Connection, recorder: Recorder, report: Report
+        self,
+        aws: Aws,
+        target: DesiredStack,
+        shared: SharedReads,
+        connection: Connection,
+        recorder: Recorder,
+        report: SyncReport,
     ) -> None:
         def note(event: Event) -> None:
             recorder(event)
@@ -214,11 +221,11 @@ class Rounds:
         target = await resolve_lookups(aws, target)
         locks = partial(held, aws, target, "sync", timeout, _warn, say_waiting=_tell_waiting)
         async with locks() as was_used_since:
-            # whoever has held the stack meanwhile has made the shared reads old
+            # a run that has held the stack meanwhile has made the shared reads old
             found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)
         ending = found.at_rest()
         if found.selection.steps:
-            async with self._turns, locks():  # who waits for a turn holds nothing
+            async with self._turns, locks():  # a stack that waits for its turn holds no lock
                 tell("correcting", level=10, steps=len(found.selection.steps))
                 _write_down(recorder, ending)  # so that a run that is killed leaves its plan
                 ending = await correct(aws, target, ways, found, note)

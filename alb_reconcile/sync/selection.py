@@ -1,4 +1,4 @@
-"""Which steps of a plan an unattended run may carry out, and why the others wait for a person."""
+"""Selects the steps of a plan that an unattended run may carry out, and says why the others wait for a person."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.held import Waiting
 from alb_reconcile.engine.plan.limits import find_losses
 from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.engine.preconditions import may_be_protected
 from alb_reconcile.engine.service import ILL
 from alb_reconcile.journal.record import NO_USE, NOTHING_THERE
-from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.drift_policy import DEFAULTS, Care, DriftPolicy
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired, each_of
+from alb_reconcile.model.service import Member
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.sync.dependents import Dependents
 from alb_reconcile.sync.severity import weigh
 from alb_reconcile.sync.waiting import alone, find_waiting, place
 
 NEVER_APPLIED: Final = f"{NOTHING_THERE}, as it was never applied, or was destroyed: run apply once, or remove the spec"
-"""Why all of a stack waits of which there is nothing, as far as nothing tells better."""
+"""The reason why all steps of a stack without resources wait, unless the history knows a better one."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A plan's steps, sorted out: `steps` may be done, in an order that keeps `needs`; `withheld` has a reason by key for
-    those that wait for a person; `ignored` are those that nobody is to hear of."""
+    """A plan's steps, sorted out: `steps` may be done, in an order that keeps `needs`; `withheld` has by key the reasons of steps that
+    wait for a person; `ignored` steps are never reported."""
 
     plan: Plan
     steps: tuple[Step, ...] = ()
@@ -50,18 +51,18 @@ class Selection:
         return tuple(step for step in self.plan.steps if step.key in self.withheld)
 
     def keep(self, keys: set[str], reason: str) -> Selection:
-        """Do only those of the steps; the others, and what needs them, wait for the given reason."""
+        """The selection with only those of its steps; its other steps, and steps that need them, wait for the given reason."""
         dropped = {step.key: reason for step in self.steps if step.key not in keys}
         if not dropped:
             return self
         return _close(self.plan, {**self.withheld, **dropped}, self.ignored, self.causes)
 
     def because(self, text: str) -> Selection:
-        """All that waits does so since nothing of the stack is there, and for what the text says of that; unless it is empty."""
+        """The selection with one reason for all that waits: nothing of the stack is there, and the text; unchanged if the text is empty."""
         return replace(self, withheld=dict.fromkeys(self.withheld, NOTHING_THERE + text)) if text else self
 
     def adding(self, text: str) -> Selection:
-        """All that waits, with a text behind each reason."""
+        """The selection with the text behind each reason."""
         return replace(self, withheld={key: reason + text for key, reason in self.withheld.items()})
 
 
@@ -76,7 +77,8 @@ def select(
     now: datetime,
     waiting: Waiting,
 ) -> Selection:
-    """Sort a plan's steps out. `barred` has reasons why steps must not be done at all, by key; `waiting` is what the plan was made without."""
+    """Sort a plan's steps out. `barred` has by key reasons why steps must not be done at all; `waiting` is what the plan was made
+    without."""
     pauses = Pauses(discovery.resources, plan.ids, now)
     dead = frozenset(item.id for item in discovery.resources if item.is_gone or item.is_leaving)
     withheld: dict[str, str] = {}
@@ -120,15 +122,15 @@ def select(
     whole = replace(plan, steps=(*plan.steps, *(part.step for part in waiting.parts)))
     closed = _close(whole, withheld, frozenset(ignored), causes)
     found = find_waiting(plan, waiting, roots, closed.withheld, causes, parts)
-    if found == waiting:  # what waits for something else may do so no longer once that is taken out
+    if found == waiting:  # a part that waits for another may be free once the other is taken out
         found = find_waiting(plan, waiting, closed.withheld, closed.withheld, causes, parts)
     return replace(closed, waiting=found)
 
 
 def _beside(step: Step, discovery: Discovery) -> str:
-    """Of one of several at an address, whether it serves, and which of the others doesn't."""
+    """For one of several resources at an address, whether it serves, and which of the others are unhealthy."""
     health: dict[str, set[str]] = defaultdict(set)
-    for item, state in each_of(discovery.resources, Registration):
+    for item, state in each_of(discovery.resources, Member):
         for name in (item.id, str(state.target)):
             health[name].add(item.status)
     others = [item.id for item in discovery.resources if item.address == step.address and item.id != step.id]
@@ -139,7 +141,7 @@ def _beside(step: Step, discovery: Discovery) -> str:
 
 
 def _told_from(one: str, other: str) -> str:
-    """The id of the other one, with its group if the same target is in two."""
+    """The other resource's id, with its group if the same target is in two groups."""
     group = f" in {short_id(other.partition('|')[0])}" if short_id(one) == short_id(other) else ""
     return short_id(other) + group
 
@@ -154,30 +156,34 @@ _TAKING: Final = "taking away what others may depend on"
 
 
 def _care(plan: Plan, policy: DriftPolicy, step: Step, weight: str) -> tuple[Care, str]:
-    """What the spec says of a step's resource, and by which word; of an order of rules, what it says of the most delicate of them."""
+    """How the spec wants a step's resource to be handled, and the key that says so; for an order of rules, `report` unless all its
+    rules agree."""
     if not isinstance(step.details, SetPriorities):
-        names = _names(step.address, step.desired)
+        names = _names(step.address, step.desired, step.carried_by)
         return policy.of(names, weight), policy.key(names, weight)
-    rules = [_names(plan.names.get(arn) or step.address, None) for arn, _ in step.details.priorities]
+    rules = [_names(plan.names.get(arn) or step.address, None, step.carried_by) for arn, _ in step.details.priorities]
     said = {policy.of(names, weight): policy.key(names, weight) for names in rules}
     return said.popitem() if len(said) == 1 else ("report", said.get("report", weight))
 
 
-def _names(address: Address, wanted: Desired | None) -> tuple[str, ...]:
-    """By what the spec may speak of a resource, the closest first: its address, its entry's, its kind."""
+def _names(address: Address, wanted: Desired | None, kind: str) -> tuple[str, ...]:
+    """The names by which the spec may mention a resource, the closest first: its address, its entry's address, its kind."""
     names = [str(address)]
     if wanted is not None and wanted.carrier is not None:
         names.append(str(wanted.carrier))
     owner = (wanted and wanted.carrier) or address
-    if owner.kind == "instance":
-        names.append(str(Address("instance", owner.name.rpartition("-")[0])))
-    elif address.kind == "registration":
-        names.append(str(Address("target_group", address.name.partition("/")[0])))
-    return (*names, "rule" if address.kind == "rule_priorities" else address.kind)
+    if entry := _entry_of(owner) or _entry_of(address):
+        names.append(str(entry))
+    return (*names, kind)
+
+
+def _entry_of(address: Address) -> Address | None:
+    kind = load_kinds().get(address.kind)
+    return kind.entry_of(address.name) if kind else None
 
 
 def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], causes: Mapping[str, str]) -> Selection:
-    """Withhold what can't be done, or shouldn't be, without what is withheld."""
+    """Withhold also the steps that can't, or shouldn't, be done without the withheld steps."""
     out = Dependents(plan, causes, ignored).entangled(withheld)
     left = [step for step in plan.steps if step.key in out or step.key in ignored]
     moved = {entry for step in left for entry in _entries(plan, step)}
@@ -186,7 +192,7 @@ def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], cau
         replace(
             step,
             needs={key: how for key, how in step.needs.items() if key in keys},
-            # while a part of an entry waits, its digest has to go on telling that
+            # while a part of an entry waits, the entry's digest has to keep telling so
             refresh=None if step.refresh and step.refresh[0].address in moved else step.refresh,
         )
         for step in plan.steps
@@ -196,7 +202,7 @@ def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], cau
 
 
 def _entries(plan: Plan, step: Step) -> Iterator[Address]:
-    """The entries whose digest speaks for a step."""
+    """The entries whose digest covers a step."""
     if step.desired is not None:
         yield step.desired.carrier or step.address
     elif step.observed is not None and step.observed.state.parent is not None:

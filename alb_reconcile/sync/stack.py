@@ -1,5 +1,4 @@
-"""One stack, corrected without anybody who watches: look and sort out; then look again, apply what may be, and look whether it
-is so."""
+"""Corrects one stack unattended: reads it and selects steps, reads it again, applies what may be applied, and checks the result."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,13 +17,14 @@ from alb_reconcile.engine.service import ILL, Service, find_needed
 from alb_reconcile.engine.stack import Choice, Goal, Options, StackPlan, apply_stack, plan_allowed, plan_stack
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError, ignoring
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Balancer, Gateway, Member, Permissions, Router, Routes
 from alb_reconcile.sync.drift import find_causes, find_said, is_absent, is_applied, is_ending, new_names
 from alb_reconcile.sync.selection import NEVER_APPLIED, Selection, select
 
@@ -57,14 +57,13 @@ class Ways:
 
 @dataclass(frozen=True)
 class Survey:
-    """A stack as it was seen: what there is, and what may be done about it. `is_applied`: it is known to have been applied
-    as the spec is now."""
+    """A stack as it was seen, and what may be done about it. `is_applied`: its tags say that the spec was applied as it is now."""
 
     planned: StackPlan
     selection: Selection
     is_applied: bool
     is_ending: bool = False
-    """Whether a destroy of it was begun."""
+    """Whether a destroy of the stack was begun."""
     warning: str = ""
 
     @cached_property
@@ -74,7 +73,7 @@ class Survey:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is no difference, but worth a word."""
+        """Remarks on the stack that are no differences."""
         plan = self.selection.plan
         found = [*unhealthy(self.planned)]
         found += [ADVICE] * any(NO_USE in reason for reason in self.selection.withheld.values())
@@ -86,14 +85,14 @@ class Survey:
         return (*found, *self.planned.discovery.warnings, *filter(None, [self.warning]))
 
     def at_rest(self) -> "Ending":
-        """How it ends where nothing is done."""
+        """The ending of a run that does nothing."""
         return Ending(self.selection, problems=self.service.nobody, not_ready=self.service.partly, notes=self.notes)
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How it went. `selection` is what is left in the end, `outcomes` how the steps went that were carried out, of
-    `acted`; `problems` are what doesn't serve, in words, `not_ready` is what serves in part, and `error` is what ended it early."""
+    """How a run over a stack ended. `selection` is what is left at the end, `outcomes` how the steps of `acted` went; `problems` says
+    what doesn't serve, `not_ready` what serves only in part, `error` what ended the run early."""
 
     selection: Selection
     acted: Selection | None = None
@@ -102,7 +101,7 @@ class Ending:
     not_ready: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     remarks: Mapping[str, str] = field(default_factory=dict)
-    """What else is to be told of steps, by key."""
+    """Further remarks on steps, by key."""
     error: ReconcileError | None = None
 
     @property
@@ -113,17 +112,19 @@ class Ending:
 
 
 def service_of(planned: StackPlan) -> Service:
-    """What clients get of a stack as it was read. What is protected from being made is there, without its tags."""
+    """What clients get of a stack as it was read. A resource that a protection keeps from being created counts as there, without its
+    tags."""
     untagged = {
         step.address for step in planned.plan.steps if step.action == "create" and step.key in planned.protected
     }
     return find_standing(planned.situation, untagged).service
 
 
-async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | None = None) -> Survey:
+async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: SharedReads | None = None) -> Survey:
     """Look at a stack, and sort out what may be done. `shared` has reads for several stacks.
 
-    Where a changed spec is applied and makes no difference, that is written down. Raises what `plan_stack` raises.
+    Where changed specs are applied and this spec's changes make no difference, the tags are updated to say that it is applied. Raises
+    what `plan_stack` raises.
     """
     found = await _look(aws, target, ways, shared)
     if found.selection.steps:
@@ -141,7 +142,7 @@ async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | No
 
 
 async def _tell_alike(aws: Aws, planned: StackPlan) -> str:
-    """What is there all the same, without the stack's tags; what these credentials may not read isn't told."""
+    """A text about similar resources without the stack's tags; resources that these credentials may not read aren't mentioned."""
     with ignoring("UnauthorizedOperation"):
         told = "; ".join(await find_alike(aws, planned.situation))
         return f" by its tags: {told.replace('this plan makes new ones; ', '')}" if told else ""
@@ -159,22 +160,22 @@ async def correct(
     chosen = seen.selection
     if not chosen.steps:
         return seen.at_rest()
-    # what is created mustn't say of a spec that isn't applied that it is
+    # the tags of new resources mustn't say that the spec is applied if it isn't
     planned = replace(seen.planned, plan=replace(chosen.plan, steps=chosen.steps, says_applied=seen.is_applied))
-    # of a step in two parts the second one may wait
+    # of a step in two parts the second part may wait
     left = [step for step in chosen.left if step.key not in {part.step.key for part in planned.waiting.parts}]
     acted = {step.address for step in chosen.steps} - {step.address for step in left}
 
     sorted_out: list[Survey] = []
 
     def sort_out(found: StackPlan) -> Survey:
-        """Once a look: what is asked of one look mustn't contradict itself when a window closes meanwhile."""
+        """The survey of one read, made once: two answers about one read mustn't contradict each other when a window closes meanwhile."""
         if not sorted_out or sorted_out[-1].planned is not found:
             sorted_out.append(_sort_out(found, ways))
         return sorted_out[-1]
 
     def undone(found: StackPlan) -> list[str]:
-        """Other steps may have become possible meanwhile, for example once an instance that was terminated has gone."""
+        """The steps that could be done now: further steps may have become possible, for example once a terminated instance has gone."""
         steps = sort_out(found).selection.steps
         return [str(step.address) for step in steps if step.address in acted]
 
@@ -193,7 +194,7 @@ async def correct(
     applied = await apply_stack(aws, planned, on_event=on_event, warn=warnings.append, timeout=ways.timeout, goal=goal)
     remarks = new_names(chosen.plan, applied.outcomes, applied.found)
     if applied.found is None or applied.error is not None:
-        # what was done is to be told, whatever came after it: a lost lease, say
+        # what was done is reported whatever came after it, for example a lost lease
         return Ending(chosen, chosen, applied.outcomes, remarks=remarks, error=applied.error or aws.halted)
     if not applied.is_reached:
         problem = f"all steps are done, but these still differ from the spec: {', '.join(undone(applied.found)[:10])}"
@@ -217,23 +218,23 @@ async def correct(
 
 
 def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = False) -> bool:
-    """Whether the resources' tags may say that the spec is applied: it is now, or was before what carried the word was
-    taken away."""
+    """Whether the resources' tags may say that the spec is applied: it is applied now, or was before the resource with the tag was
+    deleted."""
     selection = found.selection
     waits = selection.withheld.keys() | selection.ignored
     moved = any(selection.causes.get(key) == "spec" for key in waits)
     return (ways.apply_changes and not waits and not found.is_ending) or (was_applied and not moved)
 
 
-async def _look(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | None = None) -> Survey:
+async def _look(aws: Aws, target: DesiredStack, ways: Ways, shared: SharedReads | None = None) -> Survey:
     planned = await plan_stack(aws, target, Options(check=False, now=ways.now()), shared=shared, choose=_chooser(ways))
     return _sort_out(planned, ways)
 
 
 def _chooser(ways: Ways) -> Choice:
-    """The steps that may be carried out, for all that is known before AWS is asked what it protects.
+    """A function that chooses the steps that may be carried out, by what is known before AWS is asked which resources it protects.
 
-    Limits are for what is left then: something protected must not count against what may be done.
+    Limits apply to the steps that are left then: a step on a protected resource must not count against them.
     """
 
     def choose(planned: StackPlan) -> tuple[tuple[Step, ...], Waiting]:
@@ -261,7 +262,7 @@ def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
         barred = dict.fromkeys((step.key for step in plan.steps), NEVER_APPLIED)
     elif not ways.apply_changes:
         barred |= dict.fromkeys(_changed_and_missing(planned, needed=False), MISSING)
-    barred |= planned.protected  # nobody is there to say that a protection may be lifted
+    barred |= planned.protected  # no person is present to say that a protection may be lifted
     return select(
         plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now,
         waiting=planned.waiting,
@@ -269,8 +270,9 @@ def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
 
 
 def _changed_and_missing(planned: StackPlan, *, needed: bool) -> set[str]:
-    """The steps that make what was there, and of which the spec says something else now. Those that are `needed`, since a door serves
-    nobody without, are done all the same; for the others, beside which others serve, a version that nobody has applied isn't begun."""
+    """The steps that create a missing resource whose entry has changed since it was applied. If `needed`, those without which a load
+    balancer serves no requests, which are done all the same; else the others: a version that was never applied isn't started next to
+    serving instances."""
     plan, discovery = planned.plan, planned.discovery
     lost = find_lost(plan.stack, plan.desired, discovery)
     changed = {address for address, is_same in lost.items() if not is_same}
@@ -283,12 +285,12 @@ def _changed_and_missing(planned: StackPlan, *, needed: bool) -> set[str]:
 
 
 def _by_hand(text: str) -> str:
-    """A refusal as a reason: what a user may allow is for `apply`."""
+    """A refusal's text as a reason: its `--allow` options are options of `apply`."""
     return text.replace("\n", "; ").replace("--allow", "apply --allow")
 
 
 async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) -> Survey:
-    """What is to be done by the newest read of all that are wanted, if every one has shown it."""
+    """The survey of the newest read, with only those steps that each of the wanted reads has shown."""
     wanted = target.sync.sightings
     seen = [first]
     for number in range(1, max(wanted, 2)):
@@ -305,7 +307,7 @@ async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) 
 
 
 async def _without_what_apply_refuses(aws: Aws, found: Survey) -> Survey:
-    """The survey, with nothing to do of a changed spec that `apply` refuses as a whole: nobody asked for half of it."""
+    """The survey without the steps of a changed spec that `apply` refuses as a whole: half of a refused change isn't applied."""
     keys, causes = {step.key for step in found.selection.steps}, found.selection.causes
     changed = {key for key in keys if causes[key] == "spec"}
     if changed:
@@ -318,46 +320,42 @@ async def _without_what_apply_refuses(aws: Aws, found: Survey) -> Survey:
 
 
 def is_entrance(step: Step) -> bool:
-    """Whether a step is about what lets requests in, answers them, or leads the answers back."""
-    network = ("internet_gateway", "route_table", "security_group_rules")
-    return step.address.kind in ("load_balancer", "listener", "rule", "registration", *network)
+    """Whether a step is about a resource that lets requests in, answers them, or routes the answers back."""
+    return step.plays(Balancer, Router, Member, Gateway, Routes, Permissions)
 
 
 def _is_about(step: Step, outage: str) -> bool:
-    """Whether an outage is told of a step's resource, or of what that belongs to."""
+    """Whether an outage's text mentions a step's resource, or the resource's parent."""
     state = step.desired and step.desired.state
     parent = getattr(state, state.parent) if state and state.parent else None
     return not {str(step.address), str(parent)}.isdisjoint(outage.split())
 
 
 def unhealthy(planned: StackPlan) -> tuple[str, ...]:
-    """What doesn't serve as it should, in words; a target whose group gets no requests needn't."""
+    """What doesn't serve as it should, in words; a target whose group gets no requests isn't mentioned."""
     found = planned.discovery.resources
     asked = {str(part.target_group) for item in found for part in action_of(item.state).receiving}
     there = Counter(item.address for item in found if not item.is_gone)
     return tuple(
         f"{item.address}{f' {short_id(item.id)}' * (there[item.address] > 1)} is {item.status}"
         for item in found
-        if (_is_unhealthy(item) and item.parent_id in asked) or (item.state.is_entrance and item.status == "failed")
+        if (_is_unhealthy(item) and item.parent_id in asked)
+        or (isinstance(item.state, Balancer) and item.status == "failed")
     )
 
 
 def _is_unhealthy(item: Observed) -> bool:
-    return item.address.kind == "registration" and item.status in ILL
+    return isinstance(item.state, Member) and item.status in ILL
 
 
 def _unawaited(seen: Survey, rest: Selection) -> set[str]:
-    """The registrations that nobody waits for: those that were unhealthy before and weren't touched, and those that are to
-    go, but not by this run."""
+    """The registrations that no step waits for: those that were unhealthy before and weren't touched, and those that are to go, but not
+    by this run."""
     touched = {step.address for step in seen.selection.steps}
     unhealthy = {
         item.id for item in seen.planned.discovery.resources if _is_unhealthy(item) and item.address not in touched
     }
-    going = {
-        step.id
-        for step in rest.left
-        if step.id and step.address.kind == "registration" and step.action in ("delete", "replace")
-    }
+    going = {step.id for step in rest.left if step.id and step.plays(Member) and step.action in ("delete", "replace")}
     groups = {part.step.id for part in seen.planned.waiting.parts}
     going |= {item.id for item in seen.planned.discovery.resources if item.parent_id in groups}
     return unhealthy | going

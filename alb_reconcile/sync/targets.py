@@ -1,4 +1,4 @@
-"""Which stacks a `sync` is about: files, folders and patterns, and the specs in them."""
+"""Finds the stacks that a `sync` works on: files, folders and patterns, and the specs in them."""
 
 import glob
 import os
@@ -9,8 +9,8 @@ from typing import Final
 
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, SpecError, UnreachableError, UsageError
+from alb_reconcile.model.nodes import shorten
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import Stack
 
 _ENDINGS: Final = (".yaml", ".yml")
@@ -18,7 +18,7 @@ _ENDINGS: Final = (".yaml", ".yml")
 
 @dataclass(frozen=True)
 class Broken:
-    """A spec that can't be used, and why, one problem a line; or what else kept a stack from being looked at."""
+    """A spec that can't be used, and why, one problem a line; or another reason why a stack wasn't looked at."""
 
     file: str
     text: str
@@ -36,7 +36,7 @@ class Targets:
 def find_specs(places: Sequence[str]) -> list[str]:
     """The spec files that files, folders (their *.yaml and *.yml, not those of folders in them) and patterns name.
 
-    Each once, in the order in which they were named. Raises UsageError where one of them names none.
+    Each file once, in the order in which the files were named. Raises UsageError where a place names no file.
     """
     files: dict[str, str] = {}
     for place in places:
@@ -73,15 +73,16 @@ def _files_of(place: str) -> list[str]:
     if path.suffix not in _ENDINGS and not path.exists():
         kind = "folder" if place.endswith("/") else "file or folder"
         raise UsageError(f"there is no {kind} {shorten(place)}; name a spec, or a folder of specs")
-    return [place]  # whether it can be read is the loader's to say
+    return [place]  # the loader reports whether the file can be read
 
 
 def load_targets(
     places: Sequence[str], load: Callable[[str], Stack | None], load_policy: Callable[[], Policy]
 ) -> Targets:
-    """The stacks that there are now: of what was there, or right, at first some may be gone, or broken.
+    """Load the stacks as they are now: since the first round some specs may have been removed or broken.
 
-    `load` reads one spec (None: it isn't meant here), `load_policy` what counts for all of them beside their own policies.
+    `load` reads one spec (None: the spec isn't meant for this run); `load_policy` reads the policy that counts for all specs, in
+    addition to their own.
     """
     files: dict[str, None] = {}
     lost: list[Broken] = []
@@ -99,7 +100,7 @@ def load_targets(
 
 
 def _load(files: Iterable[str], load: Callable[[str], Stack | None], further: Policy) -> Targets:
-    """All specs that can be used, and those that can't: broken ones, and all that claim one stack."""
+    """All specs that can be used, and those that can't: broken specs, and all specs that claim the same stack."""
     loaded: list[Stack] = []
     broken: list[Broken] = []
     for file in files:

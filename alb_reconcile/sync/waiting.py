@@ -1,20 +1,20 @@
-"""What of a plan waits for a person and holds back nothing else: the plan is made again without it."""
+"""Finds the parts of a plan that wait for a person and hold back nothing else; the plan is made again without them."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
-from alb_reconcile.engine.plan.held import Part, Waiting
+from alb_reconcile.engine.plan.held import HeldPart, Waiting
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Change, keep, references
 from alb_reconcile.sync.dependents import Dependents
 
 _OWN_TAGS: Final = "tags.alb-reconcile:"
-"""What a resource was made with, such as its image."""
+"""Tags that say what a resource was made with, such as its image."""
 
 
 def place(step: Step) -> str:
-    """By what a step is found again in the next plan: its resource."""
+    """The name by which a step is found again in the next plan: its resource's id or address."""
     return step.id or str(step.address)
 
 
@@ -39,7 +39,7 @@ def find_waiting(
     causes: Mapping[str, str],
     parts: Callable[[Step], set[str]],
 ) -> Waiting:
-    """What the plan was made without, and what of the steps with these keys it is to be made without as well.
+    """The parts that the plan was made without, and those of the steps with these keys that it is to be made without as well.
 
     `reasons` and `causes` are by key; `parts` gives the paths of those changes for which an update waits.
     """
@@ -57,12 +57,12 @@ def find_waiting(
             continue
         # the rest of an update has the step's own key
         key = known.setdefault(step.id, step.key.replace("update:", "withheld:", 1))
-        new = Part(replace(step, key=key, changes=(), refresh=None), reasons.get(step.key, ""), causes[step.key])
+        new = HeldPart(replace(step, key=key, changes=(), refresh=None), reasons.get(step.key, ""), causes[step.key])
         part = result.get(key, new)
         result[key] = part._replace(step=replace(part.step, changes=(*part.step.changes, *changes)))
         taken.append(step)
         if pair is not None:
-            result[pair.key] = Part(pair, reasons.get(pair.key, ""), causes[pair.key])
+            result[pair.key] = HeldPart(pair, reasons.get(pair.key, ""), causes[pair.key])
             taken.append(pair)
     if not taken:
         return waiting
@@ -70,9 +70,9 @@ def find_waiting(
 
 
 def _stays(plan: Plan, step: Step) -> set[str]:
-    """The paths of what stays as it is found where a step isn't done: of a replacement, what forces it.
+    """The paths that stay as they are found where a step isn't done; for a replacement, the paths that force it.
 
-    None where it follows from another replacement: the plan without that doesn't have it.
+    No paths where the step follows from another replacement: a plan without the other one doesn't have the step.
     """
     changes = [item for item in step.changes if step.action == "update" or item.path in step.forces]
     replaced = {other.address for other in plan.steps if other.action == "replace"}
@@ -82,7 +82,7 @@ def _stays(plan: Plan, step: Step) -> set[str]:
 
 
 def _part(plan: Plan, step: Step, keys: Collection[str], parts: Callable[[Step], set[str]]) -> set[str]:
-    """The paths for which an update waits; none where nothing would be left of all that is to be changed of its resource."""
+    """The paths for which an update waits; none where the whole update of its resource would wait."""
     same = [other for other in plan.steps if other.id == step.id and other.action == "update"]
     waits = {path for other in same if other.key in keys for path in parts(other)}
     is_part = any(change.path not in waits or _adds_a_way(other, change) for other in same for change in other.changes)
@@ -90,12 +90,13 @@ def _part(plan: Plan, step: Step, keys: Collection[str], parts: Callable[[Step],
 
 
 def _adds_a_way(step: Step, change: Change) -> bool:
-    """Whether a change would be made though what others have added stays."""
+    """Whether a change adds something of its own, so that it is made although what others have added stays."""
     return bool(step.state and change.path in step.state.ways and {*change.after} - {*(change.before or ())})
 
 
 def _dependents(plan: Plan, taken: Collection[Step], causes: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    """What waits for a change, and what the spec wants together with a replacement; drift is corrected without that."""
+    """The reasons of steps that wait for a change, and of changes of the spec that wait for a replacement; drift is corrected without
+    the replacement."""
     changed = {step.key: "" for step in taken if step.action == "update"}
     for_changed = Dependents(plan, causes).entangled(changed)
     of_all = Dependents(plan, causes).entangled({step.key: "" for step in taken})

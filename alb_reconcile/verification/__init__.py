@@ -1,1 +1,1 @@
-"""Real requests through each listener and rule, and what their answers prove."""
+"""Sends real requests through each listener and rule, and judges what the answers prove."""

@@ -1,4 +1,4 @@
-"""Whose answer it is: a header or a field of the JSON body that says which target sent it."""
+"""Reads from an answer which target sent it: by a header, or by a field of the JSON body."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _NAMES = 12
 
 @dataclass(frozen=True)
 class Attribution:
-    """How to attribute answers. `name` is a header's, or a field's, with dots between levels. `is_required`: whether an answer
-    without it is wrong."""
+    """How to find the target that sent an answer. `name` is a header's, or a field's, with dots between levels. `is_required`: whether
+    an answer without it is wrong."""
 
     how: Literal["header", "json", "none"]
     name: str = ""
@@ -23,7 +23,7 @@ class Attribution:
 
     @classmethod
     def parse(cls, text: str) -> Attribution:
-        """`header:NAME`, `json:FIELD` or `none`. Raises ValueError."""
+        """The attribution in a text: `header:NAME`, `json:FIELD` or `none`. Raises ValueError."""
         how, colon, name = text.partition(":")
         if text == "none":
             return cls("none", is_required=False)
@@ -38,12 +38,13 @@ class Attribution:
 
 
 DEMO: Final = Attribution("json", "instance_id", is_required=False)
-"""What the demo's web API says, and is looked for unless another one is chosen."""
+"""The field that the demo's web API sends; it is looked for unless another attribution is chosen."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What an answer says of where it comes from. `seen` are the names that it has instead, for whoever chose another."""
+    """What an answer says of where it comes from. `seen` are the names that it has instead, for a user who has to choose another
+    attribution."""
 
     target: str | None = None
     version: str | None = None
@@ -51,7 +52,7 @@ class Origin:
 
 
 def attribute(how: Attribution, headers: Mapping[str, str], body: bytes) -> Origin:
-    """Read an answer. `headers` are looked up without regard to case by their own type, or in lower case."""
+    """The origin of an answer. Keys of `headers` are in lower case, or the mapping ignores case."""
     fields = _fields(headers, body) if how.how != "none" else {}
     version = _text(fields.get("version"))
     if how.how == "header":

@@ -1,4 +1,4 @@
-"""What a rule that authenticates promises to whoever hasn't logged in, and has no token."""
+"""Checks what a rule that authenticates promises to clients that haven't logged in, or have no token."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.verification.client import Reply, Shot
 
 CALLBACK: Final = "/oauth2/idpresponse"
-"""Where an ALB takes users back from their provider (AWS ELB, 'Authenticate users using an Application Load Balancer')."""
+"""The path by which a provider sends users back to an ALB (AWS ELB, 'Authenticate users using an Application Load Balancer')."""
 Provider = Callable[[str], str]
 """The address that stands for an issuer in the sandbox, with authorize, token and jwks below it."""
 
 
 def unasked(wanted: Authentication, shot: Shot, reply: Reply, provider: Provider | None) -> str:
-    """How the answer to a stranger differs from what is promised, in words, or nothing.
+    """How the answer to a client without login or token differs from what is promised, in words, or nothing.
 
-    A redirect to the authorization endpoint, or 401 where strangers are denied or a token is missing; and in no case an
+    Promised is a redirect to the authorization endpoint, or 401 where such clients are denied or a token is missing; and in no case an
     answer of a target.
     """
     if reply.target is not None:
@@ -35,7 +35,7 @@ def unasked(wanted: Authentication, shot: Shot, reply: Reply, provider: Provider
 
 
 def _misled(wanted: Authentication, shot: Shot, location: str, provider: Provider | None) -> str:
-    """What is wrong with where a user is sent (OpenID Connect Core, 3.1.2.1), or nothing."""
+    """What is wrong with the address to which a user is sent (OpenID Connect Core, 3.1.2.1), or nothing."""
     expected = authorization_endpoint(wanted, provider)
     try:
         found, right = urlsplit(location), urlsplit(expected)
@@ -65,7 +65,7 @@ def _misled(wanted: Authentication, shot: Shot, location: str, provider: Provide
 
 
 def authorization_endpoint(wanted: Authentication, provider: Provider | None) -> str:
-    """Where users log in (Amazon Cognito, 'The redirect and authorization endpoint')."""
+    """The address where users log in (Amazon Cognito, 'The redirect and authorization endpoint')."""
     if provider is not None:
         return f"{provider(wanted.issuer)}/authorize"
     if wanted.type == "authenticate-oidc":
@@ -76,7 +76,7 @@ def authorization_endpoint(wanted: Authentication, provider: Provider | None) ->
 
 
 def needed_claims(wanted: Authentication) -> dict[str, object]:
-    """The claims that a token needs beside those that every one needs."""
+    """The claims that a token needs in addition to those that each token needs."""
     shapes: dict[str, Callable[[list[str]], object]] = {
         "single-string": lambda values: values[0],
         "string-array": list,

@@ -1,20 +1,16 @@
-"""What is to be checked: each listener's default action and each rule of a spec, with the request that proves it."""
+"""Lists what is to be checked: each listener's default action and each rule of a spec, with the request that proves it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.rule.conditions import Transform
-from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.requests.conditions import Transform
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind, each_of
+from alb_reconcile.model.service import Balancer, Entrance, Frontend, Member, Pool, RoutingRule
 from alb_reconcile.verification.matching import Request, read_conditions
 from alb_reconcile.verification.promises import inserted_headers
 from alb_reconcile.verification.request_search import Preferences, Rules, find_request
@@ -27,9 +23,9 @@ State = Literal["send", "skipped", "unreachable", "missing"]
 class Check:
     """One listener's default action, or one rule (`address`), and what the spec wants of it, bound to ids.
 
-    `state` other than send: why there is no request, in `reason`. `exact_host`: whether somebody said the host, so
-    that a certificate has to be for it. `http2`: whether the listener is meant to speak it. `transforms` of the request, and
-    `headers` of all answers, come with them.
+    If `state` isn't send, `reason` says why there is no request. `exact_host`: whether a rule or the user names the host, so that a
+    certificate has to be for it. `http2`: whether the listener is meant to speak HTTP/2. `transforms` change the request, `headers` are
+    in all answers.
     """
 
     address: Address
@@ -44,25 +40,22 @@ class Check:
     http2: bool = False
     transforms: tuple[Transform, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_default: bool = False
+    """Whether this is a default action, which takes what no rule takes."""
     wants_certificate: bool = False
-    """Whether only clients with a certificate come in."""
-
-    @property
-    def is_default(self) -> bool:
-        """Whether it is what no rule takes."""
-        return self.address.kind == "listener"
+    """Whether only clients with a certificate get in."""
 
     @property
     def keeps_out(self) -> bool:
-        """Whether only those get in who have logged in, or have a token."""
+        """Whether only clients that have logged in, or have a token, get in."""
         return self.action.authentication is not None and self.action.authentication.keeps_out
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user chose for where the spec leaves it open. `host` is None for the load balancer's DNS name.
+    """What the user chose where the spec leaves it open. `host` is None for the load balancer's DNS name.
 
-    `source_address` is what the load balancer sees requests come from, as far as somebody knows it.
+    `source_address` is the address from which the load balancer sees requests come, if it is known.
     """
 
     host: str | None = None
@@ -74,7 +67,7 @@ class Choice:
 def plan_checks(discovery: Discovery, desired: Mapping[Address, Desired], choice: Choice) -> tuple[Check, ...]:
     """The checks of a stack: listener by listener, rules in their order, the default action last."""
     there = {item.address: item for item in discovery.resources if not item.is_gone}
-    listeners = sorted((item.address, state) for item, state in each_of(desired.values(), Listener))
+    listeners = sorted((item.address, state) for item, state in each_of(desired.values(), Frontend))
     return tuple(
         check for address, state in listeners for check in _listener(address, state, discovery, desired, there, choice)
     )
@@ -82,7 +75,7 @@ def plan_checks(discovery: Discovery, desired: Mapping[Address, Desired], choice
 
 def _listener(
     address: Address,
-    state: Listener,
+    state: Frontend,
     discovery: Discovery,
     desired: Mapping[Address, Desired],
     there: Mapping[Address, Observed],
@@ -91,14 +84,16 @@ def _listener(
     wanted = bind(state, _ids(address, discovery, there))
     own = [
         (item.address, bind(rule, _ids(item.address, discovery, there)))
-        for item, rule in each_of(desired.values(), Rule)
+        for item, rule in each_of(desired.values(), RoutingRule)
         if rule.listener == address
     ]
     own.sort(key=lambda row: (row[1].priority, row[0]))
     balancer = next((item for item in there.values() if item.address == state.load_balancer), None)
     found = there.get(address)
     blocked = _blocked(address, balancer, found)
-    rivals = [rule for _, rule in each_of(discovery.resources, Rule) if found is not None and rule.listener == found.id]
+    rivals = [
+        rule for _, rule in each_of(discovery.resources, RoutingRule) if found is not None and rule.listener == found.id
+    ]
     rivals.sort(key=lambda rule: rule.priority)
     host = choice.host or (balancer.detail(Entrance).dns_name if balancer else "")
     preferences = Preferences(host, choice.path, choice.any_method, choice.source_address or "")
@@ -114,8 +109,8 @@ def _listener(
             http2=wanted.protocol == "HTTPS" and http2,
             transforms=transforms if action.forward else (),
             headers=inserted_headers(wanted.attributes or {}),
-            wants_certificate=wanted.mutual_authentication is not None
-            and wanted.mutual_authentication.mode == "verify",
+            is_default=row == address,
+            wants_certificate=wanted.wants_certificate,
         )
         reason = blocked or _missing(row, there, action)
         if reason:
@@ -126,19 +121,20 @@ def _listener(
 
 
 def _ids(row: Address, discovery: Discovery, there: Mapping[Address, Observed]) -> dict[Address, str]:
-    """The ids by address; of two groups at one, as after a swap that failed, the one to which a listener or rule forwards most."""
+    """The ids by address; of two groups at one address, as after a swap that failed, the group to which the listener or rule forwards
+    most."""
     names = {item.id: item.address for item in discovery.resources}
     parts = sorted(action_of(there[row].state if row in there else None).forward, key=lambda part: part.weight)
     asked = [str(part.target_group) for part in parts]
     return {address: item.id for address, item in there.items()} | {names[id_]: id_ for id_ in asked if id_ in names}
 
 
-def _before(state: Properties, rivals: list[Rule]) -> list[Rules]:
-    """What the rules before a rule take; before the default action come all of them."""
+def _before(state: Properties, rivals: list[RoutingRule]) -> list[Rules]:
+    """The conditions of the rules before a rule; before the default action come all rules."""
     return [
         read_conditions(rule.conditions)
         for rule in rivals
-        if not isinstance(state, Rule) or rule.priority < state.priority
+        if not isinstance(state, RoutingRule) or rule.priority < state.priority
     ]
 
 
@@ -169,25 +165,24 @@ def _missing(address: Address, there: Mapping[Address, Observed], action: Action
 
 
 def _attributes(address: Address, desired: Mapping[Address, Desired]) -> Mapping[str, str]:
-    """What the spec gives a load balancer or a target group."""
+    """The attributes that the spec gives a load balancer or a target group."""
     wanted = desired.get(address)
-    return getattr(wanted.state, "attributes", None) or {} if wanted else {}
+    state = wanted.state if wanted else None
+    return (state.attributes if isinstance(state, Balancer | Pool) else None) or {}
 
 
 def notes_on_groups(
     discovery: Discovery, desired: Mapping[Address, Desired]
 ) -> dict[str, tuple[str, str, tuple[str, ...]]]:
-    """By ARN of the stack's target groups: the name, why it needn't share equally (or nothing), and the targets that aren't
+    """By ARN of the stack's target groups: the name, why the group needn't share equally (or nothing), and the targets that aren't
     registered."""
     there = {item.address for item in discovery.resources if not item.is_gone}
-    absent = sorted(
-        str(item.address) for item, _ in each_of(desired.values(), Registration) if item.address not in there
-    )
+    absent = sorted(str(item.address) for item, _ in each_of(desired.values(), Member) if item.address not in there)
     return {
         item.id: (
             item.address.name,
             uneven(_attributes(item.address, desired)),
             tuple(name for name in absent if name.startswith(f"registration.{item.address.name}/")),
         )
-        for item, _ in each_of(discovery.resources, TargetGroup)
+        for item, _ in each_of(discovery.resources, Pool)
     }

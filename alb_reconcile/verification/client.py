@@ -1,4 +1,4 @@
-"""One request, really sent: over which connection, and what came back or went wrong, in words."""
+"""Sends one request: over which connection, and what came back or went wrong, in words."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from alb_reconcile.verification.matching import Request
 from alb_reconcile.verification.tls import Tls, read_tls
 
 MAX_BODY: Final = 64 * 1024
-"""Bytes of a body that are read; what is beyond is left."""
+"""Bytes of a body that are read; further bytes are ignored."""
 LANES: Final = 4
-"""Pools that requests for one host take turns in: as many connections at least."""
+"""Pools that requests for one host take turns in: at least as many connections."""
 _LARGEST: Final = 16 * 1024 * 1024
-"""Bytes of a file of authorities."""
+"""The most bytes of a file of authorities."""
 _IDLE: Final = 30.0
 """Seconds after which an idle connection isn't used again; the ALB closes it after 60 by default."""
 _AGENT: Final = "alb-reconcile-verify"
@@ -37,8 +37,8 @@ _NO_COOKIES: Final = DefaultCookiePolicy(allowed_domains=[])
 
 @dataclass(frozen=True)
 class Trust:
-    """Whom to believe, with TLS: the system's authorities, those of `ca_file`, or with `insecure` everybody; and the
-    certificate, with its key, to show where one is asked for."""
+    """Which servers to trust with TLS: those of the system's authorities, of `ca_file`'s, or with `insecure` all; and the certificate,
+    with its key, to show where one is asked for."""
 
     ca_file: str | None = None
     insecure: bool = False
@@ -47,7 +47,7 @@ class Trust:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a listener answers: what to connect to, and the listener's own port, which clients see."""
+    """An address where a listener answers: what to connect to, and the listener's own port, which clients see."""
 
     host: str
     port: int
@@ -59,9 +59,9 @@ class Endpoint:
 class Shot:
     """One request to send. `key` comes back with the answer; `http` is 1.1 or 2.
 
-    `check_name`: whether a certificate has to be the host's; its chain is checked anyway. `fresh`: over a connection
-    that isn't used again. `keep_body`: for whoever wants to look at it. `anonymous`: of somebody who isn't logged in, where
-    the rule asks for that.
+    `check_name`: whether a certificate has to be the host's; its chain is checked anyway. `fresh`: over a connection that isn't used
+    again. `keep_body`: whether the reply keeps the body. `anonymous`: from a client that isn't logged in, where the rule asks for a
+    login.
     """
 
     key: str
@@ -75,7 +75,7 @@ class Shot:
 
     @property
     def authority(self) -> str:
-        """The Host header: as a browser sends it, with the port unless it is the scheme's own."""
+        """The Host header: as a browser sends it, with the port unless that is the scheme's own."""
         usual = 443 if self.endpoint.tls else 80
         port = self.endpoint.listener_port
         return self.request.host if port == usual else f"{self.request.host}:{port}"
@@ -89,7 +89,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a request. `error` is its kind, as in `ERRORS`, or nothing; `detail` says more about it."""
+    """The result of a request. `error` is its kind, as in `ERRORS`, or nothing; `detail` says more about the error."""
 
     status: int | None = None
     http: str = ""
@@ -122,7 +122,7 @@ _BY_NUMBER: Final = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", e
 
 
 class Client:
-    """Sends requests through a few pools of connections for each host. Close it after use (`opened`)."""
+    """Sends requests through a few pools of connections for each host. Close a client after use (`opened`)."""
 
     def __init__(self, attribution: Attribution, timeout: float) -> None:
         self._attribution = attribution
@@ -141,7 +141,7 @@ class Client:
             await asyncio.gather(*(lane.aclose() for lanes in client._lanes.values() for lane in lanes))
 
     def context(self, trust: Trust | None, http: str, *, check_name: bool) -> ssl.SSLContext:
-        """Settings of TLS. Apart by HTTP version, since each connection sets what it offers."""
+        """Settings of TLS, separate for each HTTP version, since each connection sets what it offers."""
         key = (trust, http, check_name)
         if key not in self._contexts:
             self._contexts[key] = make_context(trust or Trust(insecure=True), check_name=check_name)
@@ -169,7 +169,7 @@ class Client:
     async def fire(self, shot: Shot) -> Reply:
         """Send one request and read its answer. Whatever goes wrong on the way is in the reply."""
         try:
-            async with asyncio.timeout(self.timeout + 0.5):  # httpx bounds each step, this their sum
+            async with asyncio.timeout(self.timeout + 0.5):  # httpx bounds each step, and this bounds their sum
                 return await self._fire(shot)
         # ValueError: httpcore may count a request twice that is cut short on HTTP/2 (encode/httpcore#1022)
         except (httpx.TransportError, httpx.StreamError, OSError, ssl.SSLError, ValueError) as error:
@@ -213,10 +213,10 @@ def _tls(response: httpx.Response) -> Tls | None:
 
 
 def make_context(trust: Trust, *, check_name: bool) -> ssl.SSLContext:
-    """TLS settings for a client. Raises OSError if a file can't be read (ssl.SSLError: isn't one)."""
+    """TLS settings for a client. Raises OSError if a file can't be read (ssl.SSLError: it has another content)."""
     context = _trusting(trust, check_name=check_name)
     if trust.client_certificate:
-        context.load_cert_chain(trust.client_certificate, password="")  # nobody is asked for one
+        context.load_cert_chain(trust.client_certificate, password="")  # no password is asked for
     return context
 
 

@@ -1,4 +1,4 @@
-"""What an answer has to be: a status that counts, the redirect, or the fixed response, as the ALB documents them."""
+"""Says what an answer has to be: a status that counts, the redirect, or the fixed response, as the ALB documents them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Statuses:
 
     @classmethod
     def parse(cls, text: str) -> Statuses:
-        """`200`, `200-399`, `200,301-308`. Raises ValueError."""
+        """The statuses in a text: `200`, `200-399`, `200,301-308`. Raises ValueError."""
         ranges = []
         for part in text.split(","):
             match = re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", part.strip())
@@ -74,7 +74,7 @@ def _redirect(wanted: Mapping[str, str], shot: Shot, reply: Reply, ports: Mappin
 
 
 def redirect_location(wanted: Mapping[str, str], shot: Shot) -> str:
-    """Where a redirect leads, its placeholders filled in from the request (ELBv2 RedirectActionConfig)."""
+    """The URL to which a redirect leads, its placeholders filled in from the request (ELBv2 RedirectActionConfig)."""
     scheme = "https" if shot.endpoint.tls is not None else "http"
     values = {
         "#{protocol}": scheme,
@@ -93,7 +93,7 @@ def redirect_location(wanted: Mapping[str, str], shot: Shot) -> str:
 
 
 def _normal(location: str, ports: Mapping[int, int]) -> tuple[object, ...]:
-    """A location as far as it matters: without case in the host, with the port that the scheme implies."""
+    """The significant parts of a location: without case in the host, with the port that the scheme implies."""
     try:
         parts = urlsplit(location)
         port = parts.port or _PORTS.get(parts.scheme)

@@ -1,4 +1,4 @@
-"""Regular expressions of rules: what meets them, and texts that do."""
+"""Matches texts with regular expressions of rules, and makes texts that match."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 MOST: Final = 12
-"""Texts that are kept of a part."""
+"""The most texts that are kept for a part."""
 _WORDS: Final = ("verify", "x")
 _LETTERS: Final = "xvabcdefghijklmnopqrstuwyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_./~:@!$&'()*+,;=%#? "
 _CLASSES: Final = {"d": "1", "w": "w", "s": " ", "D": "x", "W": "-", "S": "x"}
@@ -19,8 +19,8 @@ _COUNT: Final = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
 
 
 def describes(expression: str, text: str) -> bool | None:
-    """Whether a text meets an expression. None where that depends on what AWS doesn't document: whether the whole text has
-    to meet it, and whether case counts."""
+    """Whether a text matches an expression. None where that depends on what AWS doesn't document: whether the whole text has to match,
+    and whether case counts."""
     exact, loose = _compile(expression, 0), _compile(expression, re.IGNORECASE)
     if exact is None or loose is None:
         return None
@@ -28,7 +28,7 @@ def describes(expression: str, text: str) -> bool | None:
 
 
 def samples(expression: str) -> list[str]:
-    """A few texts that it describes as a whole, as a person would write them; none where it isn't understood."""
+    """A few texts that an expression matches as a whole, as a person would write them; none where the expression isn't understood."""
     compiled = _compile(expression, 0)
     try:
         return [text for text in _Reader(expression).read() if compiled and compiled.fullmatch(text)]
@@ -38,7 +38,7 @@ def samples(expression: str) -> list[str]:
 
 @cache
 def _compile(expression: str, flags: int) -> re.Pattern[str] | None:
-    """None for what Python reads in another way."""
+    """The compiled expression; None where Python reads it in another way."""
     try:
         return None if "[[:" in expression else re.compile(expression, flags | re.DOTALL)
     except (re.error, OverflowError, RecursionError):
@@ -46,7 +46,7 @@ def _compile(expression: str, flags: int) -> re.Pattern[str] | None:
 
 
 class _Reader:
-    """Reads an expression from left to right. Raises ValueError, IndexError for what it doesn't understand."""
+    """Reads an expression from left to right. Raises ValueError, IndexError for syntax that it doesn't understand."""
 
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
@@ -155,7 +155,7 @@ def _some(texts: Iterable[str]) -> list[str]:
 
 
 def _joined(left: list[str], right: list[str]) -> list[str]:
-    """Each left one with the first right one, and the first left one with each right one."""
+    """Each left text with the first right one, and the first left text with each right one."""
     if not left or not right:
         return []
     return _some([*(text + right[0] for text in left), *(left[0] + text for text in right)])

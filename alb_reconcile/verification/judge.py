@@ -1,4 +1,4 @@
-"""What the answers to one check prove: tallied as they come, judged at the end."""
+"""Tallies the answers to one check as they come, and judges at the end what they prove."""
 
 import math
 from collections import Counter
@@ -14,22 +14,22 @@ from alb_reconcile.verification.client import ERRORS
 from alb_reconcile.verification.expect import ANSWERED, Statuses, mismatch
 from alb_reconcile.verification.load import Answer
 from alb_reconcile.verification.promises import missing_header, untransformed
-from alb_reconcile.verification.shares import ENOUGH, Group, Target, expected_shares, judge_share
+from alb_reconcile.verification.shares import ENOUGH, AnsweringTarget, Group, expected_shares, judge_share
 from alb_reconcile.verification.tls import Tls
 
 GIVE_UP: Final = 5
 """Errors in a row, without a single answer before them, after which a check is given up."""
 _MOST: Final = 1000
-"""Kinds of statuses, targets and texts that are counted apart: what answers may be anything."""
+"""Different statuses, targets and texts that are counted separately: answers may say anything."""
 _LISTED: Final = 3
 _FINE: Final = ("healthy", "draining")
 
 
 @dataclass(frozen=True)
 class TargetShare:
-    """What one target got. `expected` is a share from 0 to 1, None where none can be told; `within` None: not judged."""
+    """One target's answers. `expected` is a share from 0 to 1, None where it isn't known; `within` None: not judged."""
 
-    target: Target
+    target: AnsweringTarget
     group: str
     answers: int
     share: float | None
@@ -39,7 +39,7 @@ class TargetShare:
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one check. Latencies in ms: p50, p95 and p99 of the answers.
+    """The result of one check. Latencies in ms: p50, p95 and p99 of the answers.
 
     `state`: ok, failed, skipped or unreachable.
     """
@@ -60,12 +60,12 @@ class Finding:
     unknown: Mapping[str, int] = field(default_factory=dict)
     unattributed: int = 0
     websocket: str | None = None
-    """None: not tried; empty: it works; else what went wrong."""
+    """None: not tried; empty: the WebSocket works; else what went wrong."""
     tls: tuple[Tls, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether it is no reason to fail."""
+        """Whether the finding is no reason to fail."""
         return self.state in ("ok", "skipped")
 
 
@@ -88,21 +88,21 @@ class Tally:
     unattributed: int = 0
     """Right answers that don't say which target sent them."""
     names: tuple[str, ...] = ()
-    """What the first answer without attribution had instead."""
+    """The names that the first answer without attribution had instead."""
     mismatches: Counter[str] = field(default_factory=Counter)
     websocket: str | None = None
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    """What was found beside the answers."""
+    """Problems that were found apart from the answers."""
     untold: bool = False
     """Whether an answer didn't say what transforms made of its request."""
     tls: Counter[Tls] = field(default_factory=Counter)
     provider: Provider | None = None
     login: tuple[tuple[str, str], ...] | None = None
-    """What lets requests through a rule that asks for it; None where verify doesn't get in."""
+    """The headers that let requests through a rule that asks for a login; None where verify isn't let in."""
 
     def add(self, answer: Answer) -> bool:
-        """Count one answer, or the lack of it. Returns whether it is as expected."""
+        """Count one answer, or the lack of an answer. Returns whether it is as expected."""
         is_right = self._add(answer)
         self.right += is_right
         return is_right
@@ -145,12 +145,12 @@ class Tally:
 
     @property
     def answers(self) -> int:
-        """Those of targets, as far as it is told."""
+        """The answers of targets, as far as answers say that they are."""
         return self.targets.total() + self.unattributed
 
     @property
     def is_given_up(self) -> bool:
-        """Whether sending more is in vain."""
+        """Whether sending more requests is in vain."""
         return not self.seen and sum(self.errors.values()) >= GIVE_UP
 
 
@@ -237,7 +237,8 @@ def _mismatches(tally: Tally) -> list[str]:
 
 
 def _on_health(group: Group, after: Group) -> list[str]:
-    """Registered targets are expected to answer; those that can't, before nor after, are named. In a roll some join and some leave meanwhile."""
+    """Remarks on a group's health: targets that were unhealthy before and after are named. During a roll some targets join and some
+    leave."""
     if group.fails_open and after.fails_open:
         return [f"no target of {group.name} is healthy, so all of them get requests (fail-open)"]
     if group.targets and all(item.reason.startswith("Target.NotInUse") for item in (*group.targets, *after.targets)):
@@ -251,7 +252,7 @@ def _on_health(group: Group, after: Group) -> list[str]:
 def _shares(
     tally: Tally, groups: Mapping[str, Group], after: Mapping[str, Group], how: Attribution, sigmas: float
 ) -> tuple[tuple[TargetShare, ...], list[str]]:
-    """Each target's share, and why some can't be judged. An answer without attribution may be any target's."""
+    """Each target's share, and why some shares can't be judged. An answer without attribution may be any target's."""
     expected = expected_shares(tally.check.action.forward, groups)
     attributed, total = tally.targets.total(), tally.answers
     moved = any(
@@ -270,7 +271,7 @@ def _shares(
         notes.append("targets' health changed meanwhile, so shares aren't judged; verify again")
     elif attributed and total < ENOUGH:
         notes.append(f"{total} requests are too few to judge shares; {ENOUGH} are enough")
-    places: dict[str, list[tuple[Group, Target]]] = {}
+    places: dict[str, list[tuple[Group, AnsweringTarget]]] = {}
     for group in groups.values():
         for target in group.targets:
             places.setdefault(target.id, []).append((group, target))
@@ -278,7 +279,7 @@ def _shares(
     for name, found in places.items():
         (group, target), count, share = found[0], tally.targets[name], expected.get(name, 0.0)
         judged = attributed > 0 and not moved and total >= ENOUGH
-        # of a group that needn't share equally only the sum is known: told apart where one target has it all
+        # in a group that needn't share equally only the sum is known: one target's share only if that target has it all
         judged = judged and not any(item.uneven and len(item.serving) > 1 for item, _ in found)
         within = judge_share(count, count + tally.unattributed, total, share, sigmas) if judged else None
         part = count / total if total and (count or not tally.unattributed) else None
@@ -287,7 +288,7 @@ def _shares(
 
 
 def _on_unattributed(tally: Tally, how: Attribution, shares: Iterable[TargetShare]) -> str:
-    """What answers lack that don't say which target sent them, and what follows."""
+    """What answers lack that don't name their target, and what follows."""
     instead = f"they have {', '.join(tally.names)}" if tally.names else "their bodies aren't JSON objects"
     then = "choose --attribute" if min(tally.seen, default=0) < 400 else "ask for another path with --path"
     if how.is_required:
@@ -324,7 +325,7 @@ def _on_shares(shares: Iterable[TargetShare], tally: Tally) -> list[str]:
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
-    """p50, p95 and p99 in ms (nearest rank); nothing of nothing."""
+    """p50, p95 and p99 in ms (nearest rank); empty for no values."""
     ordered = sorted(seconds)
     ranks = (50, 95, 99) if ordered else ()
     return {f"p{rank}": round(ordered[math.ceil(rank * len(ordered) / 100) - 1] * 1000, 1) for rank in ranks}

@@ -1,4 +1,4 @@
-"""Load at an open rate: requests start when they are due, whether or not earlier ones have been answered."""
+"""Sends requests at an open rate: each starts when it is due, whether or not earlier ones have been answered."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -9,10 +9,10 @@ from alb_reconcile.verification.client import Client, Reply, Shot
 
 @dataclass(frozen=True)
 class Answer:
-    """A request and what came of it. Times in seconds.
+    """A request and its result. Times in seconds.
 
-    `at`: when it was due, from the start of the load; `waited`: how much later it started, because `concurrency`
-    others were under way; `latency`: from its start to the last byte, or to the error.
+    `at`: when the request was due, from the start of the load; `waited`: how much later it started, because `concurrency` others were
+    under way; `latency`: from its start to the last byte, or to the error.
     """
 
     shot: Shot
@@ -27,9 +27,9 @@ async def send(
 ) -> AsyncIterator[Answer]:
     """Send what `plan` yields, `rate` a second, and yield the answers as they come.
 
-    At most `concurrency` are under way; what is due meanwhile starts late, and says so. `plan` is asked for the next
-    shot only when it is due, and may be endless: no request starts after `duration` seconds. Whoever stops reading
-    (aclose) ends it, requests under way included.
+    At most `concurrency` requests are under way; a request that is due meanwhile starts late, and its answer says so. `plan` is asked
+    for the next shot only when it is due, and may be endless: no request starts after `duration` seconds. A caller that stops reading
+    (aclose) ends the load, requests under way included.
     """
     loop = asyncio.get_running_loop()
     answers: asyncio.Queue[Answer | BaseException | None] = asyncio.Queue()
@@ -60,7 +60,7 @@ async def send(
                         break
                     group.create_task(one(shot, due))
                     number += 1
-        except BaseExceptionGroup as errors:  # whatever it is, whoever reads the answers must hear of it
+        except BaseExceptionGroup as errors:  # whatever it is, the reader of the answers must see it
             answers.put_nowait(errors.exceptions[0])
         else:
             answers.put_nowait(None)

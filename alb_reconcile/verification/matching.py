@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from alb_reconcile.kinds.rule import conditions as rules
-from alb_reconcile.kinds.rule import patterns
+from alb_reconcile.model.requests import conditions as rules
+from alb_reconcile.model.requests import patterns
 from alb_reconcile.model.secrets import HIDDEN, Headers, is_secret_header
 from alb_reconcile.verification.expressions import describes
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as far as rules look at it. `path` is without the query, `host` without a port.
+    """The parts of a request that rules look at. `path` is without the query, `host` without a port.
 
-    `source` is the address that it comes from; empty: unknown.
+    `source` is the address that the request comes from; empty: unknown.
     """
 
     host: str
@@ -26,7 +26,7 @@ class Request:
     source: str = ""
 
     def redacted(self, headers: Headers) -> "Request":
-        """As it may be shown: headers and queries are there to meet conditions of rules."""
+        """The request as it may be shown: values of secret headers and of queries are hidden."""
         return replace(
             self,
             headers=tuple((name, HIDDEN if is_secret_header(name, headers) else text) for name, text in self.headers),
@@ -35,8 +35,9 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Condition:
-    """One condition: any of `values` or of `expressions` (regular ones) meets it. `field` is AWS's name; `name` is the header's, of an http-header.
+class Matcher:
+    """One condition, met by any of `values` or `expressions` (regular expressions). `field` is AWS's name; `name` is the header's name
+    in an http-header condition.
 
     The values of a query-string are (key, value) patterns, and a key may be missing; all others are patterns.
     """
@@ -49,30 +50,30 @@ class Condition:
 
 
 EXTRAS: Final = frozenset({"http-request-method", "http-header", "query-string"})
-"""Conditions on something other than host and path that a request can be made for."""
+"""Conditions on something other than host and path for which a request can be made."""
 
 
-def read_conditions(conditions: Iterable[rules.Condition]) -> tuple[Condition, ...]:
-    """The conditions of a `Rule`, also of somebody else's."""
+def read_conditions(conditions: Iterable[rules.Condition]) -> tuple[Matcher, ...]:
+    """The conditions of a `Rule`, also of a rule that isn't the stack's."""
     return tuple(map(_read, conditions))
 
 
-def _read(item: rules.Condition) -> Condition:
+def _read(item: rules.Condition) -> Matcher:
     field = item.field.replace("_", "-")
     if item.unsupported:
-        return Condition(f"unreadable {field}")
+        return Matcher(f"unreadable {field}")
     pairs = tuple((key or None, value) for key, value in item.pairs)
-    return Condition(field, item.values, item.name, pairs, item.regex_values)
+    return Matcher(field, item.values, item.name, pairs, item.regex_values)
 
 
-def takes(conditions: Sequence[Condition], request: Request) -> bool | None:
+def takes(conditions: Sequence[Matcher], request: Request) -> bool | None:
     """Whether a rule takes a request. None: that depends on what can't be known here, such as the source address."""
     verdicts = [meets(condition, request) for condition in conditions]
     return False if False in verdicts else None if None in verdicts else True
 
 
-def meets(condition: Condition, request: Request) -> bool | None:
-    """Whether a request meets one condition. Paths and methods have case, hosts, headers and queries haven't."""
+def meets(condition: Matcher, request: Request) -> bool | None:
+    """Whether a request meets one condition. Paths and methods are case-sensitive; hosts, headers and queries aren't."""
     match condition.field:
         case "host-header":
             return _any([fits(value, request.host) for value in condition.values], condition, [request.host])
@@ -96,14 +97,14 @@ def meets(condition: Condition, request: Request) -> bool | None:
             return None
 
 
-def _any(found: list[bool], condition: Condition, texts: list[str]) -> bool | None:
-    """What patterns say, and the condition's expressions of some texts."""
+def _any(found: list[bool], condition: Matcher, texts: list[str]) -> bool | None:
+    """The result for a condition: `found` for its patterns, and its expressions for `texts`."""
     verdicts = [*found, *(describes(item, text) for item in condition.expressions for text in texts)]
     return True if True in verdicts else None if None in verdicts else False
 
 
 def comes_from(ranges: Iterable[str], source: str) -> bool | None:
-    """Whether an address is in one of some ranges; None where it isn't known and they aren't everything."""
+    """Whether an address is in one of some ranges; None where the address isn't known and the ranges aren't everything."""
     try:
         networks = [ip_network(item) for item in ranges]
         if source:

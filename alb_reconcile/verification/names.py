@@ -1,4 +1,4 @@
-"""Whether DNS names lead where the spec says: looked up, then asked over HTTPS, and on port 80 for the redirect."""
+"""Checks whether DNS names lead where the spec says: looks them up, then requests over HTTPS, and on port 80 for the redirect."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance
-from alb_reconcile.kinds.record import Record
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.secrets import hide_query
+from alb_reconcile.model.service import DnsName, Entrance, Frontend
 from alb_reconcile.verification.client import ERRORS, Client, Endpoint, Shot
 from alb_reconcile.verification.matching import Request
-from alb_reconcile.verification.site import LookUp, Settings, Site
+from alb_reconcile.verification.site import LookUp, Site, VerifySettings
 from alb_reconcile.verification.tls import Tls
 
 _POLL: Final = 2.0
 _HOST: Final = "verify"
-"""What stands for the star of a wildcard."""
+"""The label in place of a wildcard's star."""
 _ROUTED: Final = "one of several answers, by weight or failover"
 
 
 @dataclass(frozen=True)
 class NameFinding:
-    """What was found of one record. `values` are those that the name server answered."""
+    """What was found of one record. `values` are the values that the name server answered."""
 
     address: Address
     name: str
@@ -36,18 +34,18 @@ class NameFinding:
     values: tuple[str, ...] = ()
     tls: Tls | None = None
     redirects: bool | None = None
-    """Whether port 80 sends to HTTPS; None where it isn't meant to."""
+    """Whether port 80 redirects to HTTPS; None where it isn't meant to."""
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether it leads where it should."""
+        """Whether the name leads where it should."""
         return self.state != "failed"
 
 
 async def verify_names(
-    site: Site, settings: Settings, client: Client, say: Callable[[str], None]
+    site: Site, settings: VerifySettings, client: Client, say: Callable[[str], None]
 ) -> tuple[NameFinding, ...]:
     """A finding for each record of the spec, in its order."""
     if site.look_up is None:
@@ -55,18 +53,18 @@ async def verify_names(
     there = {item.address for item in site.discovery.resources if not item.is_gone}
     names = [
         _verify(site, settings, client, say, item.address, state, there)
-        for item, state in each_of(site.desired.values(), Record)
+        for item, state in each_of(site.desired.values(), DnsName)
     ]
     return tuple(await asyncio.gather(*names))
 
 
 async def _verify(
     site: Site,
-    settings: Settings,
+    settings: VerifySettings,
     client: Client,
     say: Callable[[str], None],
     address: Address,
-    wanted: Record,
+    wanted: DnsName,
     there: set[Address],
 ) -> NameFinding:
     name = wanted.name.replace("*", _HOST, 1)
@@ -95,9 +93,9 @@ async def _verify(
 
 
 async def _resolved(
-    site: Site, settings: Settings, say: Callable[[str], None], name: str, wanted: Record
+    site: Site, settings: VerifySettings, say: Callable[[str], None], name: str, wanted: DnsName
 ) -> tuple[tuple[str, ...], str]:
-    """What the name leads to, and what is wrong with that, after waiting for as long as resolvers may not know it yet."""
+    """The values of a name, and what is wrong with them, after waiting as long as resolvers may not know the name yet."""
     loop = asyncio.get_running_loop()
     deadline, said = loop.time() + settings.dns_timeout, False
     while True:
@@ -112,13 +110,13 @@ async def _resolved(
 
 
 async def look(site: Site, name: str, kind: str) -> tuple[str, ...]:
-    """The values of a name; none where there are none, or nobody answers."""
+    """The values of a name; none where there are none, or no name server answers."""
     if site.look_up is None:
         return ()
     return tuple(sorted(await site.look_up(name, kind)))
 
 
-async def _misled(site: Site, name: str, wanted: Record, values: tuple[str, ...]) -> str:
+async def _misled(site: Site, name: str, wanted: DnsName, values: tuple[str, ...]) -> str:
     if not values:
         return f"{name} has no {wanted.type} record; check that the domain's name servers are those of its hosted zone"
     if isinstance(wanted.alias, Address):
@@ -137,9 +135,9 @@ async def _misled(site: Site, name: str, wanted: Record, values: tuple[str, ...]
     return ""
 
 
-def _listeners(site: Site, balancer: Address) -> Iterator[tuple[Listener, Endpoint]]:
+def _listeners(site: Site, balancer: Address) -> Iterator[tuple[Frontend, Endpoint]]:
     ids = {item.address: item.id for item in site.discovery.resources if not item.is_gone}
-    for item, state in each_of(site.desired.values(), Listener):
+    for item, state in each_of(site.desired.values(), Frontend):
         endpoint = site.endpoints.get(ids.get(item.address, ""))
         if state.load_balancer == balancer and endpoint is not None:
             usual = {"HTTPS": 443, "HTTP": 80}[state.protocol]
@@ -147,7 +145,7 @@ def _listeners(site: Site, balancer: Address) -> Iterator[tuple[Listener, Endpoi
                 yield state, endpoint
 
 
-def _sends_to_https(site: Site, listener: Listener) -> bool:
+def _sends_to_https(site: Site, listener: Frontend) -> bool:
     return dict(listener.default_action.redirect).get("protocol") == "HTTPS"
 
 
@@ -178,7 +176,7 @@ async def _ask_http(client: Client, name: str, endpoint: Endpoint) -> tuple[bool
 
 
 def asking(host: str | None = None, port: int = 53) -> LookUp:
-    """Looks names up by this machine's resolver, or by a name server."""
+    """A function that looks names up by this machine's resolver, or by a name server."""
     import dns.asyncquery
     import dns.asyncresolver
     import dns.exception
@@ -203,7 +201,7 @@ def _text(row: Any) -> str:
 
 
 def names_json(found: NameFinding) -> Mapping[str, Any]:
-    """The documented form."""
+    """The documented form of a finding."""
     return {
         "address": str(found.address),
         "name": found.name,

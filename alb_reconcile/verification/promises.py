@@ -1,4 +1,4 @@
-"""What is promised beside an action: what transforms make of a request, and headers of all answers."""
+"""Checks what a rule promises in addition to its action: what transforms make of a request, and the headers of all answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from alb_reconcile.kinds.rule.conditions import Transform
+from alb_reconcile.model.requests.conditions import Transform
 from alb_reconcile.model.secrets import hide_query
 from alb_reconcile.verification.client import Reply, Shot
 
@@ -30,9 +30,9 @@ def missing_header(headers: Mapping[str, str], reply: Reply) -> str:
 
 
 def untransformed(transforms: Iterable[Transform], shot: Shot, reply: Reply) -> str | None:
-    """How what the target saw differs from what transforms make of the request, in words, or nothing. None: it doesn't say.
+    """How what the target saw differs from what transforms make of the request, in words, or nothing. None: the answer doesn't say.
 
-    The demo's web API tells its `path` and, in `headers`, its `host`; others may tell `host` itself.
+    The demo's web API answers with the request's `path` and, in `headers`, its `host`; others may answer with `host` itself.
     """
     seen = _told(reply.body)
     unknown = False
@@ -47,7 +47,7 @@ def untransformed(transforms: Iterable[Transform], shot: Shot, reply: Reply) -> 
 
 
 def _rewritten(item: Transform, text: str) -> list[str]:
-    """What a transform makes of a text: AWS doesn't document whether of the first match or of each."""
+    """What a transform makes of a text: of the first match or of each, which AWS doesn't document."""
     replacement = _GROUPS.sub(r"\\g<\1>", item.replacement.replace("\\", r"\\"))
     try:
         return [re.sub(item.regex, replacement, text, count=count) for count in (1, 0)]
@@ -56,7 +56,7 @@ def _rewritten(item: Transform, text: str) -> list[str]:
 
 
 def _same(key: str, found: str, wanted: str) -> bool:
-    """Whether it is the same, perhaps without the query, or the port."""
+    """Whether two values of a key are the same, perhaps without the query, or the port."""
     if key == "path":
         return found in (wanted, wanted.partition("?")[0])
     return found.partition(":")[0].lower() == wanted.partition(":")[0].lower()

@@ -8,28 +8,28 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from alb_reconcile.kinds.rule.patterns import UndecidedError, fill, search, split
+from alb_reconcile.model.requests.patterns import UndecidedError, fill, search, split
 from alb_reconcile.verification.expressions import samples
-from alb_reconcile.verification.matching import EXTRAS, Condition, Request, comes_from, meets, takes
+from alb_reconcile.verification.matching import EXTRAS, Matcher, Request, comes_from, meets, takes
 
 SAFE_METHODS: Final = ("GET", "OPTIONS", "HEAD")
-"""Those that a service doesn't change anything for (RFC 9110, 9.2.1), the ones whose answers say most first."""
+"""Methods for which a service changes nothing (RFC 9110, 9.2.1); methods whose answers say most come first."""
 _FILLS: Final = ("", "verify", "x")
 _MOST: Final = 200
-"""Combinations of methods, headers and queries that are tried."""
+"""The most combinations of methods, headers and queries that are tried."""
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 _ANY: Final = ("*",)
 _NO_HOSTS: Final = tuple(map(split, ("", "-*", "*-", ".*", "*.", "*..*", "*.-*", "*-.*")))
-"""Names as DNS has them are labels of letters, digits and inner hyphens, with dots between them."""
+"""Patterns of texts that are no host names: in DNS, names are labels of letters, digits and inner hyphens, with dots between them."""
 _FIELDS: Final = {
     "host-header": partial(search, _ANY, _NO_HOSTS, characters=f"xyzvwqjk{string.ascii_lowercase}{string.digits}-."),
     "path-pattern": partial(
         search, _ANY, start="/", characters=f"xyzvwqjk{string.ascii_letters}{string.digits}_-.$/~\"'@:+&*%=,;()!"
     ),
 }
-"""What is searched for exactly: the fields of conditions, and what their texts can look like."""
+"""The fields of conditions that are searched for exactly, and what their texts can look like."""
 
-Rules = tuple[Condition, ...]
+Rules = tuple[Matcher, ...]
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Preferences:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A request; or none, and why. `unreachable`: it is proved that there can't be one."""
+class FoundRequest:
+    """A request; or none, and why. `unreachable`: it is proved that there can't be a request."""
 
     request: Request | None = None
     reason: str = ""
@@ -52,38 +52,42 @@ class Found:
 
 
 def is_host(text: str) -> bool:
-    """Whether a text is a host name as DNS has them, at most 253 long."""
+    """Whether a text is a host name as in DNS, at most 253 characters long."""
     return len(text) <= 253 and _HOST.fullmatch(text) is not None
 
 
-def find_request(own: Rules, earlier: Sequence[Rules], preferences: Preferences) -> Found:
-    """A request that `own` takes and no rule of `earlier` does. `own` is empty for the default action."""
+def find_request(own: Rules, earlier: Sequence[Rules], preferences: Preferences) -> FoundRequest:
+    """A request that `own` takes and no rule of `earlier` takes. `own` is empty for the default action."""
     for condition in own:
         if condition.field == "source-ip" and (reason := _why_not_from(condition, preferences.source)):
-            return Found(reason=reason)
+            return FoundRequest(reason=reason)
         if condition.field not in {*_FIELDS, *EXTRAS, "source-ip"}:
-            return Found(reason=f"has a condition that verify doesn't know: {condition.field}")
+            return FoundRequest(reason=f"has a condition that verify doesn't know: {condition.field}")
     methods = _methods(own, preferences)
     if not methods:
-        return Found(reason="takes only requests by methods that may change something; allow them with --any-method")
+        return FoundRequest(
+            reason="takes only requests by methods that may change something; allow them with --any-method"
+        )
     bases = [
         Request(preferences.host, preferences.path, method, headers, query, preferences.source)
         for method, headers, query in itertools.islice(itertools.product(methods, _headers(own), _queries(own)), _MOST)
     ]
     if not bases:
-        return Found(reason="has a regular expression for which verify finds no text")
+        return FoundRequest(reason="has a regular expression for which verify finds no text")
     for avoided in (earlier, [rule for rule in earlier if not _is_uncertain(rule)]):
         for base in bases:
             request = _nice(own, avoided, base) or _exact(own, avoided, base)
             if request and avoided is earlier:
-                return Found(request)
+                return FoundRequest(request)
             if request:
-                return Found(reason="an earlier rule may take its requests, by something that can't be told here")
+                return FoundRequest(
+                    reason="an earlier rule may take its requests, by something that can't be told here"
+                )
     return _explain(own, earlier, bases[0])
 
 
-def _why_not_from(condition: Condition, source: str) -> str:
-    """Why our requests don't come from where a condition wants them, or nothing."""
+def _why_not_from(condition: Matcher, source: str) -> str:
+    """Why this machine's requests don't come from where a condition wants them, or nothing."""
     match comes_from(condition.values, source):
         case True:
             return ""
@@ -93,13 +97,13 @@ def _why_not_from(condition: Condition, source: str) -> str:
             return "takes requests by their source address; say with --source-address which one yours is"
 
 
-def _explain(own: Rules, earlier: Sequence[Rules], base: Request) -> Found:
-    """Why there is no request. What rules by patterns of host and path alone take is taken whatever else a request says."""
+def _explain(own: Rules, earlier: Sequence[Rules], base: Request) -> FoundRequest:
+    """Why there is no request. A request that rules by patterns of host and path alone take is taken whatever else it says."""
     plain = [rule for rule in earlier if all(map(_is_plain, rule))]
     bare = tuple(filter(_is_plain, own))
     if not _pairs(bare, plain, base) and all(_search(field, [bare, *plain]).complete for field in _FIELDS):
-        return Found(reason="no request can reach it: the rules before it take all of them", unreachable=True)
-    return Found(reason="no request was found that reaches it; the rules before it seem to take all of them")
+        return FoundRequest(reason="no request can reach it: the rules before it take all of them", unreachable=True)
+    return FoundRequest(reason="no request was found that reaches it; the rules before it seem to take all of them")
 
 
 def _methods(own: Rules, preferences: Preferences) -> list[str]:
@@ -157,7 +161,7 @@ def _texts(own: Rules, field: str, wished: list[str]) -> list[str]:
     return [*wished, *(text for condition in own if condition.field == field for text in _texts_of(condition))]
 
 
-def _texts_of(condition: Condition) -> Iterator[str]:
+def _texts_of(condition: Matcher) -> Iterator[str]:
     """Texts that meet a condition."""
     for value in condition.values:
         yield from _fill(value)
@@ -166,7 +170,7 @@ def _texts_of(condition: Condition) -> Iterator[str]:
 
 
 def _exact(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | None:
-    """The shortest one. The search knows patterns only, so what it finds is held against regular expressions afterwards."""
+    """The shortest request. The search knows patterns only, so the request is checked against regular expressions afterwards."""
     patterns = [rule for rule in avoided if not any(condition.expressions for condition in rule)]
     pairs = _pairs(tuple(item for item in own if not item.expressions), patterns, base)
     for host, path in sorted(pairs, key=lambda pair: (len(pair[0]) + len(pair[1]), pair)):
@@ -177,7 +181,7 @@ def _exact(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | Non
 
 
 def _pairs(own: Rules, avoided: Sequence[Rules], base: Request) -> list[tuple[str, str]]:
-    """Hosts and paths that `own` takes and the others don't, for a method, headers and a query."""
+    """Hosts and paths that `own` takes and the other rules don't, for a method, headers and a query."""
     if any(condition.field in EXTRAS and not meets(condition, base) for condition in own):
         return []
     rivals = [rule for rule in avoided if _can_take(rule, base)]
@@ -187,7 +191,7 @@ def _pairs(own: Rules, avoided: Sequence[Rules], base: Request) -> list[tuple[st
 
 @dataclass(frozen=True)
 class _Side:
-    """All hosts, or all paths, as far as rules tell them apart: each with the rules (by index) that ask no other one."""
+    """All hosts, or all paths, as far as rules tell them apart: each with the rules (by index) that it meets."""
 
     texts: Sequence[tuple[str, frozenset[int]]]
     complete: bool
@@ -210,16 +214,16 @@ def _search(field: str, rules: Iterable[Rules]) -> _Side:
 
 
 def _can_take(rule: Rules, base: Request) -> bool:
-    """Whether what isn't host or path leaves it possible that a rule takes the request."""
+    """Whether a rule may take the request by its conditions on fields other than host and path."""
     return all(meets(condition, base) is not False for condition in rule if condition.field not in _FIELDS)
 
 
-def _is_plain(condition: Condition) -> bool:
-    """Whether the exact search knows all of it."""
+def _is_plain(condition: Matcher) -> bool:
+    """Whether the exact search knows the whole condition."""
     return condition.field in _FIELDS and not condition.expressions
 
 
-def _is_uncertain(rule: Iterable[Condition]) -> bool:
+def _is_uncertain(rule: Iterable[Matcher]) -> bool:
     return any(
         condition.expressions or not (condition.field in _FIELDS or condition.field in EXTRAS) for condition in rule
     )

@@ -1,4 +1,4 @@
-"""Which requests go to which check, in which order."""
+"""Plans which requests are sent for which check, and in which order."""
 
 import asyncio
 import itertools
@@ -13,11 +13,11 @@ from alb_reconcile.verification.judge import Tally
 from alb_reconcile.verification.load import send
 from alb_reconcile.verification.shares import Group
 from alb_reconcile.verification.sign_in import SignInError, Visitor, check_keys, with_headers
-from alb_reconcile.verification.site import Settings, Site, VerifyError
+from alb_reconcile.verification.site import Site, VerifyError, VerifySettings
 from alb_reconcile.verification.websocket import try_websocket
 
 FEW: Final = 3
-"""Requests for what isn't a forward: their answers don't vary."""
+"""Requests for an action that isn't a forward: its answers don't vary."""
 _FRESH: Final = 10
 """Each so many-th request over HTTP/1.1 has a connection of its own."""
 
@@ -25,11 +25,11 @@ _FRESH: Final = 10
 async def send_all(
     tallies: Mapping[str, Tally],
     site: Site,
-    settings: Settings,
+    settings: VerifySettings,
     groups: Mapping[str, Group],
     say: Callable[[str], None],
 ) -> float | None:
-    """Send all requests of all checks, and tally their answers. Returns when the first was as expected, on the loop's clock.
+    """Send all requests of all checks, and tally their answers. Returns when the first answer was as expected, on the loop's clock.
     Raises VerifyError if a --ca-file can't be used."""
     answered = None
     planned = sum(_amount(tally.check, settings, groups) for tally in tallies.values())
@@ -57,7 +57,7 @@ async def send_all(
 
 
 def _prepare(client: Client, site: Site) -> None:
-    """A file that can't be read is told before anything is sent."""
+    """Raises VerifyError for a file of certificates that can't be read, before anything is sent."""
     for trust in {item.tls for item in site.endpoints.values() if item.tls is not None}:
         for option, file, part in (
             ("--ca-file", trust.ca_file, replace(trust, client_certificate=None)),
@@ -72,14 +72,14 @@ def _prepare(client: Client, site: Site) -> None:
                 ) from None
 
 
-async def _sign_in(tallies: Mapping[str, Tally], site: Site, settings: Settings, client: Client) -> None:
-    """Log in where rules ask for it, in the sandbox; elsewhere look at least at what tokens would be verified by."""
+async def _sign_in(tallies: Mapping[str, Tally], site: Site, settings: VerifySettings, client: Client) -> None:
+    """Log in where rules ask for it, in the sandbox; elsewhere only check the keys that would verify tokens."""
     guarded = {place: tally for place, tally in tallies.items() if tally.check.keeps_out}
     if site.provider is None:
         await _look_at_keys(guarded, site)
         return
     visitor = Visitor(client, site.provider)
-    # those that deny strangers send nobody to log in: others have to come first
+    # rules that deny clients without login don't send them to log in: other rules have to come first
     for tally in sorted(guarded.values(), key=lambda item: _denies(item.check)):
         shot = replace(_shot(tally.check, site), http=_versions(tally.check, settings)[0])
         try:
@@ -115,13 +115,13 @@ async def _look_at_keys(guarded: Mapping[str, Tally], site: Site) -> None:
             guarded[name].problems.append(f"{place}: {problems[url]}")
 
 
-def _amount(check: Check, settings: Settings, groups: Mapping[str, Group]) -> int:
-    """How many requests a check gets. A forward to nobody varies as little as a redirect."""
+def _amount(check: Check, settings: VerifySettings, groups: Mapping[str, Group]) -> int:
+    """How many requests a check gets. A forward without targets varies as little as a redirect."""
     served = any(groups[str(item.target_group)].serving for item in check.action.forward)
     return settings.requests if served else min(FEW, settings.requests)
 
 
-def _shots(tally: Tally, site: Site, settings: Settings, groups: Mapping[str, Group]) -> Iterator[Shot]:
+def _shots(tally: Tally, site: Site, settings: VerifySettings, groups: Mapping[str, Group]) -> Iterator[Shot]:
     """A check's requests, for as long as it makes sense to send more."""
     check = tally.check
     amount = _amount(check, settings, groups)
@@ -154,7 +154,7 @@ def _shot(check: Check, site: Site) -> Shot:
     )
 
 
-def _versions(check: Check, settings: Settings) -> list[str]:
+def _versions(check: Check, settings: VerifySettings) -> list[str]:
     if check.scheme != "https":
         return ["1.1"]
     if settings.http == "both":
@@ -165,7 +165,7 @@ def _versions(check: Check, settings: Settings) -> list[str]:
 def mix(rounds: list[Iterator[Shot]], dice: random.Random) -> Iterator[Shot]:
     """All shots, each round's in its order, but the rounds at random.
 
-    In turns, two rules that share a target group would each meet every second of its targets only.
+    If rounds took turns, two rules that share a target group would each meet only every second of its targets.
     """
     while rounds:
         item = dice.choice(rounds)
@@ -176,8 +176,8 @@ def mix(rounds: list[Iterator[Shot]], dice: random.Random) -> Iterator[Shot]:
             yield shot
 
 
-async def _try_websockets(tallies: Mapping[str, Tally], site: Site, settings: Settings, client: Client) -> None:
-    """One WebSocket through each forward that takes the path and answers at all."""
+async def _try_websockets(tallies: Mapping[str, Tally], site: Site, settings: VerifySettings, client: Client) -> None:
+    """Try one WebSocket through each forward that takes the path and answers at all."""
     choice = replace(settings.choice, path=settings.websocket or "/")
     others = {item.address: item for item in plan_checks(site.discovery, site.desired, choice)}
     for tally in tallies.values():
@@ -191,7 +191,7 @@ async def _try_websockets(tallies: Mapping[str, Tally], site: Site, settings: Se
 
 
 async def _come_as_stranger(tallies: Mapping[str, Tally], site: Site, client: Client) -> None:
-    """One request without a certificate to each rule whose listener wants one: nothing must answer it."""
+    """Send one request without a certificate to each rule whose listener requires one: it must not be answered."""
     for tally in tallies.values():
         if not tally.check.wants_certificate or not tally.seen:
             continue

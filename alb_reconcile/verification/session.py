@@ -1,20 +1,20 @@
-"""The line from checks to a report: find the way, send, tally, judge."""
+"""Runs a verification from checks to a report: finds the address, sends, tallies, judges."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import InterruptedRun
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.secrets import Headers
+from alb_reconcile.model.service import Member, Server
 from alb_reconcile.verification.checks import Check, notes_on_groups, plan_checks
 from alb_reconcile.verification.client import Client
 from alb_reconcile.verification.judge import Finding, Tally, judge
 from alb_reconcile.verification.names import NameFinding, verify_names
 from alb_reconcile.verification.schedule import send_all
 from alb_reconcile.verification.shares import Group, read_targets
-from alb_reconcile.verification.site import Settings, Site, VerifyError, drop_unreachable
+from alb_reconcile.verification.site import Site, VerifyError, VerifySettings, drop_unreachable
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class Report:
         return all(item.ok for item in self.findings) and all(item.ok for item in self.names)
 
 
-async def verify_stack(site: Site, settings: Settings, stopping: asyncio.Event, say: Callable[[str], None]) -> Report:
+async def verify_stack(
+    site: Site, settings: VerifySettings, stopping: asyncio.Event, say: Callable[[str], None]
+) -> Report:
     """Send real requests and judge the answers.
 
     Raises VerifyError where there is nothing to verify, InterruptedRun as soon as `stopping` is set.
@@ -55,7 +57,7 @@ async def verify_stack(site: Site, settings: Settings, stopping: asyncio.Event, 
         await asyncio.gather(working, halting, return_exceptions=True)
 
 
-async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) -> Report:
+async def _verify(site: Site, settings: VerifySettings, say: Callable[[str], None]) -> Report:
     discovery, where = site.discovery, f"{site.stack} in {site.region} (account {site.discovery.account})"
     if all(item.is_gone for item in discovery.resources):
         raise VerifyError(
@@ -66,7 +68,7 @@ async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) ->
         raise VerifyError(f"the spec of {where} has no listeners, so there is nothing to verify")
     checks = await drop_unreachable(checks, site, settings, say)
     groups = await _groups(checks, site)
-    # the listeners' ports by the local ones that stand for them
+    # the listeners' ports by the local ports that stand for them
     ports = {item.port: item.listener_port for item in site.endpoints.values()}
     tallies = {
         str(check.address): Tally(check, settings.statuses, ports, provider=site.provider)
@@ -87,7 +89,8 @@ async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) ->
 
 
 def _unsent(check: Check) -> Finding:
-    """A default action that rules leave nothing for is no mistake, a rule that nothing can reach is one."""
+    """The finding of a check without requests: a default action for which rules leave nothing is no mistake, a rule that no request can
+    reach is one."""
     if check.state == "skipped" or (check.state == "unreachable" and check.is_default):
         return Finding(check, "skipped", notes=(check.reason,))
     state = "unreachable" if check.state == "unreachable" else "failed"
@@ -99,8 +102,8 @@ async def _groups(checks: tuple[Check, ...], site: Site) -> dict[str, Group]:
     arns = sorted(
         {str(item.target_group) for check in checks if check.state == "send" for item in check.action.forward}
     )
-    names = {item.id: item.address.name for item in site.discovery.resources if item.address.kind == "instance"}
-    registrations = each_of(site.discovery.resources, Registration)
+    names = {item.id: item.address.name for item in site.discovery.resources if isinstance(item.state, Server)}
+    registrations = each_of(site.discovery.resources, Member)
     ids = {item.id: str(state.target) for item, state in registrations}
     notes = notes_on_groups(site.discovery, site.desired)
     healths = await asyncio.gather(*(site.health(arn) for arn in arns))
@@ -112,5 +115,5 @@ async def _groups(checks: tuple[Check, ...], site: Site) -> dict[str, Group]:
 
 
 def _of_group(arn: str, ids: Mapping[str, str]) -> dict[str, str]:
-    """The ids of a group's targets, by what its registrations are called in it."""
+    """The ids of a group's targets, by the names of their registrations in it."""
     return {key.removeprefix(f"{arn}|"): target for key, target in ids.items() if key.startswith(f"{arn}|")}

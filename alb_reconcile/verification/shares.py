@@ -1,4 +1,4 @@
-"""Which target should get which share of the requests, and whether what it got is within chance."""
+"""Calculates which share of the requests each target should get, and whether what the target got is within chance."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ ENOUGH: Final = 30
 
 
 @dataclass(frozen=True)
-class Target:
-    """A registered target: `health` and `reason` as DescribeTargetHealth tells them, `name` as the stack knows it."""
+class AnsweringTarget:
+    """A registered target: `health` and `reason` as in DescribeTargetHealth, `name` as in the stack."""
 
     id: str
     port: int
@@ -23,24 +23,24 @@ class Target:
 
     @property
     def label(self) -> str:
-        """What a person calls it."""
+        """The target's name for a person."""
         return self.name or f"{self.id}:{self.port}"
 
 
 @dataclass(frozen=True)
 class Group:
-    """A target group's targets. `uneven` is why the load balancer needn't share equally among them, or nothing; `absent` are those
-    of the spec that aren't registered."""
+    """A target group's targets. `uneven` is why the load balancer needn't share equally among them, or nothing; `absent` are the spec's
+    targets that aren't registered."""
 
     arn: str
     name: str
-    targets: tuple[Target, ...] = ()
+    targets: tuple[AnsweringTarget, ...] = ()
     uneven: str = ""
     absent: tuple[str, ...] = ()
 
     @property
-    def serving(self) -> tuple[Target, ...]:
-        """Those that get requests: the healthy ones; without any, all (the ALB fails open) that aren't leaving."""
+    def serving(self) -> tuple[AnsweringTarget, ...]:
+        """The targets that get requests: the healthy ones; without any, all that aren't leaving (the ALB fails open)."""
         healthy = tuple(item for item in self.targets if item.health == "healthy")
         return healthy or tuple(item for item in self.targets if item.health not in ("draining", "unused"))
 
@@ -68,10 +68,10 @@ def uneven(attributes: Mapping[str, str]) -> str:
 
 
 def expected_shares(forward: Sequence[Forward], groups: Mapping[str, Group]) -> dict[str, float]:
-    """The share (0 to 1) by target id of what targets answer: by weight among groups, then equally in each.
+    """The share (0 to 1) by target id of what targets answer: by weight among groups, then equally in each group.
 
-    Groups that nobody serves aren't counted: what is theirs the ALB answers itself, with 503. A target in several
-    groups, or on several ports, gets the sum.
+    Groups without serving targets aren't counted: the ALB answers their requests itself, with 503. A target in several groups, or on
+    several ports, gets the sum.
     """
     served = [(item.weight, groups[str(item.target_group)].serving) for item in forward]
     total = sum(weight for weight, serving in served if serving)
@@ -95,7 +95,7 @@ def is_within(count: int, requests: int, share: float, sigmas: float) -> bool:
 
 
 def judge_share(fewest: int, most: int, requests: int, share: float, sigmas: float) -> bool | None:
-    """Whether a count of `fewest` to `most` is within chance (`is_within`); None where that depends on which it is."""
+    """Whether a count of `fewest` to `most` is within chance (`is_within`); None where that depends on the exact count."""
     allowed = _allowed(sigmas)
     if (
         binomial_tail(most, requests, share) < allowed
@@ -130,10 +130,10 @@ def binomial_tail(count: int, requests: int, share: float) -> float:
 
 def read_targets(
     health: Mapping[str, Mapping[str, Any]], names: Mapping[str, str], ids: Mapping[str, str]
-) -> tuple[Target, ...]:
-    """From DescribeTargetHealth, by `target:port`, with the stack's names by target id.
+) -> tuple[AnsweringTarget, ...]:
+    """The targets in DescribeTargetHealth, by `target:port`, with the stack's names by target id.
 
-    `ids` are those of instances that are known by their addresses, by `target:port` as well.
+    `ids` are ids of instances that are registered by their addresses, by `target:port` as well.
     """
     targets = []
     for key, item in health.items():
@@ -141,5 +141,5 @@ def read_targets(
         target = ids.get(key, target)
         reason = " ".join(filter(None, (item.get("Reason"), item.get("Description"))))
         number = int(port) if port.isdigit() else 0
-        targets.append(Target(target, number, str(item["State"]), reason, names.get(target, "")))
+        targets.append(AnsweringTarget(target, number, str(item["State"]), reason, names.get(target, "")))
     return tuple(sorted(targets, key=lambda item: (item.name, item.id, item.port)))

@@ -1,5 +1,4 @@
-"""Logging in at the sandbox's own provider, to see what is behind rules that authenticate; and the keys that tokens are
-verified by, elsewhere."""
+"""Logs in at the sandbox's own provider, to test what is behind rules that authenticate; elsewhere checks the keys that verify tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from alb_reconcile.verification.checks import Check
 from alb_reconcile.verification.client import ERRORS, Client, Reply, Shot, Trust, classify, make_context
 
 Headers = tuple[tuple[str, str], ...]
-"""What a request has to carry to get through."""
+"""The headers that a request needs to be let through."""
 _COOKIE: Final = re.compile(r"(?:^|, )([^=;, ]+)=([^;,]*)")
 _LARGEST: Final = 150 * 1024
 _MOST: Final = 10
@@ -27,18 +26,18 @@ _TIMEOUT: Final = 5.0
 
 
 class SignInError(Exception):
-    """Nobody gets in; the text says what went wrong."""
+    """A login failed; the text says what went wrong."""
 
 
 class Visitor:
-    """Somebody whom the sandbox's provider knows. Who has logged in once is let in by each rule that asks for the same."""
+    """A user whom the sandbox's provider knows. Once logged in, the user is let in by each rule that asks for the same login."""
 
     def __init__(self, client: Client, provider: Provider) -> None:
         self._client, self._provider = client, provider
         self._cookies: dict[tuple[str, ...], Headers] = {}
 
     async def sign_in(self, check: Check, shot: Shot) -> Headers | None:
-        """What lets requests through; None where a rule sends nobody to log in, and no other has. Raises SignInError."""
+        """The headers that let requests through; None where neither this rule nor another sends users to log in. Raises SignInError."""
         wanted = check.action.authentication
         if wanted is None:
             raise AssertionError("nobody is asked here")
@@ -63,7 +62,7 @@ class Visitor:
         return str(answer.json()["access_token"])
 
     async def _log_in(self, browser: httpx.AsyncClient, shot: Shot) -> Headers:
-        """As a browser does: to the provider, through its page, back to the load balancer."""
+        """Log in as a browser does: to the provider, through its page, back to the load balancer."""
         sent = await self._client.fire(shot)
         location = _location(sent, "nobody is sent to log in")
         page = await browser.post(location, data={"user": "verify"})
@@ -92,7 +91,7 @@ def _carry(reply: Reply) -> Headers:
 
 
 def with_headers(shot: Shot, headers: Headers) -> Shot:
-    """The request, with what lets it through; its own cookies stay beside it."""
+    """The request with the headers that let it through; its own cookies are kept."""
     kept = dict(shot.request.headers)
     for name, value in headers:
         own = next((key for key in kept if key.lower() == name.lower()), name)

@@ -1,4 +1,4 @@
-"""Where a stack's listeners answer, and how much is to be sent to them."""
+"""Says where a stack's listeners answer, and how many requests are to be sent to them."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ Health = Mapping[str, Mapping[str, Any]]
 
 
 LookUp = Callable[[str, str], Awaitable[tuple[str, ...]]]
-"""The values that a name server has for a name and a type; none where it has none."""
+"""A function that returns the values that a name server has for a name and a type; none where it has none."""
 
 
 class VerifyError(ReconcileError):
@@ -34,7 +34,7 @@ class VerifyError(ReconcileError):
 
 @dataclass(frozen=True)
 class Sending:
-    """How much is sent, and what. `rate` in requests a second over all, times in seconds.
+    """Which requests are sent, and how many. `rate` in requests a second over all, times in seconds.
 
     `requests` go to each forward, `duration` replaces them; `http`: 1.1, 2 or both, on HTTPS; `websocket`: a path.
     `tolerance`: standard deviations that a target's share may be off.
@@ -52,8 +52,8 @@ class Sending:
 
 
 @dataclass(frozen=True)
-class Settings(Sending):
-    """The same, and how answers are judged."""
+class VerifySettings(Sending):
+    """Which requests are sent, and how answers are judged."""
 
     attribution: Attribution = DEMO
     statuses: Statuses = ANSWERED
@@ -62,7 +62,7 @@ class Settings(Sending):
 
 @dataclass(frozen=True)
 class Site:
-    """The stack as it is, and the ways to it: `endpoints` by listener ARN, `health` asks DescribeTargetHealth.
+    """The stack as it is, and the ways to it: `endpoints` by listener ARN, `health` calls DescribeTargetHealth.
 
     `absent` is why a listener may have no endpoint.
     """
@@ -75,15 +75,15 @@ class Site:
     health: Callable[[str], Awaitable[Health]]
     absent: str = "its address is unknown"
     provider: Provider | None = None
-    """The sandbox's own, at which verify logs in."""
+    """The sandbox's own provider, at which verify logs in."""
     look_up: LookUp | None = None
-    """How names are looked up; None where they can't be."""
+    """The function that looks names up; None where names can't be looked up."""
     sees_private: bool = False
-    """Whether that knows the names of private zones."""
+    """Whether `look_up` knows the names of private zones."""
 
 
 async def drop_unreachable(
-    checks: tuple[Check, ...], site: Site, settings: Settings, say: Callable[[str], None]
+    checks: tuple[Check, ...], site: Site, settings: VerifySettings, say: Callable[[str], None]
 ) -> tuple[Check, ...]:
     """The checks, without requests where the listener can't be reached."""
     wanted = {check.listener for check in checks if check.state == "send"}

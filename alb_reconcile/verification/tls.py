@@ -1,4 +1,4 @@
-"""What TLS connections showed: the version, and whose certificate it was, by whom, until when."""
+"""Collects what TLS connections showed: the version, and each certificate's subject, issuer and end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _DAY: Final = 86400
 
 
 class Tls(NamedTuple):
-    """One way in which connections were made. `issuer` and what follows are empty where nobody looked (`--insecure`)."""
+    """One way in which connections were made. `issuer` and the fields after it are empty where certificates weren't checked
+    (`--insecure`)."""
 
     version: str
     name: str = ""
@@ -22,14 +23,14 @@ class Tls(NamedTuple):
 
     @property
     def warning(self) -> str:
-        """What somebody should do about the certificate soon, or nothing."""
+        """What a user should do about the certificate soon, or nothing."""
         if self.days_left is None or self.days_left >= SOON:
             return ""
         return f"the certificate of {self.name} expires in {self.days_left} days ({self.expires}); renew it"
 
 
 def read_tls(connection: Any, now: float) -> Tls | None:
-    """Of an `ssl.SSLObject`; None of anything else."""
+    """The TLS details of an `ssl.SSLObject`; None for anything else."""
     if not isinstance(connection, ssl.SSLObject):
         return None
     version, shown = connection.version() or "", connection.getpeercert() or {}
@@ -49,5 +50,5 @@ def _pairs(found: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _named(found: Any) -> dict[str, str]:
-    """The parts of a name, which ssl tells as tuples of tuples of pairs."""
+    """The parts of a name, which ssl returns as tuples of tuples of pairs."""
     return dict(pair for part in _pairs(found) for pair in part if len(pair) == 2)  # type: ignore[misc]

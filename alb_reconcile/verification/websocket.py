@@ -1,4 +1,4 @@
-"""A WebSocket through the load balancer: the handshake, and one message that comes back."""
+"""Tests a WebSocket through the load balancer: the handshake, and one message that comes back."""
 
 import asyncio
 import ssl

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from alb_reconcile.model import tags
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import image, network, tagged
@@ -58,7 +58,7 @@ def changed(found: Any, **more: Any) -> dict[str, Any]:
 def test_a_roll_keeps_names_that_are_numbered(
     world: WatchedWorld, given: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
-    found = exported(world, Scope(vpcs=(named(world, *given),)), tmp_path)
+    found = exported(world, ExportScope(vpcs=(named(world, *given),)), tmp_path)
     (entry,) = plain(found)["instances"].values()
     assert (entry["count"], entry["name"]) == (len(given), said)
     assert (found.problems, found.adopting) == ((), ())

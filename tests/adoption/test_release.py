@@ -43,6 +43,15 @@ def test_a_load_balancer_goes_with_its_listeners_and_rules(world: WatchedWorld, 
     assert world.plan(spec).is_empty
 
 
+def test_a_listener_that_says_another_address_goes_with_its_load_balancer(world: WatchedWorld, keep: Keeper) -> None:
+    world.converge(demo())
+    (listener,) = [key for key, own in our_tags(world).items() if own[tags.ADDRESS] == "listener.public/http"]
+    wrong = [{"Key": tags.ADDRESS, "Value": "listener.other/http"}]
+    world.client("elbv2").add_tags(ResourceArns=[listener], Tags=wrong)
+    keep.release(demo(), "load_balancer.public")
+    assert listener not in our_tags(world)
+
+
 def test_instances_are_named_one_by_one_or_as_a_group(world: WatchedWorld, keep: Keeper) -> None:
     world.converge(demo())
     keep.release(demo(), "instance.web-2")
@@ -58,10 +67,13 @@ def test_instances_are_named_one_by_one_or_as_a_group(world: WatchedWorld, keep:
 def test_what_the_spec_no_longer_declares_can_be_let_go(world: WatchedWorld, keep: Keeper) -> None:
     spec = demo()
     spec["security_groups"]["old"] = {"description": "not used any more", "ingress": []}
+    spec["target_groups"]["old"] = {"protocol": "HTTP", "port": 8080}
     world.converge(spec)
-    found = keep.release(demo(), "security_group.old")
+    found = keep.release(demo(), "security_group.old", "target_group.old")
     assert not any("next apply" in note for note in found.notes)
-    assert any(note.startswith("vpc.main can't be deleted while in use by security_group.old") for note in found.notes)
+    (tie,) = [note for note in found.notes if note.startswith("vpc.main can't be deleted while in use by ")]
+    assert "security_group.old" in tie
+    assert "target_group.old" not in tie, "AWS deletes a VPC that a target group names"
     assert world.plan(demo()).is_empty
 
 

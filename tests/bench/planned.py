@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from alb_reconcile.engine.plan.planner import make_plan
 from alb_reconcile.engine.plan.situation import situate
 from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.kinds.load_balancer import Entrance
-from alb_reconcile.kinds.route_table import Associations
 from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.discovery import Discovery, Foreign
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Desired, Lookups, Observed, bind
+from alb_reconcile.model.service import Associations, Entrance, Foreign, ServedBy
 from alb_reconcile.spec.stack import Stack, load_stack
 from tests.bench.memory import peak
 

@@ -34,8 +34,6 @@ READERS = {
     "plan --format json shop.yaml": 0,
     "plan --format markdown shop.yaml": 0,
     "plan --format html shop.yaml": 0,
-    "graph --format html shop.yaml": 0,
-    "graph --format svg shop.yaml": 0,
     "graph shop.yaml": 0,
     "status -vv shop.yaml": 0,
     "status --format json shop.yaml": 0,

@@ -8,8 +8,8 @@ import pytest
 
 from alb_reconcile.engine import safety
 from alb_reconcile.engine.doors import find_doors
-from alb_reconcile.engine.plan.decide import subnets_of
 from alb_reconcile.engine.service import judge
+from alb_reconcile.model.decisions import subnets_of
 from alb_reconcile.model.errors import RefusedError
 from tests.doors.scenes import NEW_VERSION, Scene
 from tests.doors.test_scenes import plan_of, spec_of

@@ -1,6 +1,6 @@
-"""Pages and pictures as a browser shows them: nothing runs, nothing is fetched, and axe has nothing serious to say.
+"""Pages as a browser shows them: nothing runs, nothing is fetched, and axe has nothing serious to say.
 
-With PICTURE=1 the documentation's screenshots are taken anew.
+With PICTURE=1 the documentation's screenshot is taken.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.fleet import fleet_page
-from alb_reconcile.cli.pictures.page import plan_page, scene_page
+from alb_reconcile.cli.pictures.page import plan_page
 from alb_reconcile.cli.pictures.report import report_page
 from tests.e2e.browser import BROWSER, browsing
 from tests.fleet.test_fleet_page import view
@@ -45,12 +44,12 @@ def pages() -> dict[str, str]:
     changed = planned(want=CANARY | {"instances/web/instance_type": "t3.small", "instances/web/count": 3})
     hostile = many(2, EVIL)
     return {
-        "changed": plan_page(changed.plan, make_scene(changed), "web-1 would be replaced", "later"),
-        "large": scene_page(make_scene(planned({"instances/web/count": 60}))),
-        "going": scene_page(make_scene(planned(destroy=True))),
+        "changed": plan_page(changed, "web-1 would be replaced", "later"),
+        "large": plan_page(planned({"instances/web/count": 60})),
+        "going": plan_page(planned(destroy=True)),
         "report": report_page("stacks", subjects(), "now"),
         "fleet": fleet_page(view(20, EVIL)),
-        "hostile": plan_page(hostile.plan, make_scene(hostile), EVIL, EVIL),
+        "hostile": plan_page(hostile, EVIL, EVIL),
     }
 
 
@@ -74,13 +73,12 @@ def test_it_is_for_everybody_and_nothing_in_it_runs(page: Page, tmp_path: Path, 
     assert page.complaints() == []
 
 
-@pytest.mark.skipif(not os.environ.get("PICTURE"), reason="takes the documentation's screenshots with PICTURE=1 only")
-def test_screenshots(page: Page, tmp_path: Path) -> None:
-    for name, scheme, size in (("changed", "light", (1000, 1180)), ("large", "dark", (1200, 1280))):
-        file = tmp_path / f"{name}.html"
-        file.write_text(pages()[name], encoding="utf-8")
-        page.prefer(scheme, *size)
-        page.open(file.as_uri())
-        page.wait_for("document.querySelector('main')")
-        (IMAGES / f"picture-{name}.png").write_bytes(page.look(*size))
+@pytest.mark.skipif(not os.environ.get("PICTURE"), reason="takes the documentation's screenshot with PICTURE=1 only")
+def test_screenshot(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "changed.html"
+    file.write_text(pages()["changed"], encoding="utf-8")
+    page.prefer("light", 1000, 1180)
+    page.open(file.as_uri())
+    page.wait_for("document.querySelector('main')")
+    (IMAGES / "picture-changed.png").write_bytes(page.look(1000, 1180))
     assert json.dumps(page.complaints()) == "[]"

@@ -14,18 +14,20 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.commands.adoption import parse_choices
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.engine.stack import Options, plan_stack
-from alb_reconcile.export.export import Export, Wishes, export
+from alb_reconcile.export.export import Export, ExportWishes, export
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.spec.stack import Stack, parse_stack
 from tests.harness import READS, REGION, World
 
 if TYPE_CHECKING:
-    from alb_reconcile.export.scope import Scope
+    from alb_reconcile.export.scope import ExportScope
 
 
-def exported(world: World, scope: Scope, folder: Path | None = None, wishes: Wishes | None = None) -> Export:
+def exported(
+    world: World, scope: ExportScope, folder: Path | None = None, wishes: ExportWishes | None = None
+) -> Export:
     """An export, which changes nothing; its files in a folder, if there is one."""
-    wishes = wishes or Wishes()
+    wishes = wishes or ExportWishes()
     if folder:
         wishes = replace(wishes, file=str(folder / "stack.yaml"), folder="user-data")
     found: Export = world._run(lambda aws: export(aws, REGION, scope, wishes))

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.cli.main import main
+from alb_reconcile.export.taking_over import unwritten
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags
 from tests.harness import world
+from tests.plan.targets import rule
+from tests.plan.test_cases import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,3 +136,10 @@ def test_a_change_by_hand_that_is_taken_over_is_to_be_applied_once(
     assert "the stack's tags don't say yet" not in capsys.readouterr().err
     assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0
     assert "The next apply has nothing to do." in capsys.readouterr().out
+
+
+def test_the_order_of_rules_is_no_secret() -> None:
+    """Which stays a difference: it is of several entries."""
+    rules = "load_balancers/public/listeners/http/rules"
+    plan = plan_of({"have": {rules: {"a": rule(10, "/a", "web")}}, "want": {rules: {"a": rule(20, "/a", "web")}}})
+    assert [(step.sets_order, unwritten(plan, step)) for step in plan.steps] == [(True, [])]

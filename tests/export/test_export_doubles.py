@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from alb_reconcile.model.tags import STACK
 from tests.export.exporting import exported, loaded, plain
 from tests.harness import by_hand, demo
@@ -71,10 +71,10 @@ def test_of_a_copy_by_hand_nothing_is_written_and_the_next_plan_deletes_it(
     world: WatchedWorld, tmp_path: Path, copied: Callable[[], set[str]]
 ) -> None:
     world.converge(demo())
-    before = plain(exported(world, Scope(stack="demo"), tmp_path))
+    before = plain(exported(world, ExportScope(stack="demo"), tmp_path))
     copies = copied()
     world.clock.advance(HOUR)
-    found = exported(world, Scope(stack="demo"), tmp_path)
+    found = exported(world, ExportScope(stack="demo"), tmp_path)
     assert plain(found) == before
     assert {text.rpartition(" ")[2] for text in found.problems if "exists twice" in text} == copies
     plan = world.plan(loaded(found, tmp_path), allow=ALLOWED)
@@ -99,7 +99,7 @@ def test_all_that_is_written_is_in_the_network_that_stays(world: WatchedWorld, t
     for number in (8, 9):
         ec2.create_subnet(VpcId=row["VpcId"], CidrBlock=f"10.1.{number}.0/24", **tagged("subnet", row))
     world.clock.advance(HOUR)
-    found = exported(world, Scope(stack="demo"), tmp_path)
+    found = exported(world, ExportScope(stack="demo"), tmp_path)
     assert plain(found)["vpcs"]["main"]["cidr_block"] == "10.1.0.0/16"
     assert not re.findall(r"(?:vpc|subnet|sg|i)-[0-9a-f]{17}", str(plain(found)))
     plan = world.plan(loaded(found, tmp_path), allow=allowed)

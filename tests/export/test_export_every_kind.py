@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import our_tags
@@ -43,11 +43,11 @@ def test_its_example_is_exported_adopted_and_planned_to_nothing(
     before = our_tags(world)
     if name == "trust_store":  # AWS never shows its bundle
         with pytest.raises(RefusedError, match=r"nothing is left for a spec\n  trust_store\.clients: "):
-            exported(world, Scope(stack=spec["stack"]), tmp_path)
+            exported(world, ExportScope(stack=spec["stack"]), tmp_path)
         return
     _is_written_again(world, spec["stack"], tmp_path)
     keep.release(spec)
-    scope = Scope(vpcs=tuple(key for key in before if key.startswith("vpc-")), tags={"export": "this"})
+    scope = ExportScope(vpcs=tuple(key for key in before if key.startswith("vpc-")), tags={"export": "this"})
     if kind.properties.service in BY_NAME and not scope.vpcs:
         with pytest.raises(RefusedError, match="nothing that a spec could describe"):
             exported(world, scope, tmp_path)
@@ -64,6 +64,6 @@ def _is_written_again(world: World, stack: str, folder: Path) -> None:
     """The stack's own spec, were it lost: nothing needs to be adopted."""
     own = folder / "own"
     own.mkdir()
-    found = exported(world, Scope(stack=stack), own)
+    found = exported(world, ExportScope(stack=stack), own)
     told = [*found.problems, *steps(planned(world, found, own))]
     assert not [text for text in told if not any(name in text for name in UNSHOWN)], found.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.resource import each_of
 from tests.export.exporting import adopted, exported, loaded, plain, steps
@@ -20,7 +20,7 @@ def test_ansibles_stack_is_changed_under_care(world: WatchedWorld, tmp_path: Pat
     """What can't be a YAML scalar, variables among it, is what it was; user data is in a file, and nowhere else."""
     made = by_ansible(world)
     world.watch()
-    found = exported(world, Scope(load_balancers=("shop",), vpcs=(made["vpc"],)), tmp_path)
+    found = exported(world, ExportScope(load_balancers=("shop",), vpcs=(made["vpc"],)), tmp_path)
     assert (found.problems, found.notes) == ((), ())
     assert "hunter2" not in found.text
     assert (tmp_path / "user-data" / "web").read_bytes().endswith(b"exec shop\n")
@@ -46,7 +46,7 @@ def test_ansibles_stack_is_changed_under_care(world: WatchedWorld, tmp_path: Pat
 def test_subnets_on_the_main_route_table_stay_outside(world: WatchedWorld, tmp_path: Path) -> None:
     """AWS deletes that table only with its VPC, so no spec can hold it, nor say that subnets follow it."""
     made = by_ansible(world, main=True)
-    found = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
+    found = exported(world, ExportScope(vpcs=(made["vpc"],)), tmp_path)
     (note,) = found.notes
     assert f"follow the main route table of {made['vpc']} ({made['table']})" in note
     spec = plain(found)

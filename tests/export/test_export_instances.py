@@ -6,14 +6,17 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.export.scope import Scope, read_around
+from alb_reconcile.export.scope import ExportScope, read_around
 from alb_reconcile.kinds.instance.options import UNSHOWN
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.model.text import camel
+from alb_reconcile.sandbox.strict.world import World as Place
 from tests.adoption.adopting import our_tags
 from tests.export.exporting import adopted, exported, plain, steps
+from tests.harness import REGION
 from tests.kinds.example import entry_of, put
 from tests.kinds.hand import LINUX_2
 from tests.kinds.test_instance import EXAMPLE
@@ -42,7 +45,7 @@ def test_what_was_set_by_hand_outlives_a_replacement(
     vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
     keep.release(spec)
     before = there(world, vpc)
-    found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
+    found = exported(world, ExportScope(vpcs=(vpc,)), tmp_path)
     assert steps(adopted(world, found, tmp_path)) == []
     assert "left out" not in found.text
     successor = plain(found)
@@ -62,7 +65,10 @@ def test_a_volume_that_was_attached_by_hand_is_told_of_and_can_be_handed_over(
     vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
     keep.release(spec)
     volume = attach_by_hand(world, vpc)
-    found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
+    made: Any = Place(DEFAULT_ACCOUNT_ID, REGION).instance(find_instance(world, vpc)["InstanceId"])
+    made.enclave_options = {"Enabled": True}
+    found = exported(world, ExportScope(vpcs=(vpc,)), tmp_path)
+    assert "# its replacement goes without what no spec can say: EnclaveOptions.Enabled" in found.text
     told = "# a replacement starts with empty data volumes (sdf), unless each has persistent: true"
     assert told in found.text
     assert steps(adopted(world, found, tmp_path)) == []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.tags import ADDRESS, from_list, own_tags
 from tests.export.exporting import exported, plain, planned, steps
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.harness import Spec, World
     from tests.properties.watched import WatchedWorld
 
-STACK = Scope(stack="demo")
+STACK = ExportScope(stack="demo")
 
 
 def long_named() -> Spec:
@@ -134,4 +134,4 @@ def test_what_is_part_of_a_stack_is_refused_with_what_to_do(world: WatchedWorld,
     with pytest.raises(
         RefusedError, match="alb-reconcile export --stack x writes that stack's spec, or release it there"
     ):
-        exported(world, Scope(load_balancers=("shop",)), tmp_path)
+        exported(world, ExportScope(load_balancers=("shop",)), tmp_path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.export.foreign_names import names_in_stack
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import by_ansible
 from tests.export.surroundings import KEY, key_pair
@@ -41,7 +41,7 @@ def test_what_hand_made_services_seldom_have(world: WatchedWorld, tmp_path: Path
     template = ec2.create_launch_template(
         LaunchTemplateName="workers", LaunchTemplateData={"KeyName": KEY, "InstanceType": "t3.micro"}
     )["LaunchTemplate"]["LaunchTemplateId"]
-    told = exported(world, Scope(vpcs=(made["vpc"],)), tmp_path)
+    told = exported(world, ExportScope(vpcs=(made["vpc"],)), tmp_path)
     assert (told.problems, told.notes) == ((), ())
     spec = plain(told)
     assert {"protocol": "tcp", "port": 443, "prefix_list_id": offices} in spec["security_groups"]["front"]["ingress"]

@@ -10,9 +10,9 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
 from alb_reconcile.cli.main import main
-from alb_reconcile.export.export import Wishes
+from alb_reconcile.export.export import ExportWishes
 from alb_reconcile.export.foreign_names import names_in_state
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from alb_reconcile.model.errors import RefusedError, UsageError
 from tests.adoption.adopting import our_tags
 from tests.export.exporting import adopted, exported, plain, steps
@@ -43,14 +43,14 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     ("scope", "words"),
     [
         (
-            Scope(load_balancers=("shop",)),
+            ExportScope(load_balancers=("shop",)),
             f"there is no Application Load Balancer shop in {HERE}; correct the name, or --r",
         ),
-        (Scope(vpcs=("vpc-1",)), f"there is no VPC vpc-1 in {HERE}; correct the id, or --region"),
-        (Scope(tags={"team": "\x1b[2J"}), r"nothing that a spec could describe was found by tag team=\x1b[2J"),
+        (ExportScope(vpcs=("vpc-1",)), f"there is no VPC vpc-1 in {HERE}; correct the id, or --region"),
+        (ExportScope(tags={"team": "\x1b[2J"}), r"nothing that a spec could describe was found by tag team=\x1b[2J"),
     ],
 )
-def test_nothing_is_there(account: World, scope: Scope, words: str) -> None:
+def test_nothing_is_there(account: World, scope: ExportScope, words: str) -> None:
     with pytest.raises(RefusedError) as refused:
         exported(account, scope)
     assert words in str(refused.value)
@@ -63,7 +63,7 @@ def test_what_is_half_another_stacks_is_described_around_it(account: World, tmp_
     theirs = {"stack": "theirs", "address": "instance.web-1", "adopted": foreign}
     listed = elb_tags(**{f"alb-reconcile:{name}": value for name, value in theirs.items()})
     account.client("ec2").create_tags(Resources=[foreign], Tags=listed)
-    found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
+    found = exported(account, ExportScope(vpcs=(made["vpc"],)), tmp_path)
     assert found.notes == (f"{foreign} belongs to the stack theirs: it is left out, and named by its id",)
     spec = plain(found)
     assert spec["instances"]["web"]["count"] == 2
@@ -79,12 +79,29 @@ def test_a_group_that_a_database_wears_too_stays_outside(account: World, tmp_pat
     database = account.client("ec2").create_network_interface(
         SubnetId=made["subnets"][0], Groups=[made["web"]], Description="RDSNetworkInterface"
     )["NetworkInterface"]["NetworkInterfaceId"]  # fmt: skip
-    found = exported(account, Scope(load_balancers=("shop",)), tmp_path)
+    found = exported(account, ExportScope(load_balancers=("shop",)), tmp_path)
     assert found.notes == (
         f"{made['web']} is used by {database} (RDSNetworkInterface) as well: it is left out, and named by its id",
     )
     assert f"  # {made['web']} stays outside: {database} (RDSNetworkInterface) uses it as well\n" in found.text
     assert list(plain(found)["security_groups"]) == ["front"]
+    assert steps(adopted(account, found, tmp_path)) == []
+
+
+def test_what_traffic_goes_through_or_is_let_in_from_isnt_used_by_that(account: World, tmp_path: Path) -> None:
+    """A database's group lets in the service's, and a route leads through one of its instances: neither keeps them outside."""
+    made = by_ansible(account)
+    ec2 = account.client("ec2")
+    database = ec2.create_security_group(GroupName="database", Description="Theirs", VpcId=made["vpc"])["GroupId"]
+    inside = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": made["web"]}]}
+    ec2.authorize_security_group_ingress(GroupId=database, IpPermissions=[inside])
+    ec2.create_route(
+        RouteTableId=made["table"], DestinationCidrBlock="10.99.0.0/16", InstanceId=made["instances"][0]
+    )  # fmt: skip
+    found = exported(account, ExportScope(load_balancers=("shop",)), tmp_path)
+    assert found.notes == ()
+    assert plain(found)["instances"]["web"]["count"] == 3
+    assert plain(found)["security_groups"].keys() == {"front", "web"}
     assert steps(adopted(account, found, tmp_path)) == []
 
 
@@ -99,7 +116,7 @@ def test_what_is_registered_by_others_isnt_managed(account: World, tmp_path: Pat
         Name="tasks", Protocol="HTTP", Port=80, VpcId=made["vpc"], TargetType="ip"
     )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
     elb.register_targets(TargetGroupArn=tasks, Targets=[{"Id": "10.20.0.77", "Port": 80}])
-    found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
+    found = exported(account, ExportScope(vpcs=(made["vpc"],)), tmp_path)
     assert set(found.notes) == {
         f"{item} is left out: the Auto Scaling group web launches and terminates it as it needs" for item in scaled
     }
@@ -120,7 +137,7 @@ def test_what_is_registered_by_others_isnt_managed(account: World, tmp_path: Pat
 
 def test_a_tag_takes_what_carries_it_and_what_is_in_that(account: World, tmp_path: Path) -> None:
     made = by_ansible(account)
-    found = exported(account, Scope(tags={"managed_by": "ansible"}), tmp_path)
+    found = exported(account, ExportScope(tags={"managed_by": "ansible"}), tmp_path)
     spec = plain(found)
     assert f"follow {made['table']}, which is left out: they and the VPC are left out" in found.notes[0]
     assert spec.keys() - {"stack", "region", "account_ids", "tags"} == {"instances", "load_balancers"}
@@ -143,7 +160,7 @@ def test_rules_of_a_security_group_are_all_there_or_none(account: World, tmp_pat
     for name, permission in permissions.items():
         group = ec2.create_security_group(GroupName=name, Description=name, VpcId=made["vpc"])["GroupId"]
         ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
-    found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
+    found = exported(account, ExportScope(vpcs=(made["vpc"],)), tmp_path)
     groups = plain(found)["security_groups"]
     anyone = {"cidr_block": "0.0.0.0/0", "description": "on"}
     assert groups["ping"]["ingress"] == [{"protocol": "icmp", "from_port": 8, "to_port": -1, **anyone}]
@@ -168,7 +185,7 @@ def test_hostile_names_and_tags_are_data(account: World, tmp_path: Path) -> None
             VpcId=made["vpc"], CidrBlock=f"10.20.{number + 10}.0/24", AvailabilityZone="us-east-1a",
             TagSpecifications=tagged("subnet", Name=text, **{f"key{number}": text}),
         )  # fmt: skip
-    found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
+    found = exported(account, ExportScope(vpcs=(made["vpc"],)), tmp_path)
     assert_harmless(found.text)
     assert found.problems == ()
     spec = plain(found)
@@ -231,9 +248,11 @@ def test_names_are_those_of_the_resources_in_modules_too(tmp_path: Path) -> None
 
 def test_a_state_gives_names_and_that_of_something_else_is_told(account: World, tmp_path: Path) -> None:
     made = network(account)
-    found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path, Wishes(names={made["vpc"]: "theirs"}))
+    found = exported(account, ExportScope(vpcs=(made["vpc"],)), tmp_path, ExportWishes(names={made["vpc"]: "theirs"}))
     assert (list(plain(found)["vpcs"]), found.notes) == (["theirs"], ())
-    found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path, Wishes(names={"vpc-0123456789abcdef0": "other"}))
+    found = exported(
+        account, ExportScope(vpcs=(made["vpc"],)), tmp_path, ExportWishes(names={"vpc-0123456789abcdef0": "other"})
+    )
     assert found.notes == (
         "none of the names from --from-state and --from-stack is that of something here; look whether it is the right state or stack",
     )  # fmt: skip

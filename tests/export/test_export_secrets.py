@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from alb_reconcile.model.abilities import action_of
 from tests.adoption.adopting import our_tags
 from tests.export.exporting import adopted, exported, loaded, steps
@@ -41,7 +41,7 @@ def test_what_authenticates_comes_over_as_it_is(
     world.converge(spec)
     vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
     keep.release(spec)
-    found = exported(world, Scope(vpcs=(vpc,)), tmp_path)
+    found = exported(world, ExportScope(vpcs=(vpc,)), tmp_path)
     assert found.problems == ()
     assert SECRET not in found.text
     assert ("adopt --keep-secrets takes it" in found.text) == ("authenticate_oidc" in action)

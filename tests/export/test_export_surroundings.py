@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from tests.adoption.adopting import our_tags
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import elb_tags
@@ -33,7 +33,7 @@ def test_all_that_a_service_uses_alone_comes_along(world: WatchedWorld, tmp_path
         Weight=7,
     )
     _tag_all(world, made, owner="web team")
-    found = exported(world, Scope(load_balancers=("shop",), vpcs=(made["vpc"],)), tmp_path)
+    found = exported(world, ExportScope(load_balancers=("shop",), vpcs=(made["vpc"],)), tmp_path)
     assert (found.problems, found.notes) == ((), ())
     spec = plain(found)
     assert spec["tags"] == {"owner": "web team"}

@@ -11,7 +11,7 @@ import pytest
 
 from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.document import load_fleet
-from alb_reconcile.fleet.operation import Outcome, Runner
+from alb_reconcile.fleet.operation import CellOutcome, Runner
 from alb_reconcile.fleet.records import Records
 from alb_reconcile.fleet.run import CellSettings
 from alb_reconcile.fleet.sources import Sources
@@ -63,10 +63,10 @@ class Team:
         assert old in text
         self.write("fleet.yaml", text.replace(old, new))
 
-    def run(self, command: Any, cells: list[Cell] | None = None) -> Outcome:
+    def run(self, command: Any, cells: list[Cell] | None = None) -> CellOutcome:
         return self._over(lambda runner: runner.run(command, self.fleet.cells if cells is None else cells))
 
-    def apply(self, *, resume: bool = False) -> Outcome:
+    def apply(self, *, resume: bool = False) -> CellOutcome:
         return self._over(lambda runner: runner.apply(self.fleet.cells, resume=resume))
 
     def _hear(self, line: str) -> None:
@@ -74,16 +74,16 @@ class Team:
         if self.hears:
             self.hears(line)
 
-    def _over(self, main: Any) -> Outcome:
+    def _over(self, main: Any) -> CellOutcome:
         async def sleep(seconds: float, _: Stop) -> None:
             self.slept.append(seconds)
             if self.meanwhile:
                 self.meanwhile()
 
-        async def work() -> Outcome:
+        async def work() -> CellOutcome:
             with Sources(self.folder / "cache", Session()) as sources:
                 settings = CellSettings(self.fleet, self.accounts, sources, read_settings(os.environ))
-                found: Outcome = await main(
+                found: CellOutcome = await main(
                     Runner(self.fleet, settings, self.records, self.stop, self._hear, sleep=sleep)
                 )
                 return found
@@ -107,6 +107,6 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
         yield found
 
 
-def results(outcome: Outcome) -> dict[str, list[str]]:
+def results(outcome: CellOutcome) -> dict[str, list[str]]:
     """By cell, its status and its stacks' results."""
     return {cell.key: [cell.status, *(stack.result for stack in cell.stacks)] for cell in outcome.cells}

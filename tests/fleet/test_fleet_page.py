@@ -12,7 +12,7 @@ from alb_reconcile.cli.pictures.fleet import fleet_page
 from alb_reconcile.cli.render.fleet import FleetView
 from alb_reconcile.cli.render.fleet_metrics import fleet_metrics
 from alb_reconcile.fleet.cells import Cell, Source
-from alb_reconcile.fleet.operation import Outcome
+from alb_reconcile.fleet.operation import CellOutcome
 from alb_reconcile.fleet.queues import QueueState
 from alb_reconcile.fleet.records import Operation
 from alb_reconcile.fleet.results import CellResult, PastRun, StackResult
@@ -60,7 +60,7 @@ def view(cells: int = 4, word: str = "shop") -> FleetView:
     stopped = Operation(
         "1", "shops", "apply", ago(9000), ago(8000), "stopped", word, f"stopped in wave {word}", {"a": "failed"}
     )
-    return FleetView(Outcome("shops", "status", made), (unknown,), stopped, NOW)
+    return FleetView(CellOutcome("shops", "status", made), (unknown,), stopped, NOW)
 
 
 def words(markup: str) -> str:
@@ -94,12 +94,12 @@ def test_the_cells_to_look_at_come_first() -> None:
 
 def test_one_that_is_missing_is_never_100_percent() -> None:
     many = [cell("a", *(stack(f"s-{number}") for number in range(9999)), stack("last", "left"))]
-    text = fleet_page(FleetView(Outcome("shops", "status", many), now=NOW))
+    text = fleet_page(FleetView(CellOutcome("shops", "status", many), now=NOW))
     assert "9999 of 10000 stacks are in sync (99.9%)" in text
 
 
 def test_an_empty_fleet_and_strangers_texts() -> None:
-    assert "0 of 0 stacks are in sync." in fleet_page(FleetView(Outcome("shops", "status", []), now=NOW))
+    assert "0 of 0 stacks are in sync." in fleet_page(FleetView(CellOutcome("shops", "status", []), now=NOW))
     text = fleet_page(view(word="<img src=x onerror=owned=1>"))
     assert "<img" not in text
 

@@ -23,7 +23,7 @@ from alb_reconcile.fleet.results import CellResult, StackResult
 from alb_reconcile.journal.history import history_file
 from alb_reconcile.journal.issues.folder import Folder
 from alb_reconcile.journal.notify import _DeliveryLog
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import RunRecord, StepRecord
 from alb_reconcile.journal.webhook import make_webhook
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.locking.lease_record import LeaseRecord
@@ -47,7 +47,7 @@ TIME = "2026-11-26T12:00:00Z"
 STEP = StepRecord(
     "update:vpc.main@vpc-1", "update", "drift", "failed", 1.5, "vpc-1", "Denied", "no", "r-1", "by hand", ("a: 1 → 2",)
 )
-RECORD = Record(
+RECORD = RunRecord(
     "1", "apply", "shop", "us-east-1", TIME, TIME, "failed", "111111111111", "", 2.0, "host", "ann", "1.0", "shop.yaml", "/srv", "d", "c", {"update": 1},
     (STEP,), {"create_vpc": 1}, requests=("create_vpc r-1",), times={"took": 1.0}, certificates={"certificate.a": TIME}, exit_code=1, error="no",
 )  # fmt: skip

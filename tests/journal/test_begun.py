@@ -30,7 +30,7 @@ from tests.journal.records import made
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alb_reconcile.journal.record import Record
+    from alb_reconcile.journal.record import RunRecord
     from alb_reconcile.model.plan import Plan
 
 STEPS = (StepRecord("create:vpc.main", "create"), StepRecord("create:subnet.a", "create"))
@@ -46,7 +46,7 @@ def kill(begun: Begun) -> None:
     os.close(begun._number)
 
 
-def read(folder: Path) -> tuple[Record, ...]:
+def read(folder: Path) -> tuple[RunRecord, ...]:
     return read_history(folder, "shop", "eu-west-1").runs
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from alb_reconcile.journal.record import Record
+    from alb_reconcile.journal.record import RunRecord
 
 GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/1"
 HELD = replace(REPLACE, key=f"update:target_group.web@{GROUP}", action="update", id=GROUP, changes=("port: 80 → 81",))
@@ -68,7 +68,7 @@ def issues_of(github: FakeGitHub, **environ: str) -> Issues:
     return settings.issues
 
 
-def update(issues: Issues, *records: Record, trail: Trail | None = None, steps: Sequence[Step] = ()) -> list[str]:
+def update(issues: Issues, *records: RunRecord, trail: Trail | None = None, steps: Sequence[Step] = ()) -> list[str]:
     """What was said of each run that said something."""
     said = []
 
@@ -125,7 +125,7 @@ class TestGitHub:
         assert github.comments[1][-1].endswith(f"\n\n- {told}")
 
     @pytest.mark.parametrize("record", [left(result="held"), left(result="interrupted"), made(not_ready=("x",))])
-    def test_runs_that_say_nothing(self, github: FakeGitHub, record: Record) -> None:
+    def test_runs_that_say_nothing(self, github: FakeGitHub, record: RunRecord) -> None:
         assert not update(issues_of(github), record)
         assert not github.asked
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from alb_reconcile.journal.record import Record
+    from alb_reconcile.journal.record import RunRecord
 
 IN_SYNC, FAILING, DRIFT = State("in_sync"), State("failing"), State("drift", (REPLACE.key,))
 AGAIN = replace(UPDATE, key="create:rule.public/http/soon", action="create")
@@ -66,7 +66,7 @@ REFUSED = made(result="refused", exit_code=4)
         (IN_SYNC, failed(command="destroy"), FAILING, "failing"),
     ],
 )  # fmt: skip
-def test_what_is_told(before: State | None, record: Record, after: State | None, event: str | None) -> None:
+def test_what_is_told(before: State | None, record: RunRecord, after: State | None, event: str | None) -> None:
     assert judge(before, record) == (after, event)
 
 
@@ -79,11 +79,11 @@ class Post:
         webhook = make_webhook(receiver.url, "a secret of some length", private=True, plain=True)
         self.webhook: Webhook = replace(webhook, timeout=20.0)
 
-    def run(self, record: Record, after: float = 300.0) -> str:
+    def run(self, record: RunRecord, after: float = 300.0) -> str:
         self.now += after
         return asyncio.run(notify(self.webhook, self.folder, record, lambda: self.now))
 
-    def lose(self, record: Record, after: float = 300.0) -> str:
+    def lose(self, record: RunRecord, after: float = 300.0) -> str:
         with pytest.raises(RecordError) as caught:
             self.run(record, after)
         return str(caught.value)
@@ -175,7 +175,7 @@ def test_a_correction_is_told_though_all_is_in_order_since(post: Post) -> None:
     ],
 )
 def test_a_correction_that_was_held_back_goes_with_what_follows(
-    post: Post, record: Record, event: str, text: str
+    post: Post, record: RunRecord, event: str, text: str
 ) -> None:
     """It isn't lost, though the next message is about something else."""
     post.run(corrected(run="1", steps=(AGAIN,)))

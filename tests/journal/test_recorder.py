@@ -12,7 +12,7 @@ import pytest
 from alb_reconcile.cli.main import main
 from alb_reconcile.journal.history import read_history, write_history
 from alb_reconcile.journal.mask import Mask
-from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.journal.record import RunRecord, place_name
 from alb_reconcile.journal.recorder import Recorder, result_of, save_record
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.errors import ExitCode, HeldError, InterruptedRun, PlanError, RefusedError
@@ -47,7 +47,7 @@ class TestRecorder:
         assert (record.calls["create_vpc"], record.requests) == (1, ("create_vpc 1",))
         assert record.spec_digest == spec_digest_of(desired)
         assert record.user
-        assert Record.from_json(record.to_json()) == record
+        assert RunRecord.from_json(record.to_json()) == record
 
     def test_a_run_that_fails(self) -> None:
         """AWS's code and request id, what couldn't be done because of it, and no secret of what AWS said."""
@@ -107,7 +107,7 @@ class TestRecorder:
         assert metadata == "metadata_options.http_tokens: required → optional", "which is no secret"
         assert re.fullmatch(r"user_data: sha256:\w{16} → sha256:\w{16}", user_data)
         assert "hunter2" not in record.to_json()
-        assert Record.from_json(record.to_json()) == record
+        assert RunRecord.from_json(record.to_json()) == record
 
     @pytest.mark.parametrize(
         ("error", "result"),
@@ -139,7 +139,7 @@ class TestRecorder:
 class TestSaving:
     """History, metrics and webhook, each for itself, and never the run's failure."""
 
-    def save(self, record: Record, environ: dict[str, str]) -> list[str]:
+    def save(self, record: RunRecord, environ: dict[str, str]) -> list[str]:
         warnings: list[str] = []
         asyncio.run(save_record(record, read_settings(environ), warnings.append))
         return warnings
@@ -187,7 +187,7 @@ class TestHistory:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "shop.yaml").write_text("stack: shop\nregion: eu-west-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n")
 
-    def write(self, tmp_path: Path, *records: Record) -> None:
+    def write(self, tmp_path: Path, *records: RunRecord) -> None:
         for record in records:
             write_history(record, tmp_path / "state")
 

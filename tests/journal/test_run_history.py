@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.journal.files import RecordError, only_writer, safe_name, state_folder
 from alb_reconcile.journal.history import Retention, history_file, read_history, write_history
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from tests.journal.records import FAILED, REPLACE, made
 from tests.processes import GUARD
 
@@ -44,15 +44,15 @@ class TestRecords:
         record = made(result="failed", steps=(FAILED, REPLACE), error="käse \x1b[31m\n", code="X", throttled=throttled)
         assert "\n" not in record.to_json()
         assert record.to_json().isascii()
-        assert Record.from_json(record.to_json()) == record
+        assert RunRecord.from_json(record.to_json()) == record
 
     def test_later_versions_say_more(self) -> None:
         data = {**made().to_data(), "version": 2, "news": [1]}
-        assert Record.from_json(json.dumps(data)) == made()
+        assert RunRecord.from_json(json.dumps(data)) == made()
 
     @pytest.mark.parametrize(("written", "read"), [("in order", "in_sync"), ("corrected", "corrected"), ("new", "new")])
     def test_results_of_other_versions(self, written: str, read: str) -> None:
-        assert Record.from_json(json.dumps({**made().to_data(), "result": written})) == made(result=read)
+        assert RunRecord.from_json(json.dumps({**made().to_data(), "result": written})) == made(result=read)
 
     @pytest.mark.parametrize(
         "changes",
@@ -67,14 +67,14 @@ class TestRecords:
     )  # fmt: skip
     def test_what_is_none(self, changes: dict[str, object]) -> None:
         with pytest.raises(ValueError):
-            Record.from_json(json.dumps({**made().to_data(), **changes}))
+            RunRecord.from_json(json.dumps({**made().to_data(), **changes}))
 
     @given(
         st.one_of(st.binary(), st.text(), st.sampled_from(["[" * 100_000, '{"x":' + "[" * 100_000, "{}", "null", "1"]))
     )
     def test_anything_else(self, text: str | bytes) -> None:
         with pytest.raises(ValueError):
-            Record.from_json(text)
+            RunRecord.from_json(text)
 
 
 class TestFiles:

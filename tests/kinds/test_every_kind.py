@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.api.iam_policy import policy_documents
-from alb_reconcile.aws.tagging import SERVICES
+from alb_reconcile.aws.tagging import service_named
 from alb_reconcile.cli.commands.status import count_by_stack
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
@@ -23,6 +22,7 @@ from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, RefusedError, SpecError, UsageError
 from alb_reconcile.model.steps import SetPriorities
+from alb_reconcile.model.text import snake
 from tests.adoption.adopting import Keeper, by_address, keeper, our_tags
 from tests.harness import READS, REGION, Spec, load
 from tests.kinds import behind
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 KINDS = load_kinds()
 TAGGED = {
-    name: {re.sub("(?<!^)(?=[A-Z])", "_", action.partition(":")[2]).lower() for action in row.actions}
-    for name, row in SERVICES.items()
+    name: {snake(action.partition(":")[2]) for action in service_named(name).actions}
+    for name in {kind.properties.service for kind in KINDS.values()} - {""}
 }
 """The calls that write tags, by service."""
 PASSING = {"AvailableIpAddressCount", "RouteTableAssociationId", "LaunchTime", "StateTransitionReason", "AssociationId"}
@@ -346,9 +346,9 @@ def test_what_is_said_of_its_actions_is_in_the_service_authorization_reference(n
     assert found.on.keys() | found.fields.keys() <= stated
     for action, text in found.on.items():
         for token in text.split():
-            _, by_request, by_own = types[action][token.rstrip("+*")] if token != "*" else (False, True, True)
+            _, by_request, by_own = types[action][token.rstrip("+*@")] if token != "*" else (False, True, True)
             assert by_request if token.endswith("+") else by_own or token.endswith("*"), (action, token)
-        named = {token.rstrip("+*") for token in text.split()}
+        named = {token.rstrip("+*@") for token in text.split()}
         needed = {
             item for item, (is_required, *_) in types[action].items() if is_required and not item.endswith("/net")
         }

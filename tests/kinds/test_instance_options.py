@@ -14,26 +14,6 @@ if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
 ONE, TWO = "instance.web-1", "instance.web-2"
-LAUNCHED = {
-    "placement": {"tenancy": "dedicated"},
-    "capacity_reservation_specification": {"capacity_reservation_preference": "none"},
-    "cpu_options": {"core_count": 1, "threads_per_core": 1},
-    "network_performance_options": {"bandwidth_weighting": "vpc-1"},
-    "private_dns_name_options": {"hostname_type": "resource-name"},
-    "enclave_options": {"enabled": True},
-    "ebs_optimized": True,
-}
-STOPPED: dict[str, Any] = {
-    "placement": {"tenancy": "default"},
-    "capacity_reservation_specification": {
-        "capacity_reservation_target": {"capacity_reservation_id": "cr-0123456789abcdef0"}
-    },
-    "cpu_options": {"core_count": 1, "threads_per_core": 2},
-    "network_performance_options": {"bandwidth_weighting": "ebs-1"},
-    "private_dns_name_options": {"hostname_type": "ip-name"},
-    "enclave_options": {"enabled": False},
-    "ebs_optimized": False,
-}
 
 
 def web(**keys: Any) -> Spec:
@@ -50,31 +30,48 @@ def rows(hand: Hand) -> list[Any]:
     return [row for reservation in found for row in reservation["Instances"]]
 
 
-def test_a_launch_says_all_of_it_and_the_next_plan_is_empty(hand: Hand) -> None:
-    hand.make(web(**LAUNCHED))
-    (params,) = {str(item["CpuOptions"]): item for item in calls(hand.world, "run_instances")}.values()
-    assert params["Placement"] == {"Tenancy": "dedicated"}
-    assert params["EbsOptimized"] is True
-    assert params["CpuOptions"] == {"CoreCount": 1, "ThreadsPerCore": 1}
-    assert params["NetworkPerformanceOptions"] == {"BandwidthWeighting": "vpc-1"}
-    assert {row["Placement"]["Tenancy"] for row in rows(hand)} == {"dedicated"}
-
-
 def test_what_needs_a_stopped_instance_replaces_it_unless_it_may_be_stopped(hand: Hand) -> None:
     hand.make(web(count=1))
-    plan = hand.world.plan(web(**LAUNCHED, count=1), allow={"replace": 9})
+    dedicated = web(count=1, placement={"tenancy": "dedicated"})
+    plan = hand.world.plan(dedicated, allow={"replace": 9})
     assert [step.action for step in plan.steps if str(step.address) == ONE] == ["replace", "delete"]
-    hand.make(web(**LAUNCHED, count=1))
+    hand.make(dedicated)
+    assert {row["Placement"]["Tenancy"] for row in rows(hand)} == {"dedicated"}
     before = hand[ONE]
-    inplace = web(**STOPPED, count=1, type_change="in-place", rollout={"max_unavailable": 1})
-    result = hand.make(inplace)
+    shared: dict[str, Any] = {"placement": {"tenancy": "default"}, "instance_type": "t3.small"}
+    result = hand.make(web(count=1, **shared, type_change="in-place", rollout={"max_unavailable": 1}))
     assert hand[ONE] == before
     assert result.writes == {
-        "deregister_targets": 1, "stop_instances": 1, "modify_instance_attribute": 2, "modify_instance_placement": 1,
-        "modify_instance_capacity_reservation_attributes": 1, "modify_instance_cpu_options": 1,
-        "modify_instance_network_performance_options": 1, "modify_private_dns_name_options": 1, "start_instances": 1,
-        "register_targets": 1, "create_tags": 1,
+        "deregister_targets": 1, "stop_instances": 1, "modify_instance_attribute": 1, "modify_instance_placement": 1,
+        "start_instances": 1, "register_targets": 1, "create_tags": 1,
     }  # fmt: skip
+
+
+def test_what_no_spec_can_say_stays_as_it_is_until_a_replacement_which_is_told(hand: Hand, faults: Faults) -> None:
+    """Of two instances that one call launches."""
+
+    def spec(**keys: Any) -> Spec:
+        found = web(subnets=["public-a"], **keys)
+        found["vpcs"]["main"]["amazon_provided_ipv6_cidr_block"] = True
+        found["subnets"]["public-a"]["ipv6_cidr_block"] = 1
+        return found
+
+    def enclose(params: Any) -> None:
+        params["EnclaveOptions"] = {"Enabled": True}
+
+    faults.before("run_instances", enclose)
+    hand.make(spec())
+    for row in rows(hand):
+        assert row["EnclaveOptions"] == {"Enabled": True}
+        hand.ec2.assign_ipv6_addresses(
+            NetworkInterfaceId=row["NetworkInterfaces"][0]["NetworkInterfaceId"], Ipv6AddressCount=1
+        )
+    assert hand.world.plan(spec()).is_empty
+    text = "its replacement goes without what no spec can say: EnclaveOptions.Enabled, IPv6 addresses"
+    plan = hand.world.plan(spec(instance_type="t3.small"), allow={"replace": 9})
+    assert [text in step.effects for step in plan.steps if str(step.address) == ONE] == [False, True]
+    plan = hand.world.plan(spec(count=1))
+    assert not any(text in step.effects for step in plan.steps)
 
 
 def test_a_public_address_is_asked_for_and_refused_by_instance(hand: Hand) -> None:

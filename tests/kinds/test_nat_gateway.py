@@ -22,13 +22,7 @@ NAT = "nat_gateway.main"
 REGIONAL: Spec = {
     **network(),
     "internet_gateways": {"main": {}},
-    "elastic_ips": {"a": {}, "b": {}},
-    "nat_gateways": {
-        "main": {
-            "availability_mode": "regional",
-            "availability_zone_addresses": [{"availability_zone": "a", "elastic_ips": ["a"]}],
-        }
-    },
+    "nat_gateways": {"main": {"availability_mode": "regional"}},
 }
 DEFAULT = {"destination_cidr_block": "0.0.0.0/0"}
 EXAMPLE = Example(
@@ -36,23 +30,15 @@ EXAMPLE = Example(
         **REGIONAL,
         "subnets": {"public": {"cidr_block": "10.0.1.0/24", "availability_zone": "a"}},
         "route_tables": {"public": {"subnets": ["public"], "routes": [{**DEFAULT, "internet_gateway": "main"}]}},
-        "elastic_ips": {name: {} for name in ("a", "b", "c", "d", "e")},
+        "elastic_ips": {name: {} for name in ("a", "b", "c")},
         "nat_gateways": {
             **REGIONAL["nat_gateways"],
-            "zonal": {"subnet": "public", "elastic_ip": "c", "secondary_elastic_ips": ["d"]},
-            "inner": {
-                "subnet": "public",
-                "connectivity_type": "private",
-                "secondary_private_ip_addresses": ["10.0.1.70"],
-            },
+            "zonal": {"subnet": "public", "elastic_ip": "a", "secondary_elastic_ips": ["b"]},
+            "inner": {"subnet": "public", "connectivity_type": "private", "private_ip_address": "10.0.1.70"},
         },
     },
     address=NAT,
-    changes={"availability_zone_addresses": [{"availability_zone": "b", "elastic_ips": ["b"]}]},
-    others={
-        "nat_gateway.zonal": {"secondary_elastic_ips": ["e"]},
-        "nat_gateway.inner": {"secondary_private_ip_addresses": ["10.0.1.71", "10.0.1.70"]},
-    },
+    others={"nat_gateway.zonal": {"secondary_elastic_ips": ["c"]}},
 )
 ZONAL: Spec = {
     **network(),
@@ -180,8 +166,7 @@ def test_an_address_at_an_instance_is_told_beforehand(hand: Hand, *, is_own: boo
 
 
 def test_a_regional_one_whose_zones_aws_chooses(hand: Hand) -> None:
-    spec = edited(REGIONAL, "nat_gateways/main", {"availability_mode": "regional"})
-    spec["subnets"] = {"private": {"cidr_block": "10.0.3.0/24", "availability_zone": "a"}}
+    spec = edited(REGIONAL, "subnets", {"private": {"cidr_block": "10.0.3.0/24", "availability_zone": "a"}})
     spec["route_tables"] = {"private": {"subnets": ["private"], "routes": [{**DEFAULT, "nat_gateway": "main"}]}}
     before = hand.world.strict.inventory()
     hand.make(spec)

@@ -175,6 +175,16 @@ def test_a_route_to_each_target(hand: Hand, key: str) -> None:
     assert said == "GatewayId" or said not in routes_of(hand)[BLOCK]
 
 
+def test_a_route_to_what_no_spec_can_say_stays_beside_others_that_are_kept(hand: Hand) -> None:
+    spec = edited(demo(), "route_tables/public/others", "keep")
+    hand.make(spec)
+    outpost = {"DestinationCidrBlock": BLOCK, "LocalGatewayId": "lgw-0a1b2c3d4e5f60718"}
+    hand.ec2.create_route(RouteTableId=hand[TABLE], **outpost)
+    assert hand.world.plan(spec).is_empty
+    hand.make(demo())
+    assert BLOCK not in routes_of(hand)
+
+
 @pytest.mark.parametrize("key", ["destination_ipv6_cidr_block", "destination_prefix_list_id"])
 def test_a_route_from_each_destination(hand: Hand, key: str) -> None:
     hand.make(demo())

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alb_reconcile.kinds.rule.conditions import Condition, conditions_to_aws
-from alb_reconcile.kinds.rule.patterns import is_included, parse
-from alb_reconcile.kinds.rule.shadows import find_shadows
+from alb_reconcile.kinds.rule.conditions import conditions_to_aws
+from alb_reconcile.model.requests.conditions import Condition
+from alb_reconcile.model.requests.patterns import is_included, parse
+from alb_reconcile.model.requests.shadows import find_shadows
 from alb_reconcile.sandbox.traffic.conditions import match_headers
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from tests.harness import Spec, demo
 from tests.kinds.example import Example, network
 from tests.kinds.hand import edited
 from tests.kinds.test_nat_gateway import ZONAL
-from tests.pools import known_pools
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
@@ -23,13 +22,11 @@ ALONE: Spec = {
     **network(),
     "subnets": {"public-a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a", "map_public_ip_on_launch": True}},
 }
-POOLS = [f"ipam-pool-0a1b2c3d4e5f6072{number}" for number in range(4)]
-RANGES = ("10.0.128.0/20", "2001:db8:0:40::/58", "2001:db8:0:80::/58", "2001:db8::/40")
 # its VPC can't be deleted behind the tool's back while the subnet is in it: AWS refuses
 EXAMPLE = Example(
     spec={
         **ALONE,
-        "vpcs": {"main": {"cidr_block": "10.0.0.0/16", "ipv6_ipam_pool_id": POOLS[3], "ipv6_netmask_length": 56}},
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16", "amazon_provided_ipv6_cidr_block": True}},
         "subnets": {
             "public-a": {
                 "cidr_block": "10.0.1.0/24",
@@ -44,14 +41,6 @@ EXAMPLE = Example(
                     "enable_resource_name_dns_aaaa_record": False,
                 },
             },
-            "pooled": {
-                "ipv4_ipam_pool_id": POOLS[0],
-                "ipv4_netmask_length": 24,
-                "availability_zone": "b",
-                "ipv6_ipam_pool_id": POOLS[1],
-                "ipv6_netmask_length": 64,
-            },
-            "chosen": {"ipv4_netmask_length": 24, "availability_zone": "b"},
         },
     },
     address=A,
@@ -64,9 +53,6 @@ EXAMPLE = Example(
         "private_dns_name_options_on_launch.enable_resource_name_dns_a_record": True,
         "private_dns_name_options_on_launch.enable_resource_name_dns_aaaa_record": True,
     },
-    others={"subnet.pooled": {"ipv6_ipam_pool_id": POOLS[2], "ipv6_netmask_length": 60}},
-    bounded=frozenset({"ipv4_netmask_length", "ipv6_netmask_length"}),
-    prepare=lambda: known_pools(POOLS, RANGES, vpc_name="-main"),
 )
 
 

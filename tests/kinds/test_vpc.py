@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.kinds.vpc.encryption import EXCLUSIONS
 from tests.harness import Spec, demo
 from tests.kinds.example import STACK, Example
-from tests.pools import known_pools
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
 MAIN = "vpc.main"
 ALONE: Spec = {**STACK, "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}}}
-POOLS = [f"ipam-pool-0a1b2c3d4e5f6071{number}" for number in range(3)]
 EXAMPLE = Example(
     spec={
         **ALONE,
@@ -29,30 +26,7 @@ EXAMPLE = Example(
                 "enable_dns_hostnames": True,
                 "enable_network_address_usage_metrics": True,
             },
-            "amazon": {
-                "cidr_block": "10.1.0.0/16",
-                "amazon_provided_ipv6_cidr_block": True,
-                "ipv6_cidr_block_network_border_group": "us-east-1",
-            },
-            "own": {
-                "cidr_block": "10.2.0.0/16",
-                "ipv6_pool": "ipv6pool-ec2-0123456789abcdef0",
-                "ipv6_cidr_block": "2001:db8:1000::/56",
-            },
-            "guarded": {
-                "cidr_block": "10.3.0.0/16",
-                "vpc_encryption_control": {
-                    "mode": "enforce",
-                    **{f"{name}_exclusion": "disable" for name in EXCLUSIONS},
-                },
-            },
-            "pooled": {
-                "ipv4_ipam_pool_id": POOLS[0],
-                "ipv4_netmask_length": 20,
-                "secondary_cidr_blocks": [{"ipv4_ipam_pool_id": POOLS[0], "ipv4_netmask_length": 24}],
-                "ipv6_ipam_pool_id": POOLS[1],
-                "ipv6_netmask_length": 56,
-            },
+            "amazon": {"cidr_block": "10.1.0.0/16", "amazon_provided_ipv6_cidr_block": True},
         },
     },
     address=MAIN,
@@ -63,22 +37,7 @@ EXAMPLE = Example(
         "enable_dns_hostnames": False,
         "enable_network_address_usage_metrics": False,
     },
-    others={
-        "vpc.amazon": {"ipv6_cidr_block_network_border_group": "us-east-1-wl1-bos-wlz-1"},
-        "vpc.guarded": {
-            "vpc_encryption_control.mode": "monitor",
-            **{f"vpc_encryption_control.{name}_exclusion": "enable" for name in EXCLUSIONS},
-        },
-        "vpc.pooled": {"ipv6_ipam_pool_id": POOLS[2], "ipv6_netmask_length": 52},
-        "vpc.own": {"ipv6_pool": "ipv6pool-ec2-0fedcba9876543210", "ipv6_cidr_block": "2001:db8:2000::/56"},
-    },
-    said=frozenset({"ipv4_netmask_length", "ipv6_netmask_length"}),
-    prepare=lambda: known_pools(POOLS, ("10.96.0.0/12", "2001:db8::/40", "2001:db8:ff00::/40")),
-    uncalled={
-        "ec2:CreateVpcEncryptionControl": "a VPC that has none",
-        "ec2:DeleteVpcEncryptionControl": "mode: none",
-        "ec2:ModifyVpcTenancy": "instance_tenancy: default",
-    },
+    uncalled={"ec2:ModifyVpcTenancy": "instance_tenancy: default"},
 )
 
 

@@ -49,20 +49,9 @@ INTERFACES: Spec = edited(
         "policy_document": READ,
     },
 )
-INBOUND, DATABASE = "vpc_endpoint.inbound", "vpc_endpoint.database"
-RESOURCE = "arn:aws:vpc-lattice:us-east-1:123456789012:resourceconfiguration/rcfg-0a1b2c3d4e5f60718"
-LATTICE = {
-    "resource_configuration_arn": RESOURCE,
-    "subnets": ["private-a"],
-    "security_groups": ["endpoints"],
-    "private_dns_enabled": True,
-    "dns_options": {
-        "private_dns_preference": "SPECIFIED_DOMAINS_ONLY",
-        "private_dns_specified_domains": ["db.example.com"],
-    },
-}
+INBOUND = "vpc_endpoint.inbound"
 EXAMPLE = Example(
-    spec=edited(INTERFACES, "vpc_endpoints/database", LATTICE),
+    spec=INTERFACES,
     address=INBOUND,
     changes={
         "subnets": ["private-a", "private-b"],
@@ -73,14 +62,7 @@ EXAMPLE = Example(
         "dns_options.private_dns_only_for_inbound_resolver_endpoint": False,
         "policy_document": WRITE,
     },
-    others={
-        S3: {"route_tables": ["private", "other"]},
-        DATABASE: {
-            "dns_options.private_dns_preference": "VERIFIED_DOMAINS_AND_SPECIFIED_DOMAINS",
-            "dns_options.private_dns_specified_domains": ["db.example.com", "cache.example.com"],
-        },
-    },
-    uncalled={"vpce:AllowMultiRegion": "a service of another region"},
+    others={S3: {"route_tables": ["private", "other"]}},
 )
 
 

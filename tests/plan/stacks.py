@@ -12,22 +12,23 @@ from alb_reconcile.engine.plan.situation import situate
 from alb_reconcile.kinds._health import target_key
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
+from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import Associations, RouteTable
+from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.security_group import SecurityGroup
-from alb_reconcile.kinds.security_group_rules import Permission, SecurityGroupRules
+from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
+from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.discovery import Discovery, Foreign
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired, Observed, bind
+from alb_reconcile.model.service import Associations, Entrance, Foreign, Permission, ServedBy
 from alb_reconcile.model.text import physical_name
 from tests.harness import REGION, Spec, demo, load
 

@@ -14,9 +14,9 @@ from alb_reconcile.engine.answers import Answers, _covers, _may_meet
 from alb_reconcile.engine.doors import Door
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.rule.conditions import Condition
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.requests.conditions import Condition
 from alb_reconcile.model.resource import Observed
 
 if TYPE_CHECKING:

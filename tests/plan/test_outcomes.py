@@ -3,8 +3,8 @@
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.cli.render.progress import render_outcomes
 from alb_reconcile.engine.apply import Outcome
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Step
 

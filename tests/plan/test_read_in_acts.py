@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import plan_page
 from alb_reconcile.cli.render.acts import read_in_acts
 from alb_reconcile.cli.render.markdown import plan_markdown
@@ -131,9 +130,9 @@ def test_a_wait_for_what_nothing_needs_is_not_between() -> None:
 
 
 def test_a_page_has_the_same_headings() -> None:
-    assert "<h3>" not in plan_page(planned(is_there=False).plan, make_scene(planned(is_there=False)))
+    assert "<h3>" not in plan_page(planned(is_there=False))
     found = planned(want=OTHER_GROUP)
-    page = plan_page(found.plan, make_scene(found))
+    page = plan_page(found)
     shown = [unescape(re.sub(r" <span.*", "", item)) for item in re.findall(r"<h3>(.*?)</h3>", page)]
     assert shown == [item.replace("  ", " ") for item in headings(found.plan)]
     assert page.count("<details") == sum(len(part.entries) for part in read_in_acts(found.plan))

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from moto.acm.models import acm_backends
+from moto.core.resource_tagging import iter_taggable_backends
 from moto.iam.models import iam_backends
 from moto.route53.models import route53_backends
 from moto.s3.models import FakeKey, s3_backends
 from moto.s3.utils import _VersionedKeyStore
 
 from alb_reconcile.sandbox.strict import acm
+from alb_reconcile.sandbox.strict.inventory import FURTHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,6 +28,7 @@ def copied(account: str, region: str) -> dict[str, dict[str, Any]]:
         "acm": acm.copied(account, region),
         "s3": _buckets(account),
         "route53": {name: list(zone.rrsets) for name, zone in _zones(account).items()},
+        **{name: copy.deepcopy(vars(backend)) for name, backend in _others(account, region)},
     }
 
 
@@ -44,6 +47,9 @@ def put_back(account: str, region: str, found: Mapping[str, dict[str, Any]]) -> 
     for place, service in ((iam, "iam"), (certificates, "acm"), (vars(s3), "s3")):
         place.update(again[service])
     s3_backends.bucket_accounts.update({name: (item.partition, account) for name, item in s3.buckets.items()})
+    for name, backend in _others(account, region):
+        backend.reset()
+        vars(backend).update(copy.deepcopy(found.get(name, {})))
     for name, records in found["route53"].items():
         vars(_zones(account)[name]).update(rrsets=list(records), strict_served=None, busy_until=0.0)
 
@@ -74,6 +80,13 @@ def _buckets(account: str) -> dict[str, Any]:
         found[name].keys = _VersionedKeyStore()
         dict.update(found[name].keys, {key: [*versions] for key, versions in dict.items(bucket.keys)})
     return {"buckets": found, "tagger": copy.deepcopy(s3.tagger)}
+
+
+def _others(account: str, region: str) -> Iterator[tuple[str, Any]]:
+    """Services of which nothing else here knows."""
+    for backend in iter_taggable_backends(account, region):
+        if (name := backend.SERVICE_NAMESPACE) in FURTHER:
+            yield name, backend
 
 
 def _zones(account: str) -> dict[str, Any]:

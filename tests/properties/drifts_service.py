@@ -6,8 +6,8 @@ from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.kinds.registration import Registered
 from alb_reconcile.model import tags
+from alb_reconcile.model.service import Registered
 from tests.harness import REGION
 from tests.kinds.hand import LINUX_1
 from tests.properties.scene import ANSWER, Deed

@@ -342,8 +342,6 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
             value = sorted({names.get(item, item) for item in value} - allowed)  # any of them is in order
         elif name == "associate_public_ip_address" and value is None:
             value = wanted  # one that was stopped before doesn't show it
-        elif isinstance(wanted, tuple) and any(str(item).startswith("ipam-pool-") for item in wanted):
-            value = len(value)  # which ranges, a pool chooses
         elif isinstance(wanted, Mapping):
             if wanted.get("http_endpoint") == "disabled":  # AWS takes nothing else then
                 wanted = {"http_endpoint": "disabled"}

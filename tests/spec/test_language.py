@@ -10,7 +10,7 @@ import pytest
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Rollout
 from alb_reconcile.spec.document import parse
-from alb_reconcile.spec.stack import load_stack
+from alb_reconcile.spec.stack import load_stack, parse_stack
 from alb_reconcile.spec.variables import variables_in
 from tests.spec.helpers import NETWORK, declared, get, load, refusal
 
@@ -186,6 +186,16 @@ def test_a_count_without_effect_changes_no_digest() -> None:
     none = load(spec.replace(", count: COUNT", ""))
     assert get(one, "instance.web-1").spec_digest == get(five, "instance.web-5").spec_digest
     assert get(one, "instance.web-1").spec_digest == get(none, "instance.web-1").spec_digest
+
+
+def test_what_a_file_says_changes_the_digest(tmp_path: Path) -> None:
+    spec = f"{NETWORK}instances: {{web: {{image_id: ami-12345678, instance_type: t3.micro, subnets: [a], user_data_file: boot}}}}\n"
+    digests = []
+    for script in ("#!/bin/sh\n", "#!/bin/sh\nreboot\n"):
+        (tmp_path / "boot").write_text(script, encoding="utf-8")
+        stack = parse_stack(spec.encode(), "spec.yaml", tmp_path, {})
+        digests.append(get(stack, "instance.web-1").spec_digest)
+    assert digests[0] != digests[1]
 
 
 class TestEntries:

@@ -11,7 +11,7 @@ import yaml
 
 from alb_reconcile.model.controls import CONTROLS
 from alb_reconcile.model.errors import SpecError
-from alb_reconcile.spec.security.audit import Audit, audit
+from alb_reconcile.spec.security import Audit, audit
 from alb_reconcile.spec.stack import load_outline
 from tests.spec.helpers import network
 

@@ -74,7 +74,6 @@ CASES: Mapping[str, Callable[[], str]] = {
     "variables that grow": lambda: ANY_ROOT + listed("'${LONG}'", 50_000),
     "a text aliased": lambda: "stack: &a '" + "x" * 800_000 + "'\nvpcs: " + listed("*a", 80_000),
     "subnets that overlap": lambda: more("subnets", numbered("  s#: {cidr_block: 10.0.0.0/24, availability_zone: a}\n", 16_000), ("subnets:", "subnets:")),
-    "subnets of which the range is chosen": lambda: "stack: shop\nvpcs: {v: {cidr_block: 10.0.0.0/16}}\nsubnets: {" + numbered("s#: {cidr_block: 10.0.0.0/24, availability_zone: a}", 6_000, ",") + "," + numbered("c#: {ipv4_netmask_length: 24, availability_zone: a}", 6_000, ",") + "}\n",
     "instances with addresses": lambda: more("instances", numbered(f"  a#: {{elastic_ip: eipalloc-0#, {WEB}}}\n", 4_000), ("internet_gateways:\n", "internet_gateways:\n" + numbered("  g#: {}\n", 9_000))),
     "more instances than a stack": lambda: more("instances", numbered(f"  a#: {{count: 1000, {WEB}}}\n", 3_000)),
     "dangling references": lambda: more("instances", numbered(f"  a#: {{{WEB}}}\n", 7_000), ("targets: [web]", "targets: [" + numbered("t#", 9_000, ",") + "]")),

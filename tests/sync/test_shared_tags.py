@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.errors import AwsError, InterruptedRun
 from alb_reconcile.sandbox.strict import VirtualClock
 from tests.virtual import run_virtually
@@ -40,7 +40,7 @@ class Transport:
         return {"TagDescriptions": [{"ResourceArn": arn, "Tags": [{"Key": "of", "Value": arn}]} for arn in arns]}
 
 
-async def ask_for_each(aws: Aws, shared: Shared, count: int) -> list[Any]:
+async def ask_for_each(aws: Aws, shared: SharedReads, count: int) -> list[Any]:
     """As many stacks, each of which reads its listeners at AWS's pace and then asks for their tags."""
 
     async def stack(number: int) -> dict[str, dict[str, str]]:
@@ -58,7 +58,7 @@ def run(transport: Transport, count: int, stop_after: float | None = None) -> tu
         aws = Aws(transport, max_workers=0)
         if stop_after is not None:
             asyncio.get_running_loop().call_later(stop_after, aws.stopping.set)
-        return await ask_for_each(aws, Shared(aws, []), count)
+        return await ask_for_each(aws, SharedReads(aws, []), count)
 
     began = clock.now()
     found: list[Any] = run_virtually(clock, main())
@@ -101,7 +101,7 @@ def test_what_is_gone_takes_nothing_along() -> None:
     transport = Transport()
 
     async def main() -> dict[str, dict[str, str]]:
-        return await Shared(Aws(transport, max_workers=0), []).elb_tags(["arn:1", GONE, "arn:2"])
+        return await SharedReads(Aws(transport, max_workers=0), []).elb_tags(["arn:1", GONE, "arn:2"])
 
     assert run_virtually(VirtualClock(), main()).keys() == {"arn:1", "arn:2"}
 

@@ -17,7 +17,7 @@ from tests.sync.words import done, left, with_image, writes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alb_reconcile.journal.record import Record
+    from alb_reconcile.journal.record import RunRecord
     from tests.harness import Spec
 
 LOWERED = "ELBSecurityPolicy-2016-08"
@@ -109,7 +109,7 @@ WAITING = {
 }
 
 
-def told(record: Record) -> dict[str, tuple[str, ...]]:
+def told(record: RunRecord) -> dict[str, tuple[str, ...]]:
     """What waits in a run's record, with its changes; each once."""
     steps = [step for step in record.withheld if not step.key.startswith("delete:")]
     assert len({step.address for step in steps}) == len(steps)

@@ -11,7 +11,7 @@ import pytest
 from alb_reconcile.engine.plan.planner import POINT_THERE
 from alb_reconcile.journal.history import history_file, write_history
 from alb_reconcile.journal.notify import State, judge
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import RunRecord, StepRecord
 from alb_reconcile.model.errors import ExitCode, ReconcileError
 from alb_reconcile.sync.drift import new_names
 from alb_reconcile.sync.selection import NEVER_APPLIED
@@ -32,7 +32,7 @@ DELETED = StepRecord("delete:load_balancer.public@arn:lb", "delete", how="done",
 LET_GO = StepRecord("update:load_balancer.public@arn:lb", "update", how="done", id="arn:lb")
 
 
-def mine(**changes: object) -> Record:
+def mine(**changes: object) -> RunRecord:
     """A run of the stack at hand."""
     return made(**{"stack": "demo", "region": "us-east-1", "place": "sandbox", **changes})
 
@@ -43,7 +43,7 @@ def gone(hand: Hand, spec: Spec) -> None:
     hand.wait(4000)
 
 
-def why(record: Record) -> str:
+def why(record: RunRecord) -> str:
     (reason,) = {step.reason for step in record.withheld}
     return reason
 

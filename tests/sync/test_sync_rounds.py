@@ -11,11 +11,11 @@ import pytest
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.sync import sync_text
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import RunRecord, StepRecord
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.spec.stack import load_stack
-from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.rounds import SyncReport
 from alb_reconcile.sync.targets import find_specs, load_targets
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ class TestSpecs:
         assert ["one/stack.yaml" in item.text for item in found.broken] == [True, True]
 
 
-def _record(result: str) -> Record:
+def _record(result: str) -> RunRecord:
     moment = "2026-11-24T03:00:00Z"
-    return Record("r", "sync", "demo", "us-east-1", moment, moment, result)
+    return RunRecord("r", "sync", "demo", "us-east-1", moment, moment, result)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def _record(result: str) -> Record:
     ],
 )
 def test_the_gravest_result_makes_the_exit_code(results: tuple[str, ...], code: ExitCode) -> None:
-    assert Report([_record(result) for result in results]).code is code
+    assert SyncReport([_record(result) for result in results]).code is code
 
 
 @pytest.mark.parametrize(
@@ -101,15 +101,15 @@ def test_drift_that_is_left_says_once_what_to_do(cause: str, how: str, changes: 
     steps = tuple(StepRecord(f"update:target_group.{n}", "update", cause, how, changes=changes) for n in "ab")
     records = [replace(_record("left"), steps=steps, run=run) for run in ("1", "2")]
     for quiet in (False, True):
-        *_, line, _ = sync_text(Report(records), Style(colored=False), quiet=quiet).splitlines()
+        *_, line, _ = sync_text(SyncReport(records), Style(colored=False), quiet=quiet).splitlines()
         assert ("alb-reconcile plan SPEC" in line and "alb-reconcile adopt SPEC --write" in line) == is_told
-        assert sync_text(Report(records), Style(colored=False), quiet=quiet).count("--write") == is_told
+        assert sync_text(SyncReport(records), Style(colored=False), quiet=quiet).count("--write") == is_told
 
 
 def test_a_stack_that_is_held_is_named_where_something_is_told_anyway() -> None:
     fine, held = (replace(_record(word), stack=word, run=word) for word in ("in_sync", "held"))
-    assert sync_text(Report([fine, held]), Style(colored=False), quiet=True) == ""
-    told = sync_text(Report([fine, held, _record("failed")]), Style(colored=False), quiet=True).splitlines()
+    assert sync_text(SyncReport([fine, held]), Style(colored=False), quiet=True) == ""
+    told = sync_text(SyncReport([fine, held, _record("failed")]), Style(colored=False), quiet=True).splitlines()
     assert told[:-1] == ["held  held", "demo  failed"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.sync import sync_text
-from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.rounds import SyncReport
 from alb_reconcile.sync.stack import NEVER_RECORDED, UNRECORDED
 from tests.adoption.adopting import keeper
 from tests.harness import demo
@@ -98,7 +98,7 @@ def test_a_target_group_tells_where_nobody_else_can(hand: Hand) -> None:
 
 def _told(ending_notes: tuple[str, ...], *, quiet: bool) -> str:
     record = replace(RECORD, result="in_sync", steps=())
-    return sync_text(Report([record], notes={record.run: ending_notes}), Style(colored=False), quiet=quiet)
+    return sync_text(SyncReport([record], notes={record.run: ending_notes}), Style(colored=False), quiet=quiet)
 
 
 def test_a_change_that_aws_doesnt_show_is_told_and_mailed_to_nobody(hand: Hand, spec: Spec) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from alb_reconcile.api.verifying import Way
 from alb_reconcile.cli.main import main
-from alb_reconcile.verification.site import Settings
+from alb_reconcile.verification.site import VerifySettings
 from tests.harness import World, demo
 from tests.verify import servers
 from tests.verify.bench import QUICK, Bench, converged, to
@@ -96,7 +96,7 @@ class TestDemo:
 
     def test_at_the_end_of_apply(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """With defaults, which lead to a name that doesn't resolve here: what fails is the verification alone."""
-        hurried = functools.partial(Settings, dns_timeout=0.0)
+        hurried = functools.partial(VerifySettings, dns_timeout=0.0)
         monkeypatch.setattr("alb_reconcile.cli.commands.verify.Settings", hurried)
         fine = bench.run("--yes", command="apply")
         shown = bench.run("--yes", "--verify", command="apply")
@@ -112,7 +112,7 @@ class TestDemo:
         with servers.front(servers.in_turn(*bench.instances().values())) as front:
             way = functools.partial(Way, instead={80: ("127.0.0.1", front.port)})
             monkeypatch.setattr("alb_reconcile.cli.commands.verify.Way", way)
-            quick = functools.partial(Settings, requests=40, rate=1000)
+            quick = functools.partial(VerifySettings, requests=40, rate=1000)
             monkeypatch.setattr("alb_reconcile.cli.commands.verify.Settings", quick)
             shown = bench.run("--yes", "--verify", "--state-dir", str(bench.file.parent), command="apply")
         assert shown.code == 0, shown.text + shown.errors

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alb_reconcile.kinds.rule.conditions import conditions_from_aws
 from alb_reconcile.verification.expressions import describes, samples
-from alb_reconcile.verification.matching import Condition, Request, read_conditions, takes
+from alb_reconcile.verification.matching import Matcher, Request, read_conditions, takes
 from alb_reconcile.verification.request_search import Preferences, find_request
 
 WISHES = Preferences("lb.aws")
@@ -27,7 +27,7 @@ def like(pattern: str, text: str) -> bool:
     return bool(text) and pattern[0] in ("?", text[0]) and like(pattern[1:], text[1:])
 
 
-def caught(rule: tuple[Condition, ...], host: str, path: str) -> bool:
+def caught(rule: tuple[Matcher, ...], host: str, path: str) -> bool:
     """Whether a rule of hosts and paths takes a request."""
     return all(
         any(
@@ -38,8 +38,8 @@ def caught(rule: tuple[Condition, ...], host: str, path: str) -> bool:
     )
 
 
-hosts = st.builds(Condition, st.just("host-header"), st.lists(st.text("aB.*?", min_size=1, max_size=4), min_size=1, max_size=2).map(tuple))  # fmt: skip
-paths = st.builds(Condition, st.just("path-pattern"), st.lists(st.text("/aB*?", min_size=1, max_size=4), min_size=1, max_size=2).map(tuple))  # fmt: skip
+hosts = st.builds(Matcher, st.just("host-header"), st.lists(st.text("aB.*?", min_size=1, max_size=4), min_size=1, max_size=2).map(tuple))  # fmt: skip
+paths = st.builds(Matcher, st.just("path-pattern"), st.lists(st.text("/aB*?", min_size=1, max_size=4), min_size=1, max_size=2).map(tuple))  # fmt: skip
 rules = st.lists(st.one_of(hosts, paths), min_size=1, max_size=3).map(tuple)
 SHORT_HOSTS = [
     text
@@ -56,7 +56,7 @@ class TestRequests:
     @settings(max_examples=60)
     @given(rules, st.lists(rules, max_size=4))
     def test_it_is_taken_by_its_rule_and_by_none_before(
-        self, own: tuple[Condition, ...], earlier: list[tuple[Condition, ...]]
+        self, own: tuple[Matcher, ...], earlier: list[tuple[Matcher, ...]]
     ) -> None:
         found = find_request(own, earlier, WISHES)
         if found.request:
@@ -86,31 +86,31 @@ class TestRequests:
         assert (found.request, found.unreachable) == (None, False)
 
 
-def path(*values: str, expressions: tuple[str, ...] = ()) -> tuple[Condition, ...]:
-    return (Condition("path-pattern", values, expressions=expressions),)
+def path(*values: str, expressions: tuple[str, ...] = ()) -> tuple[Matcher, ...]:
+    return (Matcher("path-pattern", values, expressions=expressions),)
 
 
-def host(*values: str) -> tuple[Condition, ...]:
-    return (Condition("host-header", values),)
+def host(*values: str) -> tuple[Matcher, ...]:
+    return (Matcher("host-header", values),)
 
 
-def source(*values: str) -> tuple[Condition, ...]:
-    return (Condition("source-ip", values),)
+def source(*values: str) -> tuple[Matcher, ...]:
+    return (Matcher("source-ip", values),)
 
 
-def method(*values: str) -> tuple[Condition, ...]:
-    return (Condition("http-request-method", values),)
+def method(*values: str) -> tuple[Matcher, ...]:
+    return (Matcher("http-request-method", values),)
 
 
 MADE = (
-    Condition("http-header", ("*canary*",), name="X-Stage"),
-    Condition("query-string", pairs=(("version", "v?"),)),
+    Matcher("http-header", ("*canary*",), name="X-Stage"),
+    Matcher("query-string", pairs=(("version", "v?"),)),
     *method("HEAD", "GET"),
 )
 EXPRESSIONS = (
-    Condition("host-header", expressions=(r"^(www|shop)\.example\.com$",)),
-    Condition("path-pattern", expressions=("^/v[0-9]+/.*$",)),
-    Condition("http-header", expressions=(".+Chrome/[0-9]+$",), name="user-agent"),
+    Matcher("host-header", expressions=(r"^(www|shop)\.example\.com$",)),
+    Matcher("path-pattern", expressions=("^/v[0-9]+/.*$",)),
+    Matcher("http-header", expressions=(".+Chrome/[0-9]+$",), name="user-agent"),
 )
 OURS, ELSEWHERE = Preferences("lb.aws", source="10.1.2.3"), Preferences("lb.aws", source="192.0.2.1")
 TEN, ALL = source("10.0.0.0/8"), source("0.0.0.0/0", "::/0")
@@ -145,7 +145,7 @@ SHADOWS = [path("/a/"), path("/?/?*")]
     ],
 )  # fmt: skip
 def test_the_request(
-    own: tuple[Condition, ...], earlier: list[tuple[Condition, ...]], wishes: Preferences, request_: Request
+    own: tuple[Matcher, ...], earlier: list[tuple[Matcher, ...]], wishes: Preferences, request_: Request
 ) -> None:
     assert find_request(own, earlier, wishes).request == request_
     assert takes(own, request_)
@@ -168,7 +168,7 @@ def test_the_request(
         (path("/api/*"), [path(expressions=("/api",))], WISHES, False, "an earlier rule may take"),
         (path(expressions=("^api/$",)), [], WISHES, False, ""),
         (
-            (Condition("http-header", expressions=("(",), name="x"),),
+            (Matcher("http-header", expressions=("(",), name="x"),),
             [],
             WISHES,
             False,
@@ -177,8 +177,8 @@ def test_the_request(
     ],
 )
 def test_none(
-    own: tuple[Condition, ...],
-    earlier: list[tuple[Condition, ...]],
+    own: tuple[Matcher, ...],
+    earlier: list[tuple[Matcher, ...]],
     wishes: Preferences,
     unreachable: bool,
     reason: str,
@@ -196,26 +196,26 @@ class TestConditions:
         [
             (
                 {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-A", "Values": ["b"]}},
-                Condition("http-header", ("b",), "x-a"),
+                Matcher("http-header", ("b",), "x-a"),
             ),
             (
                 {"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "k", "Value": "v"}, {"Value": "w"}]}},
-                Condition("query-string", pairs=((None, "w"), ("k", "v"))),
+                Matcher("query-string", pairs=((None, "w"), ("k", "v"))),
             ),
-            ({"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}, Condition("source-ip", ("10.0.0.0/8",))),
-            ({"Field": "moon-phase", "Values": ["full"]}, Condition("unreadable moon-phase")),
+            ({"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}, Matcher("source-ip", ("10.0.0.0/8",))),
+            ({"Field": "moon-phase", "Values": ["full"]}, Matcher("unreadable moon-phase")),
             (
                 {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["^/a"]}},
-                Condition("path-pattern", expressions=("^/a",)),
+                Matcher("path-pattern", expressions=("^/a",)),
             ),
         ],
         ids=lambda item: item["Field"] if isinstance(item, dict) else "",
     )  # fmt: skip
-    def test_they_are_read_from_a_rule_as_discovered(self, entry: dict[str, object], expected: Condition) -> None:
+    def test_they_are_read_from_a_rule_as_discovered(self, entry: dict[str, object], expected: Matcher) -> None:
         assert read_conditions(conditions_from_aws([entry])) == (expected,)
 
     def test_escaped_wildcards_of_queries(self) -> None:
-        rule = (Condition("query-string", pairs=((None, r"a\*b"),)),)
+        rule = (Matcher("query-string", pairs=((None, r"a\*b"),)),)
         assert takes(rule, Request("h", query=(("any", "a*b"),)))
         assert not takes(rule, Request("h", query=(("any", "axb"),)))
 

@@ -21,14 +21,14 @@ from alb_reconcile.verification.judge import Finding, Tally, judge, percentiles
 from alb_reconcile.verification.load import Answer
 from alb_reconcile.verification.matching import Request
 from alb_reconcile.verification.session import Report
-from alb_reconcile.verification.shares import Group, Target
+from alb_reconcile.verification.shares import AnsweringTarget, Group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ENDPOINT = Endpoint("127.0.0.1", 8080, 80)
 SHOT = Shot("k", ENDPOINT, Request("shop.example.com", "/a/b", query=(("q", "1"),)))
-ONE, TWO = Target("i-1", 80, "healthy", "", "web-1"), Target("i-2", 80, "healthy", "", "web-2")
+ONE, TWO = AnsweringTarget("i-1", 80, "healthy", "", "web-1"), AnsweringTarget("i-2", 80, "healthy", "", "web-2")
 WEB = Group("web", "web", (ONE, TWO))
 LOOSE = replace(WEB, uneven="least_outstanding_requests doesn't share equally")
 
@@ -63,7 +63,7 @@ class TestShares:
         assert any(note in text for text in found.notes)
 
     def test_a_target_that_came_meanwhile_is_no_stranger(self) -> None:
-        grown = replace(WEB, targets=(*WEB.targets, Target("i-3", 80, "healthy")))
+        grown = replace(WEB, targets=(*WEB.targets, AnsweringTarget("i-3", 80, "healthy")))
         assert verdict(["i-1", "i-2", "i-3"] * 20, WEB, grown).unknown == {}
         assert verdict(["i-1", "i-2", "i-3"] * 20).unknown == {"i-3": 20}
 
@@ -150,13 +150,13 @@ class TestAttribution:
 
     def test_what_is_judged_of_it_is_told(self) -> None:
         """One answer may be of a target that is to get none."""
-        idle = Group("idle", "idle", (Target("i-3", 80, "healthy"),))
+        idle = Group("idle", "idle", (AnsweringTarget("i-3", 80, "healthy"),))
         found = verdict(["i-1"] * 50 + ["i-2"] * 49 + [None], WEB, WEB, idle, weight=0)
         assert (found.state, [row.within for row in found.shares]) == ("ok", [True, True, None])
         assert any("so some shares aren't judged" in note for note in found.notes)
 
     def test_by_weight_a_group_that_names_its_targets_is_judged(self) -> None:
-        new = Group("new", "new", (Target("i-3", 80, "healthy", "", "new-1"),))
+        new = Group("new", "new", (AnsweringTarget("i-3", 80, "healthy", "", "new-1"),))
         right = verdict(["i-1", "i-2"] * 25 + [None] * 50, WEB, WEB, new)
         assert right.state == "ok"
         assert [row.within for row in right.shares] == [None, None, None]

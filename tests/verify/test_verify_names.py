@@ -17,7 +17,7 @@ from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.verification.attribution import DEMO
 from alb_reconcile.verification.client import Client, Endpoint
 from alb_reconcile.verification.names import NameFinding, asking, verify_names
-from alb_reconcile.verification.site import Settings, Site
+from alb_reconcile.verification.site import Site, VerifySettings
 from tests.adoption.adopting import target_of
 from tests.harness import REGION, Spec, demo, world
 from tests.verify import servers
@@ -79,7 +79,7 @@ def verify(
             target.stack, REGION, found[0], target.desired, endpoints, health, look_up=asking("127.0.0.1", port)
         )
         async with Client.opened(DEMO, 5) as client:
-            return await verify_names(site, replace(Settings(), dns_timeout=0), client, lambda _: None)
+            return await verify_names(site, replace(VerifySettings(), dns_timeout=0), client, lambda _: None)
 
     with closing(NameServer(book.answer)) as server:
         return {item.address.name: item for item in asyncio.run(main(server.port))}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.kinds.rule.conditions import Transform
+from alb_reconcile.model.requests.conditions import Transform
 from alb_reconcile.verification.client import Endpoint, Reply, Shot
 from alb_reconcile.verification.matching import Request
 from alb_reconcile.verification.promises import untransformed

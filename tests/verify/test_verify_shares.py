@@ -16,8 +16,8 @@ from alb_reconcile.verification.client import Endpoint, Shot
 from alb_reconcile.verification.matching import Request
 from alb_reconcile.verification.schedule import mix
 from alb_reconcile.verification.shares import (
+    AnsweringTarget,
     Group,
-    Target,
     binomial_tail,
     expected_shares,
     is_within,
@@ -28,7 +28,7 @@ from alb_reconcile.verification.shares import (
 
 def group(name: str, *healths: str) -> Group:
     """A target group `a` with the targets a0, a1, …"""
-    return Group(name, name, tuple(Target(f"{name}{i}", 80, health) for i, health in enumerate(healths)))
+    return Group(name, name, tuple(AnsweringTarget(f"{name}{i}", 80, health) for i, health in enumerate(healths)))
 
 
 def exact_tail(count: int, requests: int, share: Fraction) -> Fraction:
@@ -39,7 +39,9 @@ def exact_tail(count: int, requests: int, share: Fraction) -> Fraction:
     )
 
 
-TWICE = Group("g", "g", tuple(Target(name, port, "healthy") for name, port in (("i-1", 80), ("i-1", 81), ("i-2", 80))))
+TWICE = Group(
+    "g", "g", tuple(AnsweringTarget(name, port, "healthy") for name, port in (("i-1", 80), ("i-1", 81), ("i-2", 80)))
+)
 
 
 class TestExpectation:
@@ -80,8 +82,8 @@ class TestExpectation:
         """By its address a target is the instance that has it."""
         ill = {"State": "unhealthy", "Reason": "Target.Timeout", "Description": "Request timed out"}
         assert read_targets({"i-2:80": {"State": "healthy"}, "i-1:80": ill}, {"i-2": "web-1"}, {}) == (
-            Target("i-1", 80, "unhealthy", "Target.Timeout Request timed out"),
-            Target("i-2", 80, "healthy", "", "web-1"),
+            AnsweringTarget("i-1", 80, "unhealthy", "Target.Timeout Request timed out"),
+            AnsweringTarget("i-2", 80, "healthy", "", "web-1"),
         )
         function = "arn:aws:lambda:us-east-1:123456789012:function:orders:5"
         health = {"10.0.1.5:80": {"State": "healthy"}, function: {"State": "healthy"}}

@@ -1,1 +1,1 @@
-"""One function a command. Each is named by the parser and imported when it is run."""
+"""The commands of the command line, one function each; the parser names the function, which is imported when it is run."""

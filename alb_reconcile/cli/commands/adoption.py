@@ -1,4 +1,4 @@
-"""`adopt`, `release` and `move`: bringing resources under the stack's care and letting them go, by tags alone."""
+"""The commands `adopt`, `release` and `move`: bring resources under a stack's management and let them go, by changing tags only."""
 
 import difflib
 import os
@@ -47,7 +47,7 @@ from alb_reconcile.spec.stack import parse_stack
 
 @dataclass(frozen=True)
 class AdoptionOptions:
-    """What the three have in common."""
+    """The options that `adopt`, `release` and `move` share."""
 
     spec: str
     yes: bool
@@ -69,7 +69,7 @@ class AdoptOptions(AdoptionOptions):
 
 
 def adopt(options: AdoptOptions) -> ExitCode:
-    """Give the stack's tags to what the spec describes and somebody else has made."""
+    """Give the stack's tags to resources that the spec describes and that were made elsewhere."""
     return _run(options, _adopt)
 
 
@@ -101,14 +101,14 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
             options.output.remark(f"Wrote {options.spec}.")
         await carry_out(aws, found.knowing, lambda _: None)
         if found.taggings:
-            await _write(aws, found.taggings, found.target, options, "adopt")  # `--write` has changed it
+            await _write(aws, found.taggings, found.target, options, "adopt")  # `--write` has changed the target
             await carry_out(aws, found.preview.applied, lambda _: None)
     return ExitCode.OK
 
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A spec that says what runs; empty where it does already."""
+    """A spec that was changed to describe what runs; empty where it does already."""
 
     text: str = ""
     diff: str = ""
@@ -117,7 +117,7 @@ class Rewritten:
 async def _rewrite(
     aws: Aws, found: Adoption, options: AdoptOptions, look: Callable[[DesiredStack], Awaitable[Adoption]]
 ) -> tuple[Adoption, Rewritten]:
-    """Take over into the spec what its entries have otherwise, as long as that leaves less to do."""
+    """Write into the spec the values that its resources have, as long as that leaves fewer differences."""
     file = Path(options.spec)
     before = read_start(file, MAX_BYTES + 1)
     text = ""
@@ -142,7 +142,7 @@ async def _rewrite(
 
 
 def _unwritten(found: Adoption) -> str:
-    """What differs in secrets."""
+    """A sentence on differences in secrets, which aren't written."""
     plan = found.preview.plan
     return ", ".join(str(step.address) for step in plan.steps if unwritten(plan, step)) if plan else ""
 
@@ -165,7 +165,7 @@ class ReleaseOptions(AdoptionOptions):
 
 
 def release(options: ReleaseOptions) -> ExitCode:
-    """Take the stack's tags off."""
+    """Remove the stack's tags from its resources."""
     return _run(options, _release)
 
 
@@ -191,7 +191,7 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
         await confirm(aws, question, answer, yes=options.yes)
         await carry_out(aws, [*found.unknowing, *found.strays], lambda _: None)
         if found.taggings:
-            left = replace(target, desired={}) if found.whole else target  # of a whole release the record has no spec
+            left = replace(target, desired={}) if found.whole else target  # the record of a whole release has no spec
             await _write(aws, found.taggings, left, options, "release")
             await carry_out(aws, found.preview.applied if found.preview else (), lambda _: None)
     return ExitCode.OK
@@ -203,7 +203,7 @@ class MoveOptions(AdoptionOptions):
 
 
 def move(options: MoveOptions) -> ExitCode:
-    """Give what is there another address."""
+    """Give resources another address."""
     if len(options.addresses) % 2:
         raise UsageError(f"{options.addresses[-1]} has no new address; write OLD NEW, as often as needed")
     return _run(options, _move)
@@ -227,7 +227,7 @@ async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCod
 
 
 def parse_choices(texts: Sequence[str], entries: Collection[Address]) -> dict[Address, str]:
-    """`ADDRESS=ID`, or `ADDRESS=new`, as often as given. Raises UsageError for what can't be meant."""
+    """The choices in `ADDRESS=ID` or `ADDRESS=new`. Raises UsageError for impossible choices."""
     names = {str(address): address for address in entries}
     chosen: dict[Address, str] = {}
     for text in texts:
@@ -265,7 +265,7 @@ def _place(target: DesiredStack, account: str) -> str:
 async def _write(
     aws: Aws, items: Sequence[Tagging], target: DesiredStack, options: AdoptionOptions, command: str
 ) -> None:
-    """Write all the tags; what was done is told also where the rest fails."""
+    """Write all the tags; tags that were written are reported even if the rest fails."""
     word = f"{command.removesuffix('e')}ed"
     done: list[Tagging] = []
     with recorded_tagging(aws, target, command, items, done, sandbox=options.connection.sandbox):

@@ -1,4 +1,4 @@
-"""`validate`, `schema` and `explain`: writing a spec, without AWS."""
+"""The commands `validate`, `schema` and `explain`, which help to write a spec and don't ask AWS."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -17,11 +17,11 @@ from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.errors import ExitCode, SpecError, UsageError
 from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.security.audit import audit
+from alb_reconcile.spec.security import audit
 from alb_reconcile.spec.stack import load_outline, stack_of
 
 _MOST: Final = 3
-"""Places of a key that a message names."""
+"""The most places of a key that a message names."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ValidateOptions:
 
 
 def validate(options: ValidateOptions) -> ExitCode:
-    """Print every mistake and risk in the given specs, one a line; with `security` also what they don't meet."""
+    """Print every mistake and risk in the given specs, one a line; with `security` also each control that they don't meet."""
     seen: dict[tuple[str, str | None], str] = {}
     files = chosen_specs(options.specs)
     refuse_unused(options.variables, *files)
@@ -112,7 +112,7 @@ def explain(options: ExplainOptions) -> ExitCode:
 
 
 def _paths_to(word: str, path: tuple[str, ...], found: dict[str, Any] | None = None) -> Iterator[tuple[str, ...]]:
-    """Where there is a key of that name, below a kind; what another kind is for is found there."""
+    """The paths of keys of that name below a kind; sections of other kinds aren't entered, since each kind is searched itself."""
     below = schema.with_keys(schema.resolved(path[0]) if found is None else found).get("properties", {})
     for key, item in below.items():
         if key not in schema.SECTIONS:
@@ -120,12 +120,12 @@ def _paths_to(word: str, path: tuple[str, ...], found: dict[str, Any] | None = N
 
 
 def _meant(word: str, known: Collection[str]) -> str:
-    """The nearest of them, or all."""
+    """The nearest of the known words, or all."""
     return did_you_mean(word, known).removeprefix("; ") or f"known: {', '.join(known) or 'none'}"
 
 
 def kind_names() -> list[str]:
-    """What can be explained: what a spec has entries of, and what a plan calls the members of entries."""
+    """The kinds that can be explained: those of a spec's entries, and those that a plan calls members of entries."""
     return ["stack", *(kind.name for kind in in_spec_order())]
 
 

@@ -1,4 +1,4 @@
-"""`fmt` and `diff`: specs laid out in the usual way, and compared."""
+"""The commands `fmt` and `diff`: lay specs out in the usual way, and compare two specs."""
 
 import sys
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class FmtOptions:
 
 
 def fmt(options: FmtOptions) -> ExitCode:
-    """Lay out each spec; with `check` only say which would change."""
+    """Lay out each spec; with `check` only say which specs would change."""
     changed = False
     for file in options.files:
         data = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else _read(file)
@@ -60,7 +60,7 @@ class DiffOptions:
 
 
 def diff(options: DiffOptions) -> ExitCode:
-    """Show what a step from one spec to the other would be."""
+    """Show the differences as the steps from one spec to the other."""
     loading = LoadingOptions(options.variables, options.region, profile=None, sandbox=False)
     refuse_unused(options.variables, options.old, options.new)
     old, new = (load_in_region(file, loading) for file in (options.old, options.new))

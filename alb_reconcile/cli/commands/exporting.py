@@ -1,4 +1,4 @@
-"""`export`: a spec from what runs."""
+"""The command `export`: writes a spec that describes existing AWS resources."""
 
 import os
 import re
@@ -12,12 +12,12 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit, emit_as_it_is
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions
-from alb_reconcile.export.export import Export, Wishes, export
+from alb_reconcile.export.export import Export, ExportWishes, export
 from alb_reconcile.export.foreign_names import names_in_stack, names_in_state
-from alb_reconcile.export.scope import Scope
+from alb_reconcile.export.scope import ExportScope
 from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import read_history
-from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.journal.record import RunRecord, place_name
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.stack import check_region
@@ -39,8 +39,8 @@ class ExportOptions:
 
 
 def export_spec(options: ExportOptions) -> ExitCode:
-    """Write a spec that describes what runs."""
-    scope = Scope(options.load_balancers, options.vpcs, options.tags)
+    """Write a spec that describes existing resources."""
+    scope = ExportScope(options.load_balancers, options.vpcs, options.tags)
     if not (scope.load_balancers or scope.vpcs or scope.tags):
         if not options.stack:
             what = "--load-balancer NAME, --vpc ID or --tag KEY=VALUE, or --stack NAME for a stack that alb-reconcile has made"
@@ -49,7 +49,7 @@ def export_spec(options: ExportOptions) -> ExitCode:
             raise UsageError(
                 f"the entries of the stack {options.stack} have names already: leave out --from-state and --from-stack"
             )
-        scope = Scope(stack=options.stack)
+        scope = ExportScope(stack=options.stack)
     if options.stacks and options.connection.sandbox:
         raise UsageError("the sandbox has no CloudFormation: leave out --from-stack")
     check_region(options.loading.region)
@@ -75,18 +75,20 @@ def export_spec(options: ExportOptions) -> ExitCode:
     return ExitCode.FAILED if found.problems else ExitCode.OK
 
 
-async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str], options: ExportOptions) -> Export:
+async def _export(
+    aws: Aws, region: str, scope: ExportScope, names: Mapping[str, str], options: ExportOptions
+) -> Export:
     for stack in options.stacks:
         names = {**names, **await names_in_stack(aws, stack)}
     given = names if options.states or options.stacks else None
     folder = _folder(Path(options.out)) if options.out else ""
     runs = _runs(aws, region, scope, options)
-    wishes = Wishes(options.stack or "", given, options.out or "", folder, runs)
+    wishes = ExportWishes(options.stack or "", given, options.out or "", folder, runs)
     return await export(aws, region, scope, wishes)
 
 
-def _runs(aws: Aws, region: str, scope: Scope, options: ExportOptions) -> tuple[Record, ...]:
-    """What this host has recorded of a stack of this tool's; nothing where that can't be read."""
+def _runs(aws: Aws, region: str, scope: ExportScope, options: ExportOptions) -> tuple[RunRecord, ...]:
+    """The recorded runs over a stack of this program's; none where they can't be read."""
     with suppress(RecordError):
         place = place_name(aws.endpoint, sandbox=options.connection.sandbox)
         return (
@@ -96,7 +98,7 @@ def _runs(aws: Aws, region: str, scope: Scope, options: ExportOptions) -> tuple[
 
 
 def _folder(file: Path) -> str:
-    """Where user data goes, beside the spec. Another spec's is left alone: a second export has a folder of its own."""
+    """The folder for user data, next to the spec. A second export gets a folder of its own, so that another spec's stays."""
     own = f"{file.stem}-{_FOLDER}"
     taken = (file.parent / _FOLDER).exists()
     return own if taken and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", own) else _FOLDER
@@ -116,7 +118,8 @@ def _refuse_existing(file: Path) -> None:
 
 
 def _write(file: Path, found: Export) -> None:
-    """The spec, and before it what it names: readable by its owner only, since it may hold secrets. Nothing is overwritten."""
+    """Write the spec, and before it the files that it names: readable by their owner only, since they may hold secrets. No file is
+    overwritten."""
     try:
         for name, data in sorted(found.files.items()):
             _create(file.parent / name, data, 0o600)

@@ -1,4 +1,4 @@
-"""`fleet validate|plan|sync|apply|resume|status|report`: many accounts in one process."""
+"""The commands `fleet validate|plan|sync|apply|resume|status|report`, which work on many accounts in one process."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from alb_reconcile.cli.session.specs import given_again
 from alb_reconcile.fleet.cells import Cell, Fleet
 from alb_reconcile.fleet.credentials import Credentials
 from alb_reconcile.fleet.document import load_fleet
-from alb_reconcile.fleet.operation import Outcome, Runner, is_due
+from alb_reconcile.fleet.operation import CellOutcome, Runner, is_due
 from alb_reconcile.fleet.records import Records
 from alb_reconcile.fleet.results import CellResult, Command
 from alb_reconcile.fleet.run import CellSettings, validate_cell
@@ -40,7 +40,7 @@ from alb_reconcile.sync.stack import Ways
 
 @dataclass(frozen=True)
 class ChoiceOptions:
-    """The fleet, and which of its cells."""
+    """The options that name the fleet, and the chosen cells."""
 
     file: str
     variables: Mapping[str, str]
@@ -50,7 +50,7 @@ class ChoiceOptions:
 
 @dataclass(frozen=True)
 class ReachOptions:
-    """Which AWS is asked, and how; the regions are the fleet's."""
+    """The options that say which AWS is asked, and how; the regions are the fleet's."""
 
     profile: str | None
     endpoint_url: str | None
@@ -60,7 +60,7 @@ class ReachOptions:
     verbose: int
 
     def session(self) -> Session:
-        """Raises UsageError."""
+        """The session for these options. Raises UsageError."""
         session = Session(
             profile=self.profile, endpoint_url=self.endpoint_url, sandbox=self.sandbox, max_workers=self.max_workers,
             pace=self.pace,
@@ -71,7 +71,7 @@ class ReachOptions:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What all commands have that look at AWS."""
+    """The options of all commands that read AWS."""
 
     policy: str | None
     parallel: int
@@ -80,7 +80,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class ValidateOptions:
+class FleetValidateOptions:
     choice: ChoiceOptions
     policy: str | None
     state_dir: str | None
@@ -88,15 +88,15 @@ class ValidateOptions:
     connection: ReachOptions
 
 
-def validate(options: ValidateOptions) -> ExitCode:
-    """Check the fleet's file and all specs, each as its cells have it. Accounts aren't asked."""
+def validate(options: FleetValidateOptions) -> ExitCode:
+    """Check the fleet's file and all specs, each as its cells have it. Sends no request to the accounts."""
     fleet, cells = chosen_cells(options.choice)
     session, variables = options.connection.session(), options.choice.variables
     if options.policy:
-        load_policy(options.policy, variables)  # a mistake in it is told at once
+        load_policy(options.policy, variables)  # a mistake in the policy is reported at once
     cache = state_folder(options.state_dir, os.environ) / "fleet" / "sources"
     with Sources(cache, session, variables, options.policy) as sources:
-        outcome = Outcome(fleet.name, "validate", [validate_cell(cell, sources) for cell in cells])
+        outcome = CellOutcome(fleet.name, "validate", [validate_cell(cell, sources) for cell in cells])
     options.output.show(FleetView(outcome), validation_text, fleet_json)
     results = {stack.result for cell in outcome.cells for stack in cell.stacks}
     if "failed" in results:
@@ -105,15 +105,15 @@ def validate(options: ValidateOptions) -> ExitCode:
 
 
 @dataclass(frozen=True)
-class PlanOptions:
+class FleetPlanOptions:
     choice: ChoiceOptions
     run: RunOptions
     quiet: bool
     state_dir: str | None
 
 
-def plan(options: PlanOptions) -> ExitCode:
-    """Look at all cells. Exits with 2 where something differs."""
+def plan(options: FleetPlanOptions) -> ExitCode:
+    """Look at all cells. Exits with 2 where a stack differs from its spec."""
     fleet, cells = chosen_cells(options.choice)
     journal = read_settings(os.environ, state_dir=options.state_dir)
     with _Process(fleet, options.run, options.choice.variables, journal, quiet=options.quiet) as process:
@@ -121,7 +121,7 @@ def plan(options: PlanOptions) -> ExitCode:
 
 
 @dataclass(frozen=True)
-class SyncOptions:
+class FleetSyncOptions:
     choice: ChoiceOptions
     run: RunOptions
     record: RecordOptions
@@ -132,7 +132,7 @@ class SyncOptions:
     lock_timeout: int
 
 
-def sync(options: SyncOptions) -> ExitCode:
+def sync(options: FleetSyncOptions) -> ExitCode:
     """Correct drift in all cells, or in those that are due."""
     fleet, cells = chosen_cells(options.choice)
     ways = Ways(timeout=options.timeout)
@@ -149,8 +149,8 @@ def sync(options: SyncOptions) -> ExitCode:
 
 
 @dataclass(frozen=True)
-class ChangeOptions:
-    """What `apply` and `resume` have in common."""
+class FleetChangeOptions:
+    """The options that `apply` and `resume` share."""
 
     run: RunOptions
     record: RecordOptions
@@ -160,7 +160,7 @@ class ChangeOptions:
     lock_timeout: int
 
     def process(self, fleet: Fleet, variables: Mapping[str, str]) -> "_Process":
-        """What it is done with."""
+        """The process with which these options are carried out."""
         ways = Ways(timeout=self.timeout)
         again = [*given_again(self.allow, self.run.policy, variables)]
         again += [("--state-dir", self.record.state_dir)] if self.record.state_dir else []
@@ -178,12 +178,12 @@ class ChangeOptions:
 
 
 @dataclass(frozen=True)
-class ApplyOptions:
+class FleetApplyOptions:
     choice: ChoiceOptions
-    change: ChangeOptions
+    change: FleetChangeOptions
 
 
-def apply(options: ApplyOptions) -> ExitCode:
+def apply(options: FleetApplyOptions) -> ExitCode:
     """Make all stacks as their specs say, in waves."""
     fleet, cells = chosen_cells(options.choice)
     options.change.refuse_unless_sure(fleet, cells)
@@ -195,11 +195,11 @@ def apply(options: ApplyOptions) -> ExitCode:
 class ResumeOptions:
     file: str
     variables: Mapping[str, str]
-    change: ChangeOptions
+    change: FleetChangeOptions
 
 
 def resume(options: ResumeOptions) -> ExitCode:
-    """Go on with the `apply` that stopped."""
+    """Continue the `apply` that stopped."""
     fleet = load_fleet(options.file, options.variables)
     with options.change.process(fleet, options.variables) as process:
         last = process.records.read_operation()
@@ -223,13 +223,13 @@ class LookOptions:
 
 
 @dataclass(frozen=True)
-class StatusOptions:
+class FleetStatusOptions:
     look: LookOptions
     queue: str | None
 
 
-def status(options: StatusOptions) -> ExitCode:
-    """Show each cell's last result. Exits with 1 where one failed, with 2 where something requires manual action."""
+def status(options: FleetStatusOptions) -> ExitCode:
+    """Show each cell's last result. Exits with 1 where a cell failed, with 2 where a step requires manual action."""
     view = _recorded(options.look, options.queue)
     options.look.output.show(view, status_text, fleet_json, prometheus=fleet_metrics)
     return view.code
@@ -245,21 +245,21 @@ def report(options: LookOptions) -> ExitCode:
 
 
 def _recorded(options: LookOptions, queue: str | None = None) -> FleetView:
-    """From the records: asks AWS nothing but, where they are in S3, for them."""
+    """The view of the records. Asks AWS only for records that are in S3."""
     fleet, cells = chosen_cells(options.choice)
     session = options.connection.session()
     records = Records.of(fleet, session, state_folder(options.state_dir, os.environ))
     found, problems = records.read_all(cells)
     for problem in problems:
         complain(f"warning: {problem}")
-    outcome = Outcome(fleet.name, "status", [found[cell.key] for cell in cells if cell.key in found])
+    outcome = CellOutcome(fleet.name, "status", [found[cell.key] for cell in cells if cell.key in found])
     missing = tuple(cell for cell in cells if cell.key not in found)
     waiting = look_at_queue(queue, fleet, session) if queue else None
     return FleetView(outcome, missing, records.read_operation(), time.time(), waiting)
 
 
 def chosen_cells(options: ChoiceOptions) -> tuple[Fleet, list[Cell]]:
-    """The fleet, and the cells that were named, or all. Raises SpecError, UsageError."""
+    """The fleet, and the cells that were named, or all cells. Raises SpecError, UsageError."""
     fleet = load_fleet(options.file, options.variables)
     for name in options.waves:
         if name not in (known := [wave.name for wave in fleet.waves]):
@@ -276,7 +276,7 @@ def chosen_cells(options: ChoiceOptions) -> tuple[Fleet, list[Cell]]:
 
 
 class _Process:
-    """What one command runs cells with; to be closed."""
+    """Runs cells for one command; close it after use."""
 
     def __init__(
         self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], journal: Settings, ways: Ways | None = None,
@@ -288,7 +288,7 @@ class _Process:
         self._ending = journal.traces_end(complain)
         check_allowed(allow or {})
         if options.policy:
-            load_policy(options.policy, variables)  # a mistake in it is told at once
+            load_policy(options.policy, variables)  # a mistake in the policy is reported at once
         configure_logs(
             complain, terminal=sys.stderr.isatty(), mask=journal.mask,
             verbose=bool(options.connection.verbose), quiet=quiet or not options.connection.verbose,
@@ -311,24 +311,24 @@ class _Process:
         self._sources.close()
         self._ending.__exit__(None, None, None)
 
-    def run(self, command: Command, cells: Sequence[Cell]) -> Outcome:
-        """`plan` or `sync`."""
+    def run(self, command: Command, cells: Sequence[Cell]) -> CellOutcome:
+        """Run `plan` or `sync`."""
 
-        async def main() -> Outcome:
+        async def main() -> CellOutcome:
             return await self._runner(len(cells)).run(command, cells)
 
         return asyncio.run(main())
 
-    def apply(self, cells: Sequence[Cell], *, resume: bool = False) -> Outcome:
-        """`apply`, or the rest of the last one."""
+    def apply(self, cells: Sequence[Cell], *, resume: bool = False) -> CellOutcome:
+        """Run `apply`, or continue the last one."""
 
-        async def main() -> Outcome:
+        async def main() -> CellOutcome:
             return await self._runner(len(cells)).apply(cells, resume=resume)
 
         return asyncio.run(main())
 
-    def show(self, outcome: Outcome, *, quiet: bool = False) -> ExitCode:
-        """The result. Returns the exit code."""
+    def show(self, outcome: CellOutcome, *, quiet: bool = False) -> ExitCode:
+        """Print the result. Returns the exit code."""
         resume = advised("fleet resume", ("--yes",), *self._again, self._fleet.file)
         view = FleetView(outcome, now=time.time(), resume=resume)
         self._options.output.show(view, partial(fleet_text, quiet=quiet), fleet_json)
@@ -347,7 +347,7 @@ class _Process:
 
 
 def make_roles(fleet: Fleet) -> None:
-    """Have the sandbox make the roles that the fleet names, so that any fleet can be tried in it."""
+    """Have the sandbox make the roles that the fleet names, so that any fleet can be tried in the sandbox."""
     from alb_reconcile.sandbox import client as sandbox_client
     from alb_reconcile.sandbox import preparation
 
@@ -358,7 +358,7 @@ def make_roles(fleet: Fleet) -> None:
 
 
 def _listen(stop: Stop) -> None:
-    """SIGTERM and Ctrl-C end it between steps, a second one at once."""
+    """Handle signals: SIGTERM and Ctrl-C end the process between steps, a second one at once."""
 
     def end() -> None:
         if stop.is_set:

@@ -1,4 +1,4 @@
-"""`fleet worker|beat|enqueue`: many accounts on a queue that exists, Amazon SQS or Redis."""
+"""The commands `fleet worker|beat|enqueue`, which distribute a fleet's cells over an existing queue (Amazon SQS or Redis)."""
 
 import os
 import sys
@@ -43,12 +43,12 @@ class WorkerOptions:
 
 
 def worker(options: WorkerOptions) -> ExitCode:
-    """Correct drift in one cell after the other, as the queue hands them out, until SIGTERM."""
+    """Correct drift in the cells that the queue hands out, one after the other, until SIGTERM."""
     file = FleetFile(options.file, options.variables)
     fleet = file.load()
     journal, session = settings_of(options.record, options.issue), options.connection.session()
     if options.policy:
-        load_policy(options.policy, options.variables)  # a mistake in it is told at once
+        load_policy(options.policy, options.variables)  # a mistake in the policy is reported at once
     _log(options.connection, journal.mask)
     if session.sandbox:
         make_roles(fleet)
@@ -63,7 +63,7 @@ def worker(options: WorkerOptions) -> ExitCode:
 
 
 def _read(file: FleetFile, options: WorkerOptions, journal: Settings, session: Session) -> Any:
-    """What a cell needs, as files are now."""
+    """What a cell needs, from the files as they are now."""
     from alb_reconcile.fleet.worker import Work
 
     fleet = file.load()
@@ -109,7 +109,7 @@ class EnqueueOptions:
 
 
 def enqueue(options: EnqueueOptions) -> ExitCode:
-    """Put cells on the queue once, for a schedule of somebody else's."""
+    """Put cells on the queue once, for an external scheduler."""
     fleet, cells = chosen_cells(options.choice)
     session = options.connection.session()
     queue, app = open_queue(options.queue, fleet, session)

@@ -1,4 +1,4 @@
-"""`history`: what was run over a stack. Asks AWS nothing."""
+"""The command `history`: shows the recorded runs over a stack. It doesn't ask AWS."""
 
 import os
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from alb_reconcile.journal.history import History, read_history
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.errors import ExitCode, UsageError
-from alb_reconcile.spec.document import shorten
+from alb_reconcile.model.nodes import shorten
 from alb_reconcile.spec.stack import load_stack
 
 

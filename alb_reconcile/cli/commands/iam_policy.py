@@ -1,4 +1,4 @@
-"""`iam-policy`: the smallest IAM policy for a command, from specs or a fleet's file."""
+"""The command `iam-policy`: prints the smallest IAM policy for a command, from specs or a fleet's file."""
 
 import json
 import os
@@ -31,7 +31,7 @@ class IamPolicyOptions:
 
 
 def iam_policy(options: IamPolicyOptions) -> ExitCode:
-    """Print one policy, or a list of them where one would be too long for AWS; of a fleet, those of each role."""
+    """Print one policy, or a list of policies where one would be too long for AWS; for a fleet, those of each role."""
     if options.issue and options.command != "sync":
         raise UsageError("--issue is an option of sync: give --for sync, or leave it out")
     if any(map(is_fleet, options.specs)):
@@ -85,7 +85,7 @@ def _note(documents: Sequence[Document]) -> None:
 
 
 def _warn_of_roles(options: IamPolicyOptions, policies: object) -> None:
-    """Which roles may be passed on the assumption that they are called like their profiles."""
+    """Warn which roles may be passed on the assumption that they have the names of their profiles."""
     for name in sorted(set(re.findall(r":role/\*/([\w+=,.@-]+)", str(policies))).difference(options.roles)):
         complain(
             f"warning: no spec says which role the instance profile {name} has, so the policy lets only a role named {name} be passed; "

@@ -1,4 +1,4 @@
-"""`lock show` and `lock break`: who may run over a stack, and taking that from a run that is dead."""
+"""The commands `lock show` and `lock break`: show which run holds a stack's lock and lease, and take the lease from a dead run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ class ShowOptions:
 
 
 def show(options: ShowOptions) -> ExitCode:
-    """Show who holds the lock on this host and the lease, or held them last."""
+    """Show which run holds the lock on this host and the lease, or held them last."""
     targets = _targets("lock show", options.specs, options.named, options.loading)
     views = [with_aws(options.connection, target.region, _view, target) for target in targets]
     options.output.show(views, lambda views, _: locks_text(views), locks_json)
@@ -44,7 +44,7 @@ class BreakOptions:
 
 
 def break_(options: BreakOptions) -> ExitCode:
-    """Take the lease from whoever holds it."""
+    """Take the lease from the run that holds it."""
     specs = (options.spec,) if options.spec else ()
     (target,) = _targets("lock break", specs, options.named, options.loading)
     return with_aws(options.connection, target.region, _break, target, yes=options.yes)
@@ -70,7 +70,7 @@ async def _view(aws: Aws, target: DesiredStack) -> LockView:
         locked=lock.is_held(),
         holder=lock.holder(),
         lease=place.url if place else "",
-        is_lease_known=not target.destroy or bool(target.lease),  # a stack that is only named has no spec to say it
+        is_lease_known=not target.destroy or bool(target.lease),  # a stack that is only named has no spec that says it
         seen=await LeaseStore(aws, place).read() if place else None,
     )
 

@@ -1,4 +1,4 @@
-"""`help` and `completion`: the command line, told to people and shells."""
+"""The commands `help` and `completion`: print a command's help, and a shell's completion script."""
 
 import argparse
 import re
@@ -20,7 +20,7 @@ class HelpOptions:
 
 
 def show_help(options: HelpOptions) -> ExitCode:
-    """What `--help` shows."""
+    """Print what `--help` shows."""
     emit(parser_of(make_parser(), options.words).format_help().rstrip("\n"))
     return ExitCode.OK
 
@@ -51,8 +51,8 @@ def completion(options: CompletionOptions) -> ExitCode:
 
 
 def _mended(script: str) -> str:
-    """shtab's script for zsh: of several arguments each is completed, not only the first; and options where an argument is due
-    that nothing completes, for which zsh would only show what it is."""
+    """shtab's script for zsh, changed so that each of several arguments is completed, and that options are offered where an argument is
+    due that has no completion."""
     every = re.sub(r'"\(\*\)::?', '"*:', script)
     return re.sub(r'(?m)^( +"(?:\*|:)?:.*:)"$', r'\1()"', every)
 
@@ -62,7 +62,7 @@ _FOLDERS: Final = ("DIR", "DIRECTORY")
 
 
 def _names(parser: argparse.ArgumentParser) -> dict[tuple[str, str], list[str]]:
-    """By command and argument the names that it takes, where the parser leaves it to the command to know them."""
+    """The names that an argument takes, by command and argument, where the command knows them and not the parser."""
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     return {
         ("help", "words"): [*commands.choices],

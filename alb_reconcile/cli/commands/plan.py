@@ -1,4 +1,4 @@
-"""`plan`: what `apply` would do."""
+"""The command `plan`: shows what `apply` would do."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -97,7 +97,7 @@ def _each(options: PlanOptions) -> ExitCode:
 
 @contextmanager
 def _told_in_its_place(output: Output, files: str) -> Iterator[None]:
-    """Where a plan is for others to read, what keeps it from being made is, too."""
+    """Print errors in the plan's format where a plan is for other readers."""
     try:
         yield
     except ReconcileError as error:
@@ -111,14 +111,14 @@ def _told_in_its_place(output: Output, files: str) -> Iterator[None]:
 
 
 def _closed(target: DesiredStack, made: Plan, options: PlanOptions) -> str:
-    """Why the policy has it wait; empty if it needn't, or nothing is to be done."""
+    """Why the policy makes the plan wait; empty if it needn't wait, or nothing is to be done."""
     if made.is_empty or ANY_TIME in options.allow:
         return ""
     return describe_closure(target.policy, datetime.now(UTC))
 
 
 def _unrecorded(planned: StackPlan) -> str:
-    """What somebody should know who takes "no changes" for the end of it."""
+    """A remark for a user who takes "no changes" for complete: what isn't recorded yet."""
     target = planned.target
     if not planned.plan.is_empty or not find_unrecorded(target.stack, target.desired, planned.discovery):
         return ""
@@ -134,7 +134,7 @@ async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[S
 
 
 def _head(made: Plan, spec_file: str, endpoint: str, options: PlanOptions) -> "LastRun":
-    """Who changed the stack last. What reads that is imported after AWS was asked, which nobody has to wait for."""
+    """The run that changed the stack last. The modules that read it are imported after AWS was asked, to save time before."""
     from alb_reconcile.cli.session.last_run import find_last_run
     from alb_reconcile.journal.record import place_name
     from alb_reconcile.locking.host import StackLock
@@ -155,8 +155,7 @@ def _text(made: Plan, style: Style, head: "LastRun", refusal: str) -> str:
     return f"{shown}\n{style.paint('Refused:', 'red')} {words}" if refusal else shown
 
 
-def _page(planned: StackPlan, made: Plan, *, refusal: str, note: str) -> str:
-    from alb_reconcile.cli.pictures.compose import make_scene
+def _page(planned: StackPlan, _: Plan, *, refusal: str, note: str) -> str:
     from alb_reconcile.cli.pictures.page import plan_page
 
-    return plan_page(made, make_scene(planned), refusal, note)
+    return plan_page(planned, refusal, note)

@@ -1,4 +1,4 @@
-"""`apply` and `destroy`: the straight line from a spec to what AWS has."""
+"""The commands `apply` and `destroy`: make a stack in AWS as its spec says, or delete it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class ApplyOptions(ChangeOptions):
 
 
 def apply(options: ApplyOptions) -> ExitCode:
-    """Do what the spec wants."""
+    """Make stacks as their specs say."""
     options.output.narrate(yes=options.yes)
     stacks = load_stacks(options.specs, options.loading, options.policy, warn=True)
     targets = [stack.target() for stack in stacks]
@@ -61,12 +61,12 @@ _ALL_DONE: Final = "All steps are done, and nothing is rolled back; status says 
 
 
 def _each(targets: Sequence[DesiredStack], options: ChangeOptions, timeout: float | None = None) -> ExitCode:
-    """One stack after the other; the first that doesn't end well ends the command."""
+    """Run over one stack after the other; the first run that doesn't end well ends the command."""
     views: list[RunView] = []
     done = "applied" if isinstance(options, ApplyOptions) else "destroyed"
     if options.plan and len(targets) > 1:
         raise UsageError("--plan holds the plan of one spec: name one SPEC")
-    remark = " without --yes" * (not options.yes)  # who is kept waiting learns that it may wait for its answer
+    remark = " without --yes" * (not options.yes)  # a waiting user learns that the run may wait for an answer
     wishes = Wishes(options.allow, timeout, options.lock_timeout, remark)
     try:
         for number, target in enumerate(targets, 1):

@@ -1,4 +1,4 @@
-"""`report`: all stacks of a folder on one page, from what AWS has and what runs have recorded. Changes nothing."""
+"""The command `report`: writes one HTML page on all stacks of a folder, from AWS and recorded runs. Changes nothing."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from alb_reconcile.engine.stack import Options, plan_stack
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.journal.record import place_name
-from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError
 from alb_reconcile.model.host import iso
@@ -30,14 +30,14 @@ from alb_reconcile.model.policy import Policy
 from alb_reconcile.sync.targets import find_specs, load_targets
 
 _RUNS = 5
-"""Of each stack, that are shown."""
+"""The most runs of each stack that are shown."""
 
 
 @dataclass(frozen=True)
 class ReportOptions:
     place: str
     format: Literal["html"]
-    """There is one; others can come."""
+    """The only format so far."""
     state_dir: str | None
     endpoint_url: str | None
     loading: LoadingOptions
@@ -45,7 +45,7 @@ class ReportOptions:
 
 
 def report(options: ReportOptions) -> ExitCode:
-    """Write the page. One stack that can't be read doesn't keep the others off it; then the exit code is 1."""
+    """Write the page. A stack that can't be read doesn't keep the others off the page; then the exit code is 1."""
     check_session(options.connection)
     refuse_unused(
         options.loading.variables, *find_specs([options.place])
@@ -72,12 +72,12 @@ def report(options: ReportOptions) -> ExitCode:
 
 
 async def _look(aws: Aws, targets: Sequence[DesiredStack]) -> list[Subject]:
-    """The stacks of one region; what several of them need is read once."""
-    shared = Shared(aws, [target.stack for target in targets])
+    """The stacks of one region; reads that several of them need are made once."""
+    shared = SharedReads(aws, [target.stack for target in targets])
     return list(await asyncio.gather(*(_look_at(aws, target, shared) for target in targets)))
 
 
-async def _look_at(aws: Aws, target: DesiredStack, shared: Shared) -> Subject:
+async def _look_at(aws: Aws, target: DesiredStack, shared: SharedReads) -> Subject:
     subject = Subject(target.stack, target.spec_file, target.region)
     try:
         found = await resolve_lookups(aws, target)
@@ -89,7 +89,7 @@ async def _look_at(aws: Aws, target: DesiredStack, shared: Shared) -> Subject:
 
 
 def _with_runs(subject: Subject, options: ReportOptions) -> Subject:
-    """With the last runs, as far as this machine has recorded them."""
+    """The subject with its last runs, as far as this machine has recorded them."""
     if not subject.region:
         return subject
     endpoint = "" if options.connection.sandbox else endpoint_of(options.endpoint_url, os.environ)

@@ -1,4 +1,4 @@
-"""`sandbox start|stop|status|reset|prepare`: the local AWS."""
+"""The commands `sandbox start|stop|status|reset|prepare`, which control the local AWS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class StartOptions:
 
 
 def start(options: StartOptions) -> ExitCode:
-    """Start it, unless it runs."""
+    """Start the sandbox, unless it runs."""
     for name, value in (("--serve", options.serve), ("--serve-ports", options.serve_ports)):
         if value and options.no_traffic:
             raise UsageError(f"{name} needs traffic: leave --no-traffic out")
@@ -51,14 +51,14 @@ def start(options: StartOptions) -> ExitCode:
 
 
 def stop() -> ExitCode:
-    """End it."""
+    """Stop the sandbox."""
     found = sandbox_client.stop()
     emit("The sandbox has stopped, and everything in it is gone." if found else "No sandbox was running.")
     return ExitCode.OK
 
 
 def status() -> ExitCode:
-    """Say whether it runs, and how other tools reach it. Exits with 1 if it doesn't."""
+    """Say whether the sandbox runs, and how other tools reach it. Exits with 1 if it doesn't run."""
     found = sandbox_client.running()
     if found is None:
         emit("No sandbox is running; start one: alb-reconcile sandbox start")
@@ -96,7 +96,7 @@ class PrepareOptions:
 
 
 def prepare(options: PrepareOptions) -> ExitCode:
-    """Make what a spec names and doesn't declare. Raises SpecError, SandboxError."""
+    """Make the resources that a spec names and doesn't declare. Raises SpecError, SandboxError."""
     loading = LoadingOptions(options.variables, options.region, profile=None, sandbox=True)
     target = load_stacks([options.spec], loading)[0].target()
     check_sandbox_region(target.region)
@@ -116,7 +116,7 @@ def prepare(options: PrepareOptions) -> ExitCode:
 
 
 def reset() -> ExitCode:
-    """Empty it."""
+    """Delete the sandbox's contents."""
     found = sandbox_client.reset()
     emit("The sandbox is empty." if found else "No sandbox is running; there is nothing to empty.")
     return ExitCode.OK

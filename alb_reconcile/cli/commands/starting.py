@@ -1,4 +1,4 @@
-"""`init`: a spec to start from, the commented one or one of those that come with this program."""
+"""The command `init`: writes a spec to start from, the commented starter or one of this program's templates."""
 
 import re
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class InitOptions:
 
 
 def init(options: InitOptions) -> ExitCode:
-    """Write a spec to start from, never over another file."""
+    """Write a spec to start from; another file is never overwritten."""
     if options.template == "list":
         emit("\n".join(f"{name:<24}{_title(file)}" for name, file in sorted(templates().items())))
         return ExitCode.OK
@@ -56,8 +56,8 @@ def _starter() -> str:
 
 
 def _derived(file: Path) -> tuple[str, str]:
-    """The stack's name: the file's, or its folder's where that says nothing; a usual one where neither can be a name. And what is
-    to be said where it is another one."""
+    """The stack's name: the file's, or its folder's where the file's says nothing, or a default where neither can be a name. And a
+    remark where the name isn't the file's."""
     says_nothing = file.stem in ("stack", "spec", "alb-reconcile")
     wanted = file.resolve().parent.name if says_nothing else file.stem
     name = re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-")
@@ -71,7 +71,7 @@ def _derived(file: Path) -> tuple[str, str]:
 
 
 def _template_folder() -> Path:
-    """In a wheel they lie inside the package, in a checkout beside it."""
+    """The folder of templates: in a wheel inside the package, in a checkout next to it."""
     inside = _PACKAGE / "specs"
     return inside if inside.is_dir() else _PACKAGE.parent / "specs"
 
@@ -89,12 +89,12 @@ def _chosen(name: str) -> Path:
 
 
 def _text(source: Path) -> str:
-    """Without the line that tells editors where a schema is in our own folder."""
+    """The template's text without the line that tells editors where a schema is in this repository."""
     return re.sub(r"\A# yaml-language-server: .*\n(?:#?\s*\n)*", "", source.read_text(encoding="utf-8"))
 
 
 def _title(source: Path) -> str:
-    """Its first sentence."""
+    """The template's first sentence."""
     lines = takewhile(lambda line: line.startswith("# "), _text(source).splitlines())
     return " ".join(line[2:] for line in lines).partition(". ")[0].rstrip(".")
 
@@ -112,7 +112,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _copy(source: Path, file: Path) -> None:
-    """What the spec names beside itself; a file that is there stays."""
+    """Copy the files that the spec names next to itself; existing files stay."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as stream:

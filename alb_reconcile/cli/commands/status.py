@@ -1,4 +1,4 @@
-"""`status` and `stacks`: what there is, of a stack and in a region."""
+"""The commands `status` and `stacks`: show a stack's resources and their health, and list the stacks in a region."""
 
 import asyncio
 from collections import Counter
@@ -15,9 +15,7 @@ from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws, wi
 from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_stacks, named_target, told_without
 from alb_reconcile.journal.record import place_name
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds._instance_rows import is_copy
 from alb_reconcile.kinds.base import ListedApart
-from alb_reconcile.kinds.instance.launches import warnings_of_copies
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -37,8 +35,8 @@ class StatusOptions:
 
 
 def status(options: StatusOptions) -> ExitCode:
-    """Show each resource, the health of the targets, and the URLs. With --detailed-exitcode it exits with 2 where something
-    is missing, not ready, or not as the spec says; with 1 where something couldn't be read."""
+    """Show each resource, the health of the targets, and the URLs. With --detailed-exitcode the exit code is 2 where a resource is
+    missing, not ready, or not as the spec says; 1 where one couldn't be read."""
     is_in_order = is_known = True
     for target in _targets(options):
         found, standing = with_stack(options.connection, target, look, lenient=True)
@@ -57,7 +55,7 @@ def status(options: StatusOptions) -> ExitCode:
 
 
 def _past(target: DesiredStack, found: Discovery, options: StatusOptions) -> tuple[str, str]:
-    """What the head of a plan says of a stack of which nothing is there."""
+    """Sentences of a plan's head on a stack without resources."""
     if any(not item.is_gone for item in found.resources):
         return "", ""
     from alb_reconcile.cli.session.last_run import find_last_run
@@ -86,7 +84,7 @@ class StacksOptions:
 
 
 def stacks(options: StacksOptions) -> ExitCode:
-    """List the stacks that own something in a region."""
+    """List the stacks that own resources in a region."""
     region = options.loading.region or default_region(options.connection)
     if region is None:
         raise UsageError("no region: give --region, or set AWS_REGION")
@@ -98,41 +96,35 @@ def stacks(options: StacksOptions) -> ExitCode:
 
 
 _REMEMBERED: Final = ("natgateway", "nat-gateway")
-"""What AWS shows, tags included, for about an hour after it is deleted; moto calls it by the other word."""
+"""Kinds that AWS shows, with tags, for about an hour after deletion; moto uses the other word."""
 
 
 async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
-    """How many resources each stack has in the region, but for listeners and rules (EC2 DescribeTags, ELBv2 DescribeTags);
-    and what the user should know of them."""
-    filters = [{"Name": "key", "Values": [tags.STACK]}]
-    alive = [
-        {"Name": "tag-key", "Values": [tags.STACK]},
-        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
-    ]
-    ec2, reservations, balancers, groups, apart = await asyncio.gather(
+    """How many resources each stack has in the region, except listeners and rules (EC2 DescribeTags, ELBv2 DescribeTags); and remarks
+    for the user."""
+    reader, filters = Reader(aws, "", {}), [{"Name": "key", "Values": [tags.STACK]}]
+    kinds = {name: kind for name, kind in load_kinds().items() if isinstance(kind, ListedApart)}
+    ec2, balancers, groups, apart = await asyncio.gather(
         aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
-        aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
         aws.pages("elbv2", "describe_load_balancers", "LoadBalancers"),
         aws.pages("elbv2", "describe_target_groups", "TargetGroups"),
-        asyncio.gather(*(_owners(aws, kind) for kind in load_kinds().values() if isinstance(kind, ListedApart))),
+        asyncio.gather(*(_owners(reader, kind) for kind in kinds.values())),
     )
-    names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance", *_REMEMBERED)]
+    names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", *kinds, *_REMEMBERED)]
     if any(item.get("ResourceType") in _REMEMBERED for item in ec2):
         there = {"tag-key": tags.STACK, "state": ("pending", "available", "deleting")}
         gateways = await aws.pages("ec2", "describe_nat_gateways", "NatGateways", where=there)
         held = (tags.from_list(item.get("Tags")) for item in gateways)
         names += [found[tags.STACK] for found in held if tags.STACK in found]
-    instances = [item for reservation in reservations for item in reservation["Instances"]]
-    names += [tags.from_list(item["Tags"])[tags.STACK] for item in instances if not is_copy(item)]
     arns = [item["LoadBalancerArn"] for item in balancers] + [item["TargetGroupArn"] for item in groups]
-    tagged = await Reader(aws, "", {}).elb_tags(arns)
+    tagged = await reader.elb_tags(arns)
     names += [found[tags.STACK] for found in tagged.values() if tags.STACK in found]
     names += [name for part in apart for name in part]
-    return Counter(names), tuple(warnings_of_copies(instances))
+    return Counter(names), tuple(reader.warnings)
 
 
-async def _owners(aws: Aws, kind: ListedApart) -> list[str]:
-    """The stacks that have resources of a kind; none where that is denied."""
+async def _owners(reader: Reader, kind: ListedApart) -> list[str]:
+    """The stacks that have resources of a kind, once for each resource; none where the read is denied."""
     with ignoring("AccessDenied*"):
-        return await kind.owners(aws)
+        return await kind.owners(reader)
     return []

@@ -1,4 +1,4 @@
-"""`sync`: correct drift unattended, once or for ever."""
+"""The command `sync`: corrects drift unattended, once or at an interval."""
 
 import asyncio
 import os
@@ -19,12 +19,12 @@ from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy,
 from alb_reconcile.journal.log import configure_logs, tell
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec.stack import check_region
-from alb_reconcile.sync.rounds import Rounds
+from alb_reconcile.sync.rounds import SyncRounds
 from alb_reconcile.sync.stack import Ways
 from alb_reconcile.sync.targets import find_specs, load_targets
 
 _JITTER = 0.1
-"""Of the interval: so that many hosts don't ask AWS at the same moment."""
+"""A share of the interval: so that many hosts don't ask AWS at the same moment."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class SyncOptions:
 
 
 def sync(options: SyncOptions) -> ExitCode:
-    """Correct what may be corrected of each stack, and tell what is left."""
+    """Correct what may be corrected of each stack, and report what is left."""
     settings = settings_of(options.record, options.issue)
-    found = find_specs(options.places)  # a mistake in the command line, or in the policy, is told at once
+    found = find_specs(options.places)  # a mistake in the command line, or in the policy, is reported at once
     refuse_unused(options.loading.variables, *found, options.policy)
     load_further_policy(options.policy, options.loading)
     check_region(options.loading.region)
@@ -58,17 +58,17 @@ def sync(options: SyncOptions) -> ExitCode:
         mask=settings.mask,
         verbose=bool(options.connection.verbose),
         quiet=options.quiet,
-        errors=not options.quiet or options.every is not None,  # cron mails both outputs, and the report tells errors
+        errors=not options.quiet or options.every is not None,  # cron mails both outputs, and the report has the errors
     )
-    # nobody waits for it, and others may; what is wrong with the settings is a failed run of each stack, and recorded
+    # no user waits for it, and other users may use AWS; a mistake in the settings is a failed run of each stack, and recorded
     ask = partial(connect, options.connection, usual_pace=0.5, prepared=False)
     ways = Ways(options.apply_changes, options.timeout)
-    rounds = Rounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
+    rounds = SyncRounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
     with settings.traces_end(complain), closing(rounds):
         return asyncio.run(_run(options, rounds))
 
 
-async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
+async def _run(options: SyncOptions, rounds: SyncRounds) -> ExitCode:
     wake, ending = asyncio.Event(), asyncio.Event()
     _listen(rounds, wake, ending, for_ever=options.every is not None)
     load = partial(load_in_region, options=options.loading)
@@ -90,8 +90,8 @@ async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
             return ExitCode.OK
 
 
-def _listen(rounds: Rounds, wake: asyncio.Event, ending: asyncio.Event, *, for_ever: bool) -> None:
-    """SIGTERM and Ctrl-C end it between steps, a second one at once; SIGHUP begins a round now."""
+def _listen(rounds: SyncRounds, wake: asyncio.Event, ending: asyncio.Event, *, for_ever: bool) -> None:
+    """Handle signals: SIGTERM and Ctrl-C end the rounds between steps, a second one at once; SIGHUP begins a round now."""
 
     def stop() -> None:
         if ending.is_set():

@@ -1,4 +1,4 @@
-"""`verify`, and the end of `apply --verify`: real requests through each listener and rule of a stack."""
+"""The command `verify`, and the check after `apply --verify`: send real requests through each listener and rule of a stack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.verification.client import Trust
 from alb_reconcile.verification.session import Report
-from alb_reconcile.verification.site import Sending, Settings
+from alb_reconcile.verification.site import Sending, VerifySettings
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def verify(options: VerifyOptions) -> ExitCode:
 
 
 async def check_applied(aws: Aws, target: DesiredStack, style: Style, *, sandbox: bool) -> Report:
-    """The end of `apply --verify`: a verify with nothing but defaults."""
-    report = await check(aws, target, Way(sandbox), Settings(), complain)
+    """Verify at the end of `apply --verify`, with default options."""
+    report = await check(aws, target, Way(sandbox), VerifySettings(), complain)
     emit("")
     emit(verify_text(report, style))
     return report

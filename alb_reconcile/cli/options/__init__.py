@@ -1,1 +1,1 @@
-"""What the command line takes."""
+"""The options and arguments of the command line."""

@@ -1,4 +1,4 @@
-"""The options of the commands that write specs from what there is, lay them out, and compare them."""
+"""Declares the options of `export`, `fmt` and `diff`."""
 
 import argparse
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from alb_reconcile.cli.options.values import stack_name
 
 
 class TagChoice(argparse.Action):
-    """`--tag KEY=VALUE`, as often as wanted, into a dict."""
+    """Collects `--tag KEY=VALUE`, given any number of times, in a dict."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: str | None = None
@@ -22,7 +22,7 @@ class TagChoice(argparse.Action):
 def add_exporting(
     add: Callable[[str, str, str], argparse.ArgumentParser], offline: Callable[[str, str, str], argparse.ArgumentParser]
 ) -> None:
-    """`export`, and `fmt` and `diff`, which ask nothing of AWS."""
+    """Declare the options of `export`, and of `fmt` and `diff`, which don't ask AWS."""
     command = add("export", "exporting.export_spec", "write a spec from what runs; changes nothing in AWS")
     group = command.add_argument_group("what is meant, one at least")
     group.add_argument(

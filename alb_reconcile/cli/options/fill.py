@@ -1,4 +1,4 @@
-"""The door: what argparse has read becomes the typed options of one command."""
+"""Converts what argparse has read into the typed options of one command."""
 
 import argparse
 from collections.abc import Callable
@@ -9,12 +9,12 @@ _T = TypeVar("_T")
 
 
 def options_of(command: Callable[..., Any]) -> type[Any] | None:
-    """The dataclass that a command's parameter `options` is annotated with; None if it takes none."""
+    """The dataclass that annotates a command's parameter `options`; None if the command takes none."""
     return get_type_hints(command).get("options")
 
 
 def fill(options: type[_T], parsed: argparse.Namespace) -> _T:
-    """A command's options, each field by its name.
+    """A command's options, each field filled by its name.
 
     A field that is a dataclass itself, a group of options, is filled likewise; lists become tuples. Raises
     AttributeError for a field that is no option of the command.

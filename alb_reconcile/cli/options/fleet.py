@@ -1,4 +1,4 @@
-"""The options of `fleet`, whose commands are about many accounts."""
+"""Declares the options of the `fleet` commands, which work on many accounts."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ Add = Callable[..., argparse.ArgumentParser]
 
 
 def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
-    """The actions below `fleet`. `add` makes one, `common` the options that all have which ask AWS."""
+    """Declare the actions of `fleet`. `add` makes one action; `common` makes the options that all actions have that ask AWS."""
     parents = [common()]
     text = "check the fleet's file and all its specs without asking the accounts"
     validate = add(fleet, "validate", "fleet.validate", text, parents=parents)

@@ -1,4 +1,4 @@
-"""The options of `fleet worker`, `fleet beat` and `fleet enqueue`, which are about a queue."""
+"""Declares the options of `fleet worker`, `fleet beat` and `fleet enqueue`, which use a queue."""
 
 import argparse
 from collections.abc import Callable
@@ -13,7 +13,7 @@ def add_fleet_queue(
     enqueue: argparse.ArgumentParser,
     add_choice: Callable[[argparse.ArgumentParser], None],
 ) -> None:
-    """Their options. `add_choice` adds those that choose cells."""
+    """Declare the actions' options. `add_choice` adds those that choose cells."""
     for command in (worker, beat, enqueue):
         command.add_argument("file", nargs="?", default="fleet.yaml", metavar="FLEET", help="default fleet.yaml")
         command.add_argument(

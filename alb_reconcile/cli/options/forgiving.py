@@ -1,4 +1,4 @@
-"""A parser that answers a mistake with what may have been meant, and with the usage of the command that was called."""
+"""An argument parser that answers a mistake with a suggestion, and with the usage of the command that was called."""
 
 import argparse
 import sys
@@ -20,13 +20,13 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(("state", "list", "ls", "workspace"), "stacks"),
     **dict.fromkeys(("unlock", "force-unlock"), "lock break"),
 } | {"import": "export or adopt", "format": "fmt", "logs": "history"}
-"""What other tools call it."""
+"""This program's words for the commands of other tools."""
 _OPTIONS: Final = {
     **dict.fromkeys(("--auto-approve", "--force", "--approve", "--assume-yes", "--no-input"), "--yes"),
     **dict.fromkeys(("--var", "--var-file", "--extra-vars", "-e"), "--set NAME=VALUE"),
     **dict.fromkeys(("--parallelism", "--forks"), "--max-workers N"),
 } | {"--json": "--format json", "--debug": "-v", "-o": "--out FILE", "--output": "--out FILE"}
-"""Likewise; the first word is the option that a command must have."""
+"""This program's words for the options of other tools; the first word is the option that a command must have."""
 _DRY: Final = ("--dry-run", "--dryrun", "--check", "--check-mode", "--diff", "-C", "-D")
 _PREVIEWS: Final = {
     **dict.fromkeys(("apply", "sync"), "alb-reconcile plan shows what it would do"),
@@ -34,21 +34,21 @@ _PREVIEWS: Final = {
     **dict.fromkeys(("fleet apply", "fleet resume", "fleet sync"), "alb-reconcile fleet plan shows what it would do"),
     **dict.fromkeys(("adopt", "release", "move"), "without --yes it shows what it would do, and asks"),
 }
-"""What answers them, by command."""
+"""What answers these options, by command."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Of the whole command line, and of each command."""
+    """The parser of the whole command line, and of each command."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.register("type", None, given)  # of every option and argument that names no type
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Nothing is left for whoever called: what a command doesn't know is told with its own usage."""
+        """Parse the arguments; arguments that a command doesn't know are reported with the command's own usage."""
         long = {word[1:] for word in (*self._option_string_actions, *_OPTIONS, *_DRY) if word[:2] == "--"}
         given = [] if self._subparsers else list(takewhile(lambda word: word != "--", args))
-        rest = [word for word in given if word.partition("=")[0] in long]  # a Terraform's, of which -v would take the v
+        rest = [word for word in given if word.partition("=")[0] in long]  # a Terraform option, whose v -v would take
         found = namespace
         if not rest:
             found, rest = super().parse_known_args(args if self._subparsers else self._listed_first(args), namespace)
@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def _listed_first(self, words: Sequence[str]) -> Sequence[str]:
-        """What names no option, together: argparse has a list end at the first option behind it, even an empty list."""
+        """The words, with those that name no option together: argparse ends a list at the first option behind it, even an empty list."""
         listed, options, rest = [], [], list(words)
         while rest:
             word = rest.pop(0)
@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
             meant = {item for known, item in self._option_string_actions.items() if known.startswith(name)}
             action = self._option_string_actions.get(name) or (meant.pop() if len(meant) == 1 else None)
             if name == "--" or action is None:
-                return words  # for argparse to judge
+                return words  # argparse judges it
             has_own = action.nargs is None or (action.nargs == "?" and not (rest or ["-"])[0].startswith("-"))
             own = rest[: int(name == word and has_own)]
             options += [word, *own]
@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         return [*listed, *options]
 
     def _hint(self, word: str, given: list[str]) -> str:
-        """What may have been meant by an option: never its opposite, nor another AWS."""
+        """A suggestion for an unknown option: never the opposite option, nor another AWS."""
         option, _, value = word.partition("=")
         option = option if len(option) == 2 or option[1] == "-" else f"-{option}"
         value = value or next((after for before, after in pairwise(given) if before == word), "")
@@ -107,13 +107,13 @@ class Parser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
     def _misplaced(self, option: str) -> str:
-        """An option of the commands, before the command."""
+        """A remark on an option of the commands that was given before the command."""
         below = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
         known = any(option in parser._option_string_actions for action in below for parser in action.choices.values())
         return f"; write {option} after the command" if known else ""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, with the command's usage."""
+        """Print what is wrong, with the command's usage, and exit."""
         message = {
             "the following arguments are required: COMMAND": "name a command; alb-reconcile help lists them",
             "the following arguments are required: ACTION": f"name an action; {self.prog} --help lists them",
@@ -123,7 +123,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of a command, or of an action of one. Ends like any mistake for words that name none."""
+    """The parser of a command, or of a command's action. Exits as for any mistake if the words name none."""
     for word in words:
         actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
         if not actions:
@@ -141,7 +141,7 @@ def _noun(action: argparse.Action) -> str:
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
-    """Whoever mistypes a command, of which some write, gets its first letter right."""
+    """The command that a mistyped word may mean: only words with the same first letter, since some commands change resources."""
     elsewhere = _ELSEWHERE.get(word, "")
     alike = did_you_mean(word, [name for name in known if name[:1] == word[:1]], 0.7)
     return f"; did you mean {elsewhere}?" if elsewhere.partition(" ")[0] in known else alike

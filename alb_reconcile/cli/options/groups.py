@@ -1,4 +1,4 @@
-"""Groups of options that several commands have, or that are long."""
+"""Declares groups of options that several commands share, or that are long."""
 
 import argparse
 
@@ -95,7 +95,7 @@ def add_record(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--metrics-file", metavar="FILE", help="a textfile for node-exporter; else ALB_RECONCILE_METRICS_FILE"
     )
-    # other users of a machine see command lines, so neither the URL nor the secret is taken from them
+    # other users of a machine see command lines, so the URL and the secret aren't read from them
     group.add_argument(
         "--webhook-url-file",
         metavar="FILE",

@@ -1,4 +1,4 @@
-"""The whole command line: every command with its options, and as `run` the function in commands/ that takes them."""
+"""Builds the parser of the whole command line: each command with its options, and as `run` the function in commands/ that it calls."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ def _common(*, region: str = "the region of a spec that names none") -> Parser:
 
 
 def _offline() -> Parser:
-    """What means something to a command that reads specs and asks AWS nothing."""
+    """The options of a command that reads specs and doesn't ask AWS."""
     offline = Parser(add_help=False)
     group = offline.add_argument_group("common options")
     group.add_argument("--region", help="the region of a spec that names none")
@@ -74,14 +74,14 @@ def _add_variables(group: Any) -> None:
 
 def _add_commands(parser: argparse.ArgumentParser, metavar: str) -> Any:
     commands = parser.add_subparsers(metavar=metavar, required=True)
-    commands.type = str  # the words that follow a command are its own parser's to judge
+    commands.type = str  # the command's own parser judges the words that follow
     return commands
 
 
 def _add(
     commands: Any, name: str, run: str, text: str, *, parents: Sequence[argparse.ArgumentParser] = ()
 ) -> argparse.ArgumentParser:
-    """A command, the function that it runs (none where it has actions) and what it does."""
+    """Add a command, the function that it runs (none where it has actions) and its help text."""
     description = f"{text[:1].upper()}{text[1:]}."
     command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=description, parents=parents)
     if run:
@@ -90,7 +90,7 @@ def _add(
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """The parser of the whole command line."""
     parser = Parser(
         prog="alb-reconcile",
         description="An HTTP service behind an AWS Application Load Balancer, from one YAML file.",
@@ -198,10 +198,11 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--detailed-exitcode", action="store_true", help=text)
     _add_format(command)
 
-    command = add("graph", "graph.graph", "draw the stack as it will be, coloured by the plan; changes nothing")
+    command = add(
+        "graph", "graph.graph", "draw the stack as a Mermaid flowchart, coloured by the plan; changes nothing"
+    )
     command.add_argument("spec", nargs="?", metavar="SPEC", help="a spec (default stack.yaml)")
     command.add_argument("--destroy", action="store_true", help="draw what the deletion of the stack takes")
-    command.add_argument("--format", choices=("svg", "html", "mermaid"), default="svg", help="default svg")
 
     command = add(
         "report", "report.report", "all stacks of a folder on one page: health, drift, shares of requests, last runs"

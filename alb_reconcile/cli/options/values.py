@@ -1,4 +1,4 @@
-"""The values of options: read, or refused with what is wanted."""
+"""Parses the values of options, or refuses them with a message that says what is expected."""
 
 import argparse
 import re
@@ -10,7 +10,7 @@ from alb_reconcile.model.text import parse_duration
 
 
 class Assignment(argparse.Action):
-    """`--set NAME=VALUE`, as often as wanted, into a dict."""
+    """Collects `--set NAME=VALUE`, given any number of times, in a dict."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: str | None = None
@@ -22,7 +22,7 @@ class Assignment(argparse.Action):
 
 
 class Allowance(argparse.Action):
-    """`--allow WHAT=N` or `--allow any-time`, as often as wanted, into a dict."""
+    """Collects `--allow WHAT=N` or `--allow any-time`, given any number of times, in a dict."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: str | None = None
@@ -37,7 +37,7 @@ class Allowance(argparse.Action):
 
 
 class Detour(argparse.Action):
-    """`--connect-to PORT=HOST:PORT`, as often as wanted, into a dict."""
+    """Collects `--connect-to PORT=HOST:PORT`, given any number of times, in a dict."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: str | None = None
@@ -49,14 +49,14 @@ class Detour(argparse.Action):
 
 
 def given(text: str) -> str:
-    """Any text but an empty one: an unset variable of a script must not read as an option left out."""
+    """The text, unless it is empty: an unset variable of a script must not read as an option left out."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; give a value, or leave it out")
     return text
 
 
 def stack_name(text: str) -> str:
-    """A name becomes a part of the lock's path, whoever once gave it to a stack."""
+    """A stack's name, checked since it becomes a part of the lock's path."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", text):
         raise argparse.ArgumentTypeError(f"{_shown(text)} isn't a stack's name: letters a to z, digits and hyphens")
     return text
@@ -82,7 +82,7 @@ def decimal(least: float, most: float) -> Callable[[str], float]:
 
 
 def duration(least: str = "0s") -> Callable[[str], int]:
-    """Up to a month: what is longer is a mistake, and what is far longer no clock can tell."""
+    """Seconds of a duration up to a month: a longer one is a mistake, and a far longer one exceeds any clock."""
     most, wanted = "720h", f"a duration from {least} to 720h, such as 30s, 5m or 1h"
     return _of(r"[0-9]{1,9}[smh]", parse_duration, parse_duration(least), parse_duration(most), wanted)
 

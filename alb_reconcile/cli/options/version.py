@@ -1,4 +1,4 @@
-"""`--version`: the version, and the commit that it was built from."""
+"""The option `--version`: prints the version, and the commit that the package was built from."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from alb_reconcile.model.version import __version__
 
 
 class Version(argparse.Action):
-    """An option that prints the version and ends."""
+    """An option that prints the version and ends the process."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
         super().__init__(option_strings, dest, **options | {"nargs": 0, "default": argparse.SUPPRESS})
@@ -25,11 +25,11 @@ class Version(argparse.Action):
 
 
 def built_from() -> str:
-    """The commit that hatch_build.py wrote into the package; nothing in a checkout."""
+    """The commit that hatch_build.py wrote into the package; empty in a checkout."""
     file = resources.files("alb_reconcile") / "commit.txt"
     return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
 
 def checked_out(folder: Path) -> str:
-    """The commit of a checkout, as Git's own files say it; nothing where they don't."""
+    """The commit of a checkout, read from Git's own files; empty where they don't say it."""
     return head_of(folder)[:12]

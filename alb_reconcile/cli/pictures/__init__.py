@@ -1,1 +1,1 @@
-"""Pictures of a stack: what is in them (scene, compose), where it stands (layout), how it is written (svg, mermaid, page, report)."""
+"""Draws stacks and fleets: as a Mermaid flowchart (mermaid) and as HTML (page, report, fleet), both from a list of resources (things)."""

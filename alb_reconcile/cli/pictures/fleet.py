@@ -1,4 +1,4 @@
-"""A fleet on one page, from its records: for who answers for it, and doesn't read logs."""
+"""Renders a fleet's records as one HTML page, for a person who is responsible for the fleet and doesn't read logs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from alb_reconcile.fleet.results import CellResult, StackResult
 from alb_reconcile.model.host import iso
 
 _MOST: Final = 50
-"""Lines for one owner, and steps of one stack."""
+"""The most lines for one owner, and the most steps of one stack."""
 _FEW: Final = 12
-"""Lines or cells that are unfolded."""
+"""The most lines or cells that are unfolded."""
 _STATES: Final = ("in sync", "left", "failed", "not known")
-"""Of stacks, as a manager tells them apart."""
+"""States of stacks, as a manager distinguishes them."""
 _ORDER: Final = ("failed", "left", "not known", "in sync")
 _CLASSES: Final = {"in sync": "create", "left": "update", "failed": "delete", "not known": "dim"}
 _TITLES: Final = {"left": "with something left to do", "not known": "held or interrupted when last looked at"}
@@ -70,7 +70,7 @@ def _summary(view: FleetView) -> Iterator[str]:
 
 
 def _percent(part: int, whole: int) -> str:
-    """Never 100 % where one is missing."""
+    """The share in percent; never 100 % where one is missing."""
     return f" ({min(part / whole, 0.999 if part < whole else 1):.1%})" if whole else ""
 
 
@@ -100,7 +100,8 @@ def _attention(view: FleetView) -> Iterator[str]:
 
 
 def _folded(head: str, body: str, *, is_open: bool, attributes: str = "") -> str:
-    """`head`, `body` and `attributes` are markup. A browser unfolds what a link leads into: so they are inside."""
+    """A folded part of the page. `head`, `body` and `attributes` are markup. A browser unfolds a part whose content a link leads to: so
+    `attributes` are inside."""
     return f"<details{' open' if is_open else ''}><summary>{head}</summary><div{attributes}>{body}</div></details>"
 
 

@@ -1,4 +1,4 @@
-"""Pages: one HTML file each, without scripts and without anything from elsewhere; a browser is told to run and fetch nothing.
+"""Renders plans and errors as single HTML files without scripts and external content; a browser is told to run and fetch nothing.
 
 Every text goes through `html.escape`, in the few helpers below; that is less to know than a template engine.
 """
@@ -9,10 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from alb_reconcile.cli.pictures.layout import WORDS, arrange
-from alb_reconcile.cli.pictures.scene import Node, Scene
-from alb_reconcile.cli.pictures.svg import COLORS, anchor, render_svg
-from alb_reconcile.cli.render.acts import Part, read_in_acts
+from alb_reconcile.cli.pictures.things import WORDS, Thing, Things
+from alb_reconcile.cli.render.acts import ActPart, read_in_acts
 from alb_reconcile.cli.render.plan import (
     estimate,
     forces_replacement,
@@ -20,12 +18,21 @@ from alb_reconcile.cli.render.plan import (
     properties_of,
     summarize,
 )
+from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.kinds.shown import short_id, show_change
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.text import printable
 
-_MOST_STEPS: Final = 500
+_MOST: Final = 500
+"""The most steps, and the most resources, that one page lists."""
+_COLORS: Final = """
+:root { color-scheme: light dark; --page: #ffffff; --box: #ffffff; --zone: #e7ecf1; --edge: #8794a1; --text: #17202a; --dim: #4d5a66;
+  --create: #11692f; --update: #7d4e00; --replace: #8f3b00; --delete: #b3181f; --focus: #0b57d0; }
+@media (prefers-color-scheme: dark) { :root { --page: #12171d; --box: #1c242d; --zone: #202a34; --edge: #6f7f8e; --text: #e9eef3; --dim: #aeb9c4;
+  --create: #67d28a; --update: #eebd57; --replace: #ff9f66; --delete: #ff8d87; --focus: #8ab4f8; } }
+"""
+"""Colours, each with a contrast of 4.5 or more on its ground."""
 _STYLE: Final = """
 * { box-sizing: border-box; } body { margin: 0 auto; padding: 1rem clamp(.8rem, 3vw, 2.5rem) 3rem; max-width: 90rem;
   background: var(--page); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
@@ -38,15 +45,14 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
 .word { font-weight: 600; white-space: nowrap; } .count { font-size: 1.05rem; }
 .notice { border: 1px solid var(--edge); border-left: 6px solid var(--edge); border-radius: 5px; padding: .6rem .9rem; margin: .8rem 0; }
 .notice.refused { border-color: var(--delete); } .notice.warned { border-color: var(--update); }
-.scroll { overflow-x: auto; } .scroll svg { display: block; width: 100%; height: auto; min-width: 46rem; }
+.scroll { overflow-x: auto; }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
-.skip { position: absolute; left: -99rem; } .skip:focus { position: static; }
 ul.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; list-style: none; padding: 0; margin: .6rem 0; }
 details { border: 1px solid var(--edge); border-radius: 5px; margin: .4rem 0; background: var(--box); }
 summary { padding: .45rem .8rem; cursor: pointer; overflow-wrap: anywhere; } details > div { padding: 0 .8rem .7rem 1.9rem; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
   border-bottom: 1px solid var(--zone); overflow-wrap: break-word; }
-.scroll th, .scroll td { min-width: 5.5rem; max-width: 34rem; } details td { overflow-wrap: anywhere; } th { font-weight: 600; } details th { overflow-wrap: normal; padding-right: 1.2rem; } tr:target { background: var(--zone); }
+.scroll th, .scroll td { min-width: 5.5rem; max-width: 34rem; } details td { overflow-wrap: anywhere; } th { font-weight: 600; } details th { overflow-wrap: normal; padding-right: 1.2rem; }
 dl.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .6rem; margin: 1rem 0; }
 dl.tiles div { border: 1px solid var(--edge); border-radius: 5px; padding: .5rem .8rem; background: var(--box); }
 th .dim { font-weight: 400; } dl.tiles dt { color: var(--dim); } dl.tiles dd { margin: 0; font-size: 1.35rem; font-weight: 600; overflow-wrap: anywhere; }
@@ -57,9 +63,9 @@ th .dim { font-weight: 400; } dl.tiles dt { color: var(--dim); } dl.tiles dd { m
 """
 
 
-def plan_page(plan: Plan, scene: Scene, refusal: str = "", note: str = "") -> str:
-    """A plan, with the picture of what it makes."""
-    title = f"Plan of {plan.stack}"
+def plan_page(planned: StackPlan, refusal: str = "", note: str = "") -> str:
+    """A page with a plan, and all resources of the stack."""
+    plan = planned.plan
     parts = [f"<p class=count><strong>{escaped(summarize(plan))}</strong></p>"]
     if took := estimate(plan):
         parts.append(f"<p class=dim>{took}.</p>")
@@ -69,35 +75,29 @@ def plan_page(plan: Plan, scene: Scene, refusal: str = "", note: str = "") -> st
         parts.append(notice("warned", "Warnings", "\n".join(plan.warnings)))
     if notes := [*plan.kept, *([note] if note else [])]:
         parts.append(notice("", "Notes", "\n".join(notes)))
-    parts += _picture(scene)
     parts += _steps(plan)
-    return page(title, scene.place, [*parts, *_tables(scene)])
+    return page(f"Plan of {plan.stack}", f"{plan.region} · account {plan.account}", [*parts, *_resources(planned)])
 
 
 def error_page(file: str, error: str, exit_code: int) -> str:
-    """Why there is no plan."""
+    """A page that says why there is no plan."""
     return page(f"No plan of {file}", "", [notice("refused", f"Exit code {exit_code}", error)])
 
 
-def scene_page(scene: Scene) -> str:
-    """A stack's picture with the table of what is in it."""
-    return page(f"Stack {scene.stack}", scene.place, [*_picture(scene), *_tables(scene)])
-
-
 def page(title: str, place: str, parts: Iterable[str]) -> str:
-    """A whole document."""
+    """A whole HTML document."""
     head = (
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width, initial-scale=1">'
         "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">"
-        f"<title>{escaped(title)}</title><style>{COLORS}{_STYLE}</style></head><body>"
+        f"<title>{escaped(title)}</title><style>{_COLORS}{_STYLE}</style></head><body>"
     )
     body = f"<header><h1>{escaped(title)}</h1><p class=dim>{escaped(place)}</p></header><main>"
     return "\n".join([head, body, *parts, "</main></body></html>"])
 
 
 def notice(style: str, title: str, text: str) -> str:
-    """Something to be read first."""
+    """A notice to be read first."""
     shown = "\n".join(printable(line) for line in text.splitlines())
     return f'<section class="notice {style}"><strong>{escaped(title)}</strong><pre>{escape(shown)}</pre></section>'
 
@@ -113,51 +113,38 @@ def table(name: str, heads: Sequence[str], rows: Iterable[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """A text in a page: in one line, and no markup."""
+    """A text in a page: on one line, and without markup."""
     return escape(printable(text))
 
 
-def _picture(scene: Scene) -> Iterator[str]:
-    yield "<h2>Picture</h2>"
-    yield '<p><a class=skip href="#resources">Skip the picture: a table below says the same</a></p>'
-    changed = {node.change for node in scene.nodes() if node.change}
-    if changed:
-        legend = "".join(
-            f"<li class='word {name}'>{escaped(word)}</li>" for name, word in WORDS.items() if name in changed
-        )
-        yield f"<ul class=legend>{legend}</ul>"
-    drawing = arrange(scene)
-    yield '<div class=scroll tabindex=0 role=region aria-label="Picture of the stack">'
-    yield render_svg(scene, drawing, linked=True)
-    yield "</div>"
-    yield from (f"<p class=dim>{escaped(note)}</p>" for note in drawing.notes)
+def _resources(planned: StackPlan) -> Iterator[str]:
+    things = Things(planned)
+    every = sorted(things, key=lambda thing: not thing.action)
+    if every:
+        yield "<h2>Resources</h2>"
+        heads = ("Resource", "In the plan", "How it is", "Requests, and what it refers to", "Id")
+        yield table("Resources", heads, [_row(things, thing) for thing in every[:_MOST]])
+    if len(every) > _MOST:
+        yield f"<p>{len(every) - _MOST} more resources are left out here.</p>"
 
 
-def _tables(scene: Scene) -> Iterator[str]:
-    yield "<h2 id=resources>Resources</h2>"
-    yield table("Resources", ("Resource", "What it is", "How it is", "In the plan"), map(_row, scene.nodes()))
-    if scene.others:
-        yield "<h2>Beside them</h2><ul>"
-        for kind, (count, changing) in scene.others.items():
-            more = f", {changing} of them in the plan" if changing else ""
-            yield f"<li>{count} × {escaped(kind.replace('_', ' '))}{more}</li>"
-        yield "</ul>"
-
-
-def _row(node: Node) -> str:
-    word = f"<span class='word {node.change}'>{escaped(WORDS[node.change])}</span>" if node.change else ""
-    told = "".join(f"<br><code>{escaped(line)}</code>" for line in node.told)
-    well = "" if node.is_well else " class=bad"
+def _row(things: Things, thing: Thing) -> str:
+    word = f"<span class='word {thing.action}'>{escaped(WORDS[thing.action])}</span>" if thing.action else ""
+    whose = "<br><span class=dim>not this stack's</span>" if thing.is_strange else ""
+    known = short_id(thing.found.id) if thing.found else ""
+    shares = [f"{share.part:.0%} to {share.group}" for share in things.shares(thing)]
+    refers = [] if thing.state.action_field else map(str, dict.fromkeys(things.refers(thing.state)))
+    told = ", ".join(filter(None, [things.decides(thing), *shares, *refers]))
     return (
-        f"<tr id={anchor(node)}><th scope=row>{escaped(node.key)}</th><td>{escaped(', '.join(node.lines))}</td>"
-        f"<td{well}>{escaped(node.status or 'present')}</td><td>{word}{told}</td></tr>"
+        f"<tr><th scope=row>{escaped(str(thing.address))}{whose}</th><td>{word}</td>"
+        f"<td{'' if thing.is_well else ' class=bad'}>{escaped(thing.status)}</td><td>{escaped(told)}</td><td>{escaped(known)}</td></tr>"
     )
 
 
 def _steps(plan: Plan) -> Iterator[str]:
     if plan.steps:
         yield "<h2 id=steps>Steps, in their order</h2>"
-    left = _MOST_STEPS
+    left = _MOST
     for part in read_in_acts(plan):
         if part.awaited:
             yield f"<p>Wait until {escaped(', and until '.join(part.awaited))}</p>"
@@ -170,7 +157,7 @@ def _steps(plan: Plan) -> Iterator[str]:
         left = max(left - len(part.entries), 0)
 
 
-def _step(plan: Plan, part: Part, step: Step) -> str:
+def _step(plan: Plan, part: ActPart, step: Step) -> str:
     known = short_id(step.id) if step.id and step.action != "create" else ""
     head = (
         f"<span class='word {step.action}'>{escaped(WORDS[step.action])}</span> <strong>{escaped(str(step.address))}</strong> "

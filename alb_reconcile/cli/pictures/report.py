@@ -1,27 +1,28 @@
-"""Many stacks on one page: how each is, what has drifted, how its requests are shared out, and what was run last."""
+"""Renders many stacks as one HTML page: state, drift, how requests are distributed, and the last runs of each stack."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from alb_reconcile.api.serving import not_ready
-from alb_reconcile.cli.pictures.compose import make_scene
+from alb_reconcile.api.serving import not_ready, urls
 from alb_reconcile.cli.pictures.page import escaped, notice, page, table
-from alb_reconcile.cli.pictures.scene import Route, Scene
+from alb_reconcile.cli.pictures.things import Thing, Things
 from alb_reconcile.cli.render.history import done_counts, result_word
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.engine.standing import find_standing
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.plan import Step
 from alb_reconcile.sync.drift import find_causes
 
 _MOST: Final = 25
-"""Steps of one stack that are named, and shares."""
+"""The most steps of one stack that are named, and the most shares."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,16 @@ class Subject:
     region: str = ""
     planned: StackPlan | None = None
     error: str = ""
-    runs: Sequence[Record] = ()
+    runs: Sequence[RunRecord] = ()
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """A stack with what follows from what was read: `ill` says in words what isn't in order, `idle` which groups have no targets by the
-    spec, `drift` and `pending` are the steps that the account and the spec have caused."""
+    """A stack with conclusions: `ill` says in words what isn't in order, `idle` which groups have no targets by the spec, `drift` and
+    `pending` are the steps that the account and the spec have caused."""
 
     subject: Subject
-    scene: Scene | None
+    things: Things | None
     ill: Sequence[str] = ()
     idle: Sequence[str] = ()
     drift: Sequence[Step] = ()
@@ -71,7 +72,7 @@ def _judge(subject: Subject) -> _Judged:
     pending = [step for step in steps if causes.get(step.key) != "drift"]
     standing = find_standing(found.situation)
     return _Judged(
-        subject, make_scene(found), not_ready(found.discovery, standing), standing.service.unfilled, drift, pending
+        subject, Things(found), not_ready(found.discovery, standing), standing.service.unfilled, drift, pending
     )
 
 
@@ -79,7 +80,7 @@ def _row(number: int, item: _Judged) -> str:
     subject = item.subject
     name = f'<th scope=row><a href="#s-{number}">{escaped(subject.name)}</a></th>'
     last = f"<td>{_run(subject.runs[0])}</td>" if subject.runs else "<td class=dim>none recorded here</td>"
-    if item.scene is None:
+    if item.things is None:
         return f"<tr>{name}<td class=bad colspan=3>couldn't be read</td>{last}</tr>"
     if subject.planned is None or all(found.is_gone for found in subject.planned.discovery.resources):
         health = "<td class=dim>nothing is there</td>"
@@ -95,7 +96,7 @@ def _count(steps: Sequence[Step]) -> str:
     return f"<td class=bad>{number} resource{'s' * (number != 1)}</td>" if number else "<td class=good>none</td>"
 
 
-def _run(record: Record) -> str:
+def _run(record: RunRecord) -> str:
     style = {"failed": "bad", "refused": "bad", "left": "update"}.get(record.result, "")
     counts = ", ".join(done_counts(record))
     when = record.started.replace("T", " ")
@@ -104,19 +105,19 @@ def _run(record: Record) -> str:
 
 
 def _section(number: int, item: _Judged) -> Iterator[str]:
-    subject, scene = item.subject, item.scene
+    subject, things = item.subject, item.things
+    place = f"{things.plan.region} · account {things.plan.account}" if things else subject.region
     yield f"<h2 id=s-{number}>{escaped(subject.name)}</h2>"
-    yield f"<p class=dim>{escaped(' · '.join(filter(None, [subject.file, scene.place if scene else subject.region])))}</p>"
+    yield f"<p class=dim>{escaped(' · '.join(filter(None, [subject.file, place])))}</p>"
     if subject.error:
         yield notice("refused", "This stack couldn't be read", subject.error)
-    if scene is not None:
-        for balancer in scene.balancers:
-            yield f"<p>{escaped(balancer.node.key)}: <code>{escaped(balancer.dns_name or 'no DNS name yet')}</code></p>"
+    if things is not None:
+        yield from (f"<p><code>{escaped(url)}</code></p>" for url in urls(things.planned.discovery, {}))
         if item.ill:
             yield notice("warned", "Not in order", "\n".join(item.ill))
         if item.idle:
             yield notice("warned", "No targets", "\n".join(item.idle))
-        yield from _shares(subject.name, scene)
+        yield from _shares(subject.name, things)
         yield from _steps("Drift: the account was changed", item.drift)
         yield from _steps("In the spec, and not applied yet", item.pending)
     if subject.runs:
@@ -124,34 +125,45 @@ def _section(number: int, item: _Judged) -> Iterator[str]:
         yield f"<h3>Last runs</h3><ul>{rows}</ul>"
 
 
-def _error(record: Record) -> str:
-    lines = record.error.split(r"\n") if record.error else ()  # as it is recorded, on one line
+def _error(record: RunRecord) -> str:
+    lines = record.error.split(r"\n") if record.error else ()  # the record has it on one line
     return "".join(f"<br><code>{escaped(line)}</code>" for line in lines)
 
 
-def _shares(name: str, scene: Scene) -> Iterator[str]:
-    health = {group.node.key: str(group.tally) for group in scene.groups}
+def _shares(name: str, things: Things) -> Iterator[str]:
+    health = _health(things)
+    asked = sorted((thing for thing in things if thing.state.action_field), key=lambda item: item.address.name)
     rows = [
-        f"<tr><th scope=row>{escaped(' '.join([*door.node.lines, *(route.node.lines[:1] or ('default',))]))}</th>"
+        f"<tr><th scope=row>{escaped(str(thing.address))}<br><span class=dim>{escaped(things.decides(thing))}</span></th>"
         f"<td>{escaped(goes)}</td><td>{part}</td><td>{escaped(targets)}</td></tr>"
-        for balancer in scene.balancers
-        for door in balancer.doors
-        for route in door.routes
-        for goes, part, targets in _answers(route, health)
+        for thing in asked
+        for goes, part, targets in _answers(things, thing, health)
     ]
     if rows:
-        heads = ("Listener and rule", "Who answers", "Part of the requests", "Targets")
+        heads = ("Listener or rule", "Who answers", "Part of the requests", "Targets")
         yield table(f"Shares of requests of {name}", heads, rows[:_MOST])
-    if len(rows) > _MOST or scene.left_out:
-        yield "<p class=dim>Further rules are left out here.</p>"
+    if len(rows) > _MOST:
+        yield f"<p class=dim>{len(rows) - _MOST} further lines are left out here.</p>"
 
 
-def _answers(route: Route, health: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Who answers its requests, which part of them, and how the targets are; what doesn't forward answers itself."""
-    for share in route.shares:
-        yield share.group, f"{share.part:.0%}", health.get(share.group, "not known")
-    if not route.shares:
-        yield route.what, "100%", ""
+def _health(things: Things) -> Mapping[str, str]:
+    """The health of each group's targets, by the group's address."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for thing in things:
+        parent = things.parent(thing)
+        if thing.state.is_target and parent:
+            found[str(parent.address)]["to come" if thing.found is None else thing.status] += 1
+    return {group: ", ".join(f"{number} {word}" for word, number in told.items()) for group, told in found.items()}
+
+
+def _answers(things: Things, thing: Thing, health: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """The groups that answer a listener's or rule's requests, each with its share and its targets' health; if it doesn't forward, its
+    own answer."""
+    for share in things.shares(thing):
+        group = str(share.group)
+        yield group, f"{share.part:.0%}", health.get(group, "none" if share.group in things.by_address else "not known")
+    if not action_of(thing.state).forward:
+        yield "itself", "100%", ""
 
 
 def _steps(title: str, steps: Sequence[Step]) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""What users see. Nothing else prints."""
+"""Renders and prints what users see. No other package prints."""

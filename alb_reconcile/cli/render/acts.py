@@ -1,4 +1,4 @@
-"""Sorts the steps of a plan for its reader: under the three parts of a run, with what is waited for between them."""
+"""Sorts the steps of a plan for display: under the three parts of a run, with what is waited for between the parts."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,30 +11,31 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Rollout
+from alb_reconcile.model.service import Server
 
 _NUMBERS: Final = {act: number for number, act in enumerate(Act, start=1)}
 _HEALTHY: Final = "healthy"
-"""How what a target waits for when it has joined its group begins (`costs`)."""
+"""The beginning of a target's wait after it has joined its group (`costs`)."""
 _MOST: Final = 3
-"""Different waits that are told between two parts; with more, the steps tell their own."""
+"""The most different waits that are shown between two parts; with more, the steps show their own."""
 
 
-class Part:
-    """Steps that are shown together, in the plan's order. Both halves of a replacement are one entry if both are here."""
+class ActPart:
+    """Steps that are shown together, in the plan's order. Both halves of a replacement are one entry if both are in the part."""
 
     def __init__(self, steps: Sequence[Step], number: str = "", name: str = "") -> None:
         self.steps, self.number, self.name = steps, number, name
-        """Without a name it is the whole plan, which has no headings."""
+        """The part's number and name. A part without a name is the whole plan, which has no headings."""
         self.awaited: list[str] = []
-        """What is waited for before it, in words."""
+        """What is waited for before the part, in words."""
         self.takes = (0, 0)
-        """How long it takes where there are others, in seconds, from and to."""
+        """How long the part takes if there are other parts, in seconds, from and to."""
         self.keys = {step.key for step in steps}
         self._waits = {step.key: step.waits for step in steps}
         self._others: dict[str, list[Step]] = defaultdict(list)
         self._early: set[str] = set()
         self.entries: list[Step] = []
-        """The steps that stand for themselves."""
+        """The steps that are shown as entries of their own."""
         seen: set[str] = set()
         for step in steps:
             if step.part_of is None or step.part_of not in self.keys:
@@ -46,14 +47,14 @@ class Part:
 
     @property
     def counts(self) -> str:
-        """How many resources there are of each action, in words."""
+        """The number of resources for each action, in words."""
         counts = count_resources(by_resource(self.steps))
         old = sum(step.part_of is not None for step in self.entries)
         words = ", ".join(f"{number} to {action}" for action, number in counts.items() if number)
         return words + (f" ({f'{old} of them ' * (old < counts['delete'])}replaced)" if old else "")
 
     def measure(self) -> None:
-        """Find out how long it usually takes by itself."""
+        """Calculate how long the part usually takes."""
         own = [
             replace(step, needs={key: step.needs[key] for key in self.keys & step.needs.keys()}) for step in self.steps
         ]
@@ -61,7 +62,7 @@ class Part:
         self.takes = least, longest(own, lambda step: step.seconds + step.takes[1])
 
     def remark(self, step: Step) -> str:
-        """What is said beside a step's address."""
+        """The remark next to a step's address."""
         if step.action != "replace":
             return step.reason
         early = step.key in self._early
@@ -69,11 +70,11 @@ class Part:
         return f"{order} ({step.reason})" if step.reason and not step.changes else order
 
     def also_deletes(self, step: Step) -> list[Address]:
-        """What AWS deletes with it."""
+        """The resources that AWS deletes with a step's resource."""
         return [address for half in self._halves(step) for address in half.also_deletes]
 
     def said(self, step: Step) -> Iterator[str]:
-        """What it waits for and what it does to those who are served, each once."""
+        """What a step waits for and how it affects served requests, each text once."""
         halves = self._halves(step)
         yield from dict.fromkeys(f"waits until {wait}" for half in halves for wait in self._waits[half.key])
         yield from dict.fromkeys(effect for half in halves for effect in half.effects)
@@ -82,19 +83,21 @@ class Part:
         return step, *self._others.get(step.key, ())
 
     def leave_out(self, told: Sequence[tuple[str, str]]) -> None:
-        """Don't repeat at the steps what a line between the parts tells of all of them."""
+        """Don't repeat at the steps what a line between the parts says of all of them."""
         if len({text for _, text in told}) == 1:
             for key, text in told:
                 self._waits[key] = tuple(wait for wait in self._waits[key] if wait != text)
 
 
-def read_in_acts(plan: Plan) -> list[Part]:
-    """The parts of a plan in their order; one without a name if all steps belong to one act. No step needs one of a later part."""
+def read_in_acts(plan: Plan) -> list[ActPart]:
+    """The parts of a plan in their order; one part without a name if all steps belong to one act. No step needs a step of a later part."""
     if len({step.act for step in plan.steps}) < 2:
-        return [Part(plan.steps)]
+        return [ActPart(plan.steps)]
     turns = _in_turns(plan)
     parts = [
-        Part([step for step in plan.steps if step.act is act and step.key not in turns], str(number), act.capitalize())
+        ActPart(
+            [step for step in plan.steps if step.act is act and step.key not in turns], str(number), act.capitalize()
+        )
         for act, number in _NUMBERS.items()
     ]
     parts.insert(1, _turns([step for step in plan.steps if step.key in turns]))
@@ -107,7 +110,7 @@ def read_in_acts(plan: Plan) -> list[Part]:
     return found
 
 
-def _wait_between(plan: Plan, before: Part, after: Part) -> None:
+def _wait_between(plan: Plan, before: ActPart, after: ActPart) -> None:
     needed = set(after.keys)
     for step in reversed(plan.steps):
         needed.update(step.needs if step.key in needed else ())
@@ -134,8 +137,8 @@ def _wait_between(plan: Plan, before: Part, after: Part) -> None:
 
 
 def _in_turns(plan: Plan) -> set[str]:
-    """The steps, by their keys, that the acts don't tell the order of: something new waits for the end of something old, as in the rounds of a
-    roll, or where only one can be there. With what stands between, and with the other halves of replacements."""
+    """The keys of the steps whose order the acts don't show: a new resource waits for the end of an old one, as in the rounds of a
+    roll, or where only one can exist. Includes the steps between them, and the other halves of replacements."""
     numbers = {step.key: _NUMBERS[step.act] for step in plan.steps}
     found = {
         key
@@ -145,7 +148,7 @@ def _in_turns(plan: Plan) -> set[str]:
         for key in (step.key, need)
     }
     size = 0
-    while size < len(found):  # what stands before these and needs them, or after these and is needed by them
+    while size < len(found):  # steps before these that need one of them, or after these that one of them needs
         size = len(found)
         for step in plan.steps:
             pair = {key for key in (step.key, step.part_of) if key in numbers}
@@ -156,14 +159,14 @@ def _in_turns(plan: Plan) -> set[str]:
     return found
 
 
-def _turns(steps: Sequence[Step]) -> Part:
+def _turns(steps: Sequence[Step]) -> ActPart:
     acts = [act for act in Act if any(step.act is act for step in steps)]
     going = {step.key for step in steps if step.act is Act.CLEAN_UP}
     paced = [step for step in steps if step.act is Act.PREPARE and not going.isdisjoint(step.needs)]
-    rounds = {_pace(step) for step in paced if step.address.kind == "instance"}
+    rounds = {_pace(step) for step in paced if step.plays(Server)}
     pace = f" in rounds of {' or '.join(map(str, sorted(rounds)))}" if rounds else " by turns"
     name = " and ".join(acts).replace(" and ", ", ", len(acts) - 2).capitalize()
-    return Part(steps, "+".join(str(_NUMBERS[act]) for act in acts), name + pace)
+    return ActPart(steps, "+".join(str(_NUMBERS[act]) for act in acts), name + pace)
 
 
 def _pace(step: Step) -> int:

@@ -1,4 +1,4 @@
-"""What `adopt`, `release` and `move` are about to do, as text and as JSON."""
+"""Renders what `adopt`, `release` and `move` are about to do, as text and as JSON."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from alb_reconcile.model.text import printable
 
 
 def adoption_text(found: Adoption, style: Style) -> str:
-    """Each match with how it was found, what is missing, and what the next apply would change."""
+    """Each match with how it was found, what is missing, and what the next apply would change, as text."""
     lines = [_title(found.target, found.preview.account, style), ""]
     width = max((len(str(match.address)) for match in found.matches), default=0)
     for match in found.matches:
@@ -48,7 +48,7 @@ def adoption_text(found: Adoption, style: Style) -> str:
 
 
 def adoption_json(found: Adoption) -> str:
-    """The same in stable order."""
+    """An adoption as JSON, in stable order."""
     written = {item.address: item for item in found.taggings}
     return _dump(
         found.target,
@@ -71,7 +71,7 @@ def adoption_json(found: Adoption) -> str:
 
 
 def release_text(found: Release, style: Style) -> str:
-    """What is let go, and what comes of it."""
+    """The resources that are released, and the consequences, as text."""
     lines = [_title(found.target, found.account, style), ""]
     lines += [f"  o {printable(str(item.address))}  {_known(item, found)}" for item in found.taggings]
     if not found.taggings:
@@ -91,13 +91,13 @@ def release_text(found: Release, style: Style) -> str:
 
 
 def release_json(found: Release) -> str:
-    """The same in stable order."""
+    """A release as JSON, in stable order."""
     released = [{"address": str(item.address), "id": item.id} for item in found.taggings]
     return _dump(found.target, found.account, found.preview, released=released, notes=list(found.notes))
 
 
 def move_text(found: Move, style: Style) -> str:
-    """Who moves where, and what the next apply would change."""
+    """Which resource gets which address, and what the next apply would change, as text."""
     lines = [_title(found.target, found.preview.account, style), ""]
     lines += [
         f"  {printable(str(old))} → {printable(str(item.address))}  {_known(item, found, old)}"
@@ -112,7 +112,7 @@ def move_text(found: Move, style: Style) -> str:
 
 
 def move_json(found: Move) -> str:
-    """The same in stable order."""
+    """A move as JSON, in stable order."""
     moves = [{"from": str(old), "to": str(item.address), "id": item.id} for old, item in found.moves]
     return _dump(found.target, found.preview.account, found.preview, moved=moves, notes=list(found.notes))
 

@@ -1,4 +1,4 @@
-"""Mistakes as GitHub's annotations: a workflow shows them beside the lines that they are about.
+"""Prints mistakes as GitHub annotations: a workflow shows each mistake at the line that it is about.
 
 The form is that of workflow commands (docs.github.com, "Workflow commands for GitHub Actions").
 """
@@ -11,7 +11,7 @@ from alb_reconcile.model.errors import Problem, ReconcileError, SpecError
 
 
 def annotate(error: ReconcileError) -> None:
-    """What ended a command: of a spec each problem at its place."""
+    """Print the error that ended a command; for a spec each problem at its place."""
     if isinstance(error, SpecError):
         annotate_problems(error.file, error.problems)
     elif _is_wanted():
@@ -19,7 +19,7 @@ def annotate(error: ReconcileError) -> None:
 
 
 def annotate_problems(file: str, problems: Iterable[Problem]) -> None:
-    """Each problem at its line and column, as an error or a warning; nothing outside of a workflow."""
+    """Print each problem at its line and column, as an error or a warning; nothing outside a workflow."""
     if not _is_wanted():
         return
     for item in problems:

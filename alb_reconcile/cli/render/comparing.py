@@ -1,4 +1,4 @@
-"""The differences of two specs, as text and as JSON."""
+"""Renders the differences between two specs, as text and as JSON."""
 
 import json
 from collections import Counter
@@ -22,7 +22,7 @@ _SIGNS: Final = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two specs by their files, and what differs."""
+    """Two specs by their files, and their differences."""
 
     old: str
     new: str
@@ -30,7 +30,7 @@ class Comparison:
 
 
 def comparison_text(found: Comparison, style: Style) -> str:
-    """As a plan reads."""
+    """A comparison as text, in the form of a plan."""
     return "\n".join(_lines(found, style))
 
 
@@ -55,7 +55,7 @@ def _lines(found: Comparison, style: Style) -> Iterator[str]:
 
 
 def comparison_json(found: Comparison) -> str:
-    """The same in stable order."""
+    """A comparison as JSON, in stable order."""
     data = {
         "version": 1,
         "old": found.old,

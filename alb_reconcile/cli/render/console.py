@@ -1,4 +1,4 @@
-"""Standard output and error, for as long as somebody reads them."""
+"""Writes to standard output and standard error, and carries on when the reader has gone."""
 
 import os
 import re
@@ -16,11 +16,11 @@ _OBEYED: Final = re.compile(
     rf"(\x1b\[(?:{'|'.join(sorted(CODES))})m)"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
-"""The colours of `Style`, which stay, and whatever else a terminal obeys."""
+"""Control characters that a terminal obeys, and the colours of `Style`, which are kept."""
 
 
 def open_closed() -> None:
-    """Where this process was started without one of the three, have one that is at its end, or can't be written."""
+    """Open the null device in place of each standard stream that this process was started without."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.open(os.devnull, os.O_RDONLY), mode))  # noqa: PTH123, SIM115 (a descriptor, not a path; it stays open)
@@ -32,18 +32,18 @@ def emit(text: str) -> None:
 
 
 def emit_document(text: str) -> None:
-    """Write what programs read to standard output, whatever else is diverted."""
+    """Write a document for programs to standard output, even if other output is diverted."""
     emit_as_it_is(hide_document(text))
 
 
 def emit_as_it_is(text: str) -> None:
-    """The same with what is a secret: for what is made to be used, such as a policy."""
+    """Write a document without hiding secrets: for output that is made to be used, such as a policy."""
     _write(sys.stdout, text + "\n")
     _documents.append(None)
 
 
 def divert() -> None:
-    """From now on what is said for people goes to standard error: standard output is for programs."""
+    """From now on write text for people to standard error: standard output is for programs."""
     _diverted.append(None)
 
 
@@ -64,12 +64,12 @@ def complain(text: str) -> None:
 
 
 def draw(text: str) -> None:
-    """Write to the terminal what moves its cursor, too. The text is this program's own, or was escaped."""
+    """Write text with control sequences to the terminal. The text is this program's own, or was escaped."""
     _put(sys.stdout, text)
 
 
 def draw_above(write: Callable[[str], None] | None) -> None:
-    """Who writes lines to the terminal from now on, since something stays below them; None: nobody but this module."""
+    """Have `write` write lines to the terminal from now on, above a footer; None: this module writes them again."""
     _screen.clear()
     if write is not None:
         _screen.append(write)
@@ -77,13 +77,13 @@ def draw_above(write: Callable[[str], None] | None) -> None:
 
 def is_one_place() -> bool:
     """Whether standard output and error are the same file, pipe or terminal."""
-    with suppress(OSError, ValueError):  # neither has to be an open file
+    with suppress(OSError, ValueError):  # a stream needn't be an open file
         return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
     return False
 
 
 def finish(code: int) -> int:
-    """Flush both streams. Returns the exit code: 1 instead of 0 if what was to be read couldn't be written."""
+    """Flush both streams. Returns the exit code: 1 instead of 0 if output couldn't be written."""
     for stream in (sys.stdout, sys.stderr):
         _write(stream, "")
     return code or int(bool(_unwritten))
@@ -92,7 +92,7 @@ def finish(code: int) -> int:
 _unwritten: list[str] = []
 _diverted: list[None] = []
 _documents: list[None] = []
-"""One process runs one command; `reset` is for tests that run several in one."""
+"""Documents that were written. One process runs one command; `reset` is for tests that run several commands in one."""
 _screen: list[Callable[[str], None]] = []
 
 
@@ -105,7 +105,7 @@ def reset() -> None:
 
 
 def _write(stream: IO[str], text: str) -> None:
-    # whatever a text quotes, of AWS or of a file; written as JSON has it, so that JSON stays JSON
+    # characters that a text quotes from AWS or a file; written as JSON has them, so that JSON stays JSON
     text = _OBEYED.sub(lambda found: found[1] or f"\\u{ord(found[0]):04x}", text)
     if _screen and text and stream.isatty():
         _screen[0](text.removesuffix("\n"))
@@ -121,7 +121,7 @@ def _put(stream: IO[str], text: str) -> None:
         _silence(stream)
     except UnicodeEncodeError:
         _put(stream, text.encode("ascii", "replace").decode("ascii"))
-    except OSError as error:  # a full disk; a run under way goes on
+    except OSError as error:  # a full disk, for example; a run under way goes on
         _silence(stream)
         _unwritten.append(stream.name)
         if stream is sys.stdout:

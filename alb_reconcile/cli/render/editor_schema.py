@@ -1,4 +1,4 @@
-"""The schema for editors: where a spec may have a variable, or a number in quotes, in the place of a value, it may there, too."""
+"""Makes the schema for editors, which also accepts a variable, or a number in quotes, wherever a spec may have one in place of a value."""
 
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ _AS_IT_IS: Final = ("propertyNames", "not", "enum", "const", "default", "example
 def accept_variables(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema, with `${NAME}` allowed for each value that is a number, a boolean, or a text of some form.
 
-    Which value it will have, an editor can't know; `validate` does.
+    An editor can't know the variable's value; `validate` does.
     """
     result: dict[str, Any] = _opened(schema, itself=False)
     return result
@@ -44,7 +44,7 @@ def _opened(schema: Any, *, itself: bool = True) -> Any:
 
 
 def _is_limited(schema: dict[str, Any]) -> bool:
-    """Whether it refuses some scalars."""
+    """Whether a schema refuses some scalars."""
     kinds = schema.get("type", [])
     kinds = {kinds} if isinstance(kinds, str) else set(kinds)
     if kinds and not kinds & {"string", "integer", "number", "boolean"}:

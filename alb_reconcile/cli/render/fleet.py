@@ -1,4 +1,4 @@
-"""What came of a command over a fleet, or what is recorded of it, cell by cell."""
+"""Renders the result of a command over a fleet, or a fleet's records, cell by cell."""
 
 import json
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ from typing import Any, Final
 from alb_reconcile.cli.render.history import result_text, step_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.fleet.cells import Cell
-from alb_reconcile.fleet.operation import Outcome
+from alb_reconcile.fleet.operation import CellOutcome
 from alb_reconcile.fleet.queues import QueueState
 from alb_reconcile.fleet.records import Operation
 from alb_reconcile.fleet.results import CellResult, StackResult
@@ -22,16 +22,16 @@ _COLORS: Final = {
     "in_sync": "green", "corrected": "green", "changes": "yellow", "left": "yellow", "refused": "red", "broken": "red",
 }  # fmt: skip
 _MOST: Final = 20
-"""Lines of a cell; --format json has all."""
+"""The most lines of a cell; --format json has all."""
 WELL: Final = ("in_sync", "corrected")
 
 
 @dataclass(frozen=True)
 class FleetView:
-    """What is shown. `missing`: cells of which nothing is recorded. `operation`: the last `apply`. `now`: seconds since the epoch.
-    `queue`: what waits in it, where one was named. `resume`: the command that goes on where it stopped."""
+    """What is shown of a fleet. `missing`: cells without a record. `operation`: the last `apply`. `now`: seconds since the epoch.
+    `queue`: the messages that wait, if a queue was named. `resume`: the command that continues where the operation stopped."""
 
-    outcome: Outcome
+    outcome: CellOutcome
     missing: tuple[Cell, ...] = ()
     operation: Operation | None = None
     now: float = 0.0
@@ -44,7 +44,7 @@ class FleetView:
 
 
 def fleet_json(view: FleetView) -> str:
-    """The documented form."""
+    """The view in the documented form."""
     outcome, operation = view.outcome, view.operation
     data: dict[str, Any] = {
         "version": 1,
@@ -73,7 +73,7 @@ def _cell_data(cell: CellResult) -> dict[str, Any]:
 
 
 def fleet_text(view: FleetView, style: Style, *, quiet: bool = False) -> str:
-    """The same to read; `quiet` leaves out the cells that are as they should be, and all of it if all are."""
+    """The view as text; `quiet` leaves out the cells that are as they should be, and all text if all cells are."""
     outcome = view.outcome
     told = [item for item in outcome.cells if not quiet or not _is_well(item)]
     if quiet and not told:
@@ -130,7 +130,8 @@ def _queue(queue: QueueState | None, style: Style) -> Iterator[str]:
 
 
 def report_text(view: FleetView, style: Style) -> str:
-    """For whoever answers for the fleet: how much is as it should be, what isn't and whose it is, and what nobody looks at."""
+    """A report for a person who is responsible for the fleet: how much is as it should be, what isn't and which owner it has, and which
+    cells aren't looked at."""
     cells = view.outcome.cells
     every: list[CellResult | Cell] = [*cells, *view.missing]
     stacks = [stack for cell in cells for stack in cell.stacks]
@@ -160,7 +161,7 @@ def report_text(view: FleetView, style: Style) -> str:
 
 
 def attention_by_owner(view: FleetView) -> dict[str, list[str]]:
-    """What somebody has to look at, a line each, by who answers for it."""
+    """What has to be looked at, one line each, by owner."""
     found: dict[str, list[str]] = defaultdict(list)
     for cell in view.outcome.cells:
         found[cell.owner or "nobody named"] += _attention(cell, view.now)
@@ -186,7 +187,7 @@ def _attention(cell: CellResult, now: float) -> Iterator[str]:
 
 
 def is_late(cell: CellResult, now: float) -> bool:
-    """Whether its schedule was missed several times."""
+    """Whether a cell's schedule was missed several times."""
     return bool(cell.schedule) and now - _moment(cell.ended) > 3 * (cell.schedule or 0)
 
 
@@ -221,11 +222,11 @@ def _total(view: FleetView) -> str:
 
 
 def many(number: int, word: str) -> str:
-    """A number of things."""
+    """A number with a noun."""
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _stacks(outcome: Outcome) -> Counter[str]:
+def _stacks(outcome: CellOutcome) -> Counter[str]:
     return Counter(stack.result for cell in outcome.cells for stack in cell.stacks)
 
 
@@ -239,7 +240,7 @@ def _is_well(cell: CellResult) -> bool:
 
 
 def cell_name(cell: CellResult) -> str:
-    """What a cell is called."""
+    """The name of a cell."""
     return printable(f"{cell.name or cell.account}/{cell.region}")
 
 
@@ -256,7 +257,7 @@ def _moment(text: str) -> float:
 
 
 def age(moment: str, now: float) -> str:
-    """How long ago; a moment in the future, by a clock that has jumped, is now."""
+    """How long ago a moment was; a moment in the future, by a clock that has jumped, is now."""
     return _duration(max(now - _moment(moment), 0))
 
 

@@ -1,4 +1,4 @@
-"""What is recorded of a fleet as metrics for Prometheus, in its text format."""
+"""Renders a fleet's records as metrics in Prometheus's text format."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _CELL: Final = ("fleet", "account", "region", "wave")
 
 
 def fleet_metrics(view: FleetView) -> str:
-    """Gauges by cell, by result, and of the queue where one was named."""
+    """Gauges for each cell and result, and for the queue if one was named."""
 
     class Collected:
         def collect(self) -> Iterable[GaugeMetricFamily]:

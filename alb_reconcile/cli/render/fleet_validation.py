@@ -1,4 +1,4 @@
-"""What `fleet validate` says: each mistake once, however many cells have the spec."""
+"""Renders the result of `fleet validate`: each mistake once, however many cells have the spec."""
 
 from collections import Counter, defaultdict
 
@@ -8,7 +8,7 @@ from alb_reconcile.model.text import printable
 
 
 def validation_text(view: FleetView, _: Style) -> str:
-    """A line for each mistake, with its cells where the spec is right in others, and what they come to."""
+    """A line for each mistake, with its cells where the spec is right in others, and a summary."""
     found: dict[str, list[str]] = defaultdict(list)
     having: Counter[str] = Counter()
     results: Counter[str] = Counter()

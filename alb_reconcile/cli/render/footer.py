@@ -1,4 +1,4 @@
-"""The lines at the bottom of a terminal that are drawn anew while a run goes on. Imported only where there is a terminal."""
+"""Redraws the lines at the bottom of a terminal during a run. Imported only where there is a terminal."""
 
 import io
 import sys
@@ -14,12 +14,12 @@ from alb_reconcile.cli.render.console import draw, draw_above
 from alb_reconcile.cli.render.style import Style, show_seconds
 
 _ROWS = 8
-"""Lines of what runs, if the terminal has room for so many."""
+"""Lines for running steps, if the terminal has room for so many."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Something that goes on: what it is, for how long, and what becomes of it or what it waits for."""
+    """A line on a running step: its name, for how long it has run, and its progress or what it waits for."""
 
     name: str
     text: str
@@ -27,7 +27,7 @@ class Row:
 
 
 class Footer:
-    """What runs, one line each, and a line that sums up. Lines of the run's report are written above it."""
+    """Running steps, one line each, and a summary line. Lines of the run's report are written above the footer."""
 
     def __init__(self, style: Style, *, width: int | None = None, height: int | None = None) -> None:
         self._console = _Console(
@@ -38,7 +38,7 @@ class Footer:
         self._style = style
 
     def show(self, rows: Sequence[Row], summary: str) -> None:
-        """Draw it anew."""
+        """Redraw the footer."""
         if not self._live.is_started:
             self._live.start()
             draw_above(self._above)
@@ -50,7 +50,7 @@ class Footer:
         self._live.update(Group(*parts, self._line(f"  {summary}")), refresh=True)
 
     def close(self) -> None:
-        """Take it away."""
+        """Remove the footer."""
         if self._live.is_started:
             draw_above(None)
             self._live.update("")
@@ -74,12 +74,12 @@ class Footer:
 
 class _Console(Console):
     def show_cursor(self, show: bool = True) -> bool:
-        """The cursor stays: a process that is killed couldn't bring it back."""
+        """Keep the cursor visible: a process that is killed couldn't bring it back."""
         return False
 
 
 class _Screen(io.TextIOBase):
-    """Standard output, for as long as somebody reads it."""
+    """Standard output as the stream that rich writes to."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # a text stream's, which typeshed has as a plain attribute
@@ -90,7 +90,7 @@ class _Screen(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """`draw` has done it."""
+        """Do nothing: `draw` has flushed."""
 
     def fileno(self) -> int:
         return sys.stdout.fileno()

@@ -1,11 +1,11 @@
-"""Who may run over a stack: the lock on this host and the lease, as text and as JSON."""
+"""Renders a stack's lock on this host and its lease, as text and as JSON."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alb_reconcile.locking.host import Holder
+from alb_reconcile.locking.host import LockHolder
 from alb_reconcile.locking.lease_record import ObservedLease
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.text import printable
@@ -20,17 +20,17 @@ class LockView:
     account: str
     locked: bool
     """Whether a process of this host has the host's lock."""
-    holder: Holder | None
-    """Who has it, or had it last."""
+    holder: LockHolder | None
+    """The run that has the host's lock, or had it last."""
     lease: str
     """The lease's URL; empty if the stack has none."""
     seen: ObservedLease | None
     is_lease_known: bool = True
-    """Whether it is known where its lease is, if it has one: a spec says that, or --lease."""
+    """Whether it is known where the lease is, if there is one: a spec says that, or --lease."""
 
 
 def locks_text(views: Sequence[LockView]) -> str:
-    """A few lines for each stack."""
+    """The locks as text, a few lines for each stack."""
     return "\n".join(
         line
         for view in views

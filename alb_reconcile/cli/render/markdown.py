@@ -1,13 +1,12 @@
-"""A plan as Markdown for a pull request: a summary, why it is refused, and folded details as differences.
+"""Renders a plan as Markdown for a pull request: a summary, why it is refused, and folded details as differences.
 
-Whatever AWS, a spec or a stranger's tag says stands in a fence or a span of code, where GitHub reads no Markdown, no HTML and no
-mentions.
+Texts of AWS, specs and tags stand in a fence or a span of code, where GitHub reads no Markdown, no HTML and no mentions.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from alb_reconcile.cli.render.acts import Part, read_in_acts
+from alb_reconcile.cli.render.acts import ActPart, read_in_acts
 from alb_reconcile.cli.render.plan import (
     estimate,
     forces_replacement,
@@ -21,26 +20,26 @@ from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.plan import Plan, Step
 
 MOST: Final = 65_000
-"""Characters of one comment: GitHub takes 65,536, and whoever posts it adds a line to find it again."""
+"""Characters of one comment: GitHub takes 65,536, and the program that posts the comment adds a line to find it again."""
 _NOTICES: Final = 5
-"""What part of the space refusals may take; warnings as much, and notes."""
+"""The part of the space (one in so many) that refusals may take; warnings and notes may take as much each."""
 _GROUPS: Final = {"delete": "Deleted", "replace": "Replaced", "update": "Updated", "create": "Created"}
 """The titles of a plan that has no acts, the most dangerous first."""
 _MARKS: Final = {"delete": "-", "replace": "!", "update": "!", "create": "+"}
 _DANGERS: Final = ("delete", "replace")
-"""What is unfolded, as is the act that moves requests."""
+"""Actions that are unfolded, as is the act that moves requests."""
 
 
 class _Group(NamedTuple):
-    """What is folded together, and the part of the plan that it belongs to."""
+    """Steps that are folded together, and the part of the plan that they belong to."""
 
     title: str
     steps: Sequence[Step]
-    part: Part
+    part: ActPart
 
 
 def plan_markdown(plan: Plan, refusal: str = "", note: str = "", most: int = MOST) -> str:
-    """The whole plan in at most so many characters; what is left out is counted. `note` is said beside the plan's own."""
+    """The whole plan in at most `most` characters; what is left out is counted. `note` is added to the plan's own notes."""
     title = f"{plan.stack} · {plan.region} · account {plan.account}"
     parts = [f"### Plan of {code_span(title)}", f"**{summarize(plan)}**"]
     if refusal:
@@ -59,18 +58,18 @@ def plan_markdown(plan: Plan, refusal: str = "", note: str = "", most: int = MOS
 
 
 def error_markdown(file: str, error: str, exit_code: int) -> str:
-    """Why there is no plan."""
+    """A comment that says why there is no plan."""
     return "\n\n".join(
         [f"### No plan of {code_span(file)}", f"> [!CAUTION]\n> Exit code {exit_code}", _notice(error, MOST)]
     )
 
 
 def _groups(plan: Plan, space: int) -> Iterator[str]:
-    """A folded part for each act, or for each action where there is one act. Where they are too long, steps lose their details, and then the
-    list its steps; what takes away gets the space first."""
+    """A folded part for each act, or for each action where there is one act. Where the parts are too long, first steps lose their
+    details, then lists their steps; deletions and replacements get the space first."""
     groups = _grouped(plan)
     before = ["".join(f"Wait until {code_span(text)}\n\n" for text in group.part.awaited) for group in groups]
-    space -= 400 * len(groups) + len("".join(before))  # what stands around them
+    space -= 400 * len(groups) + len("".join(before))  # the markup around them
     if space < 0:
         yield f"The steps are left out here; {code_span(advised('plan'))} shows them."
         return
@@ -79,7 +78,7 @@ def _groups(plan: Plan, space: int) -> Iterator[str]:
     first = sorted(range(len(groups)), key=lambda number: -number if groups[number].part.name else number)
     for rank, number in enumerate(first):
         group = groups[number]
-        # before one of these is told in all its lines, those that come later are named
+        # the steps of later parts are named before one of these is shown in all its lines
         later = min(sum(sizes[other] for other in first[rank + 1 :]), max(space - sizes[number], 0))
         lines, left = _fill(plan, group, heads[number], space - later)
         space -= sum(len(line) + 1 for line in lines)
@@ -104,7 +103,7 @@ def _grouped(plan: Plan) -> list[_Group]:
 
 
 def _fill(plan: Plan, group: _Group, heads: Sequence[str], space: int) -> tuple[list[str], int]:
-    """The lines that there is space for, and how many steps aren't among them: details only as far as all heads fit."""
+    """The lines that there is space for, and how many steps aren't among them: details only if all heads fit."""
     lines: list[str] = []
     ahead = sum(len(head) + 1 for head in heads)
     for number, (step, head) in enumerate(zip(group.steps, heads, strict=True)):
@@ -122,14 +121,14 @@ def _fill(plan: Plan, group: _Group, heads: Sequence[str], space: int) -> tuple[
     return lines, 0
 
 
-def _head(part: Part, step: Step) -> str:
+def _head(part: ActPart, step: Step) -> str:
     known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
     remark = part.remark(step)
     remark = f"({remark})" if remark and step.action != "replace" else remark
     return one_line(f"{_MARKS[step.action]} {step.address}{known}  {remark}".rstrip())
 
 
-def _body(plan: Plan, part: Part, step: Step) -> Iterator[str]:
+def _body(plan: Plan, part: ActPart, step: Step) -> Iterator[str]:
     if step.action == "create":
         found = properties_of(plan, step)
         width = max((len(name) for name, _ in found), default=0)

@@ -1,4 +1,4 @@
-"""The form of a command's result: text, JSON, or one of those that only some commands have; and of the error that it ends with."""
+"""Prints a command's result, and the error that ends it, in the chosen format: text, JSON, or a format that only some commands have."""
 
 import json
 from collections.abc import Callable
@@ -15,21 +15,21 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Output:
-    """What `--format` and `--no-color` choose. Nobody else asks which format it is."""
+    """The choices of `--format` and `--no-color`. Only this class asks which format was chosen."""
 
-    format: Literal["text", "json", "markdown", "html", "svg", "mermaid", "prometheus"]
+    format: Literal["text", "json", "markdown", "html", "prometheus"]
     no_color: bool
 
     @property
     def style(self) -> Style:
-        """The colours of what is said meanwhile."""
+        """The colours of messages before the result."""
         return Style.detect(no_color=self.no_color)
 
     def show(
         self, result: _T, text: Callable[[_T, Style], str], json: Callable[[_T], str], **others: Callable[[_T], str]
     ) -> None:
-        """Write a result to standard output, in the form that was chosen; nothing where that is empty. `others` are further
-        forms by their names."""
+        """Write a result to standard output, in the chosen format; nothing where it is empty. `others` are further formats by their
+        names."""
         forms = {"json": json, **others}
         if self.format in forms:
             emit_document(forms[self.format](result))
@@ -37,13 +37,13 @@ class Output:
             emit(shown)
 
     def remark(self, text: str) -> None:
-        """Write a line beside the result: not among JSON, which programs read."""
+        """Write a remark on the result; nothing with JSON, which programs read."""
         (complain if self.format == "json" else emit)(text)
 
     def narrate(self, *, yes: bool) -> None:
-        """For a command that says much before its result: JSON has standard output for itself, and nobody is asked.
+        """Prepare for much output before the result: with JSON, standard output is for the result alone, and no question is asked.
 
-        Raises UsageError where somebody would have to be.
+        Raises UsageError where a question is needed.
         """
         if self.format == "json":
             if not yes:
@@ -52,12 +52,12 @@ class Output:
 
 
 def report(error: ReconcileError, form: str) -> None:
-    """Say what ended the command; with `--format json` as a document too, where the command has written none."""
+    """Print the error that ended the command; with `--format json` as a document too, if the command has written none."""
     if form == "json" and not has_document():
         emit_document(error_json(error))
     tries = str(error).startswith(
         NO_CREDENTIALS
-    )  # somebody stands by; what is recorded is read by who runs it for long
+    )  # the user sees this at once; records are read by the operator of a long-running command
     complain(f"{error}; to try it without an account, add --sandbox" if tries else str(error))
 
 

@@ -1,21 +1,23 @@
-"""A plan as text: what is made, changed, replaced and deleted, and why."""
+"""Renders a plan as text: what is created, changed, replaced and deleted, and why."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from alb_reconcile.cli.render.acts import Part, read_in_acts
+from alb_reconcile.cli.render.acts import ActPart, read_in_acts
 from alb_reconcile.cli.render.style import Style, show_seconds
-from alb_reconcile.engine.plan.decide import DUPLICATE, forcing
-from alb_reconcile.kinds.shown import id_and_name, short_id, show_change, show_member
+from alb_reconcile.engine.plan.decide import forcing
+from alb_reconcile.kinds.shown import id_and_name, short_id, show, show_change, show_member
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import VERSION, Plan, Step
-from alb_reconcile.model.resource import Change, field_names
+from alb_reconcile.model.resource import Change, Properties, field_names
+from alb_reconcile.model.service import Member, Server
 from alb_reconcile.model.text import printable
 
 _SOON: Final = 60
-"""Seconds of which nobody needs to be told, where the spec has none of its own."""
+"""Seconds below which a duration isn't shown, where the spec has none of its own."""
 _SIGNS: Final = {
     "create": ("+", "green"),
     "update": ("~", "yellow"),
@@ -27,7 +29,7 @@ _SIGNS: Final = {
 def render_plan(
     plan: Plan, style: Style, *, notice: str = "Nothing has been changed.", head: Sequence[str] = ()
 ) -> str:
-    """The whole plan. `head` stands below its title, `notice` ends the summary line."""
+    """The whole plan as text. `head` is below its title, `notice` at the end of the summary line."""
     return "\n".join(_lines(plan, style, notice, head))
 
 
@@ -58,7 +60,7 @@ def _lines(plan: Plan, style: Style, notice: str, head: Sequence[str]) -> Iterat
         yield f"{took}{own if plan.seconds else ''}."
 
 
-def _entries(plan: Plan, part: Part, style: Style) -> Iterator[str]:
+def _entries(plan: Plan, part: ActPart, style: Style) -> Iterator[str]:
     groups = group_steps(part.entries)
     members = {step.key for steps in groups.values() for step in steps}
     for step in part.entries:
@@ -71,12 +73,12 @@ def _entries(plan: Plan, part: Part, style: Style) -> Iterator[str]:
 
 
 def estimate(plan: Plan) -> str:
-    """How long it takes, as in "Takes about 1m to 4m"; empty where that is soon."""
+    """How long the plan takes, as in "Takes about 1m to 4m"; empty if less than a minute."""
     return f"Takes {_about(*plan.takes)}" if plan.seconds or plan.takes[1] >= _SOON else ""
 
 
-def part_time(part: Part) -> str:
-    """The same of one part, as in "about 1m to 4m"."""
+def part_time(part: ActPart) -> str:
+    """How long one part takes, as in "about 1m to 4m"."""
     return _about(*part.takes) if part.takes[1] >= _SOON else ""
 
 
@@ -94,9 +96,9 @@ def summarize(plan: Plan, notice: str = "") -> str:
 
 
 def differing_steps(saved: str, now: str) -> list[str] | None:
-    """What only the saved one of two plans in JSON has, and what only that of now; nothing where the saved one isn't a plan. None if
-    they are one, be their warnings worded otherwise: the commands in them have the options of who planned. Raises RefusedError for
-    a saved one in the form of another version."""
+    """The steps that only the saved one of two JSON plans has, and those that only the present plan has; empty if the saved one isn't a
+    plan. None if both plans are the same, even if warnings differ: their commands have the options of the user that planned. Raises
+    RefusedError for a saved plan in another version's form."""
     try:
         plans = [json.loads(text) for text in (saved, now)]
         if isinstance(form := plans[0]["version"], int) and form != VERSION:
@@ -120,7 +122,7 @@ _APART: Final = ("only in the saved plan", "only in a new plan")
 
 
 def is_of_destroy(saved: str) -> bool:
-    """Whether a plan in JSON deletes a whole stack: only then is no reason given."""
+    """Whether a plan in JSON deletes a whole stack: only then its steps have no reason."""
     with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {(step["action"], step["reason"]) for step in json.loads(saved)["steps"]} == {("delete", "")}
     return False
@@ -132,7 +134,7 @@ def _told(step: Mapping[str, Any]) -> str:
 
 
 def last_run_lines(told: str, warning: str, style: Style) -> list[str]:
-    """Who changed the stack last, and what is remarkable about it, below a plan's title."""
+    """Which run changed the stack last, and what is remarkable about it, below a plan's title."""
     return [
         *([style.paint(told, "dim")] if told else []),
         *([style.paint(f"Warning: {warning}", "yellow")] if warning else []),
@@ -140,12 +142,11 @@ def last_run_lines(told: str, warning: str, style: Style) -> list[str]:
 
 
 def group_steps(entries: Iterable[Step]) -> dict[str, list[Step]]:
-    """With the step of an instance, by its key, those of its targets that share its fate: the same action, as a reader takes
-    both for one thing."""
-    owners = {_key(step, step.id): step for step in entries if step.address.kind == "instance"}
+    """With each instance's step, by key, the steps of its registrations that have the same action: a reader takes both for one thing."""
+    owners = {_key(step, step.id): step for step in entries if step.plays(Server)}
     groups: dict[str, list[Step]] = {}
     for step in entries:
-        if step.address.kind == "registration":
+        if step.plays(Member):
             owner = owners.get(_key(step, _target(step)))
             if owner is not None:
                 groups.setdefault(owner.key, []).append(step)
@@ -153,23 +154,29 @@ def group_steps(entries: Iterable[Step]) -> dict[str, list[Step]]:
 
 
 def _key(step: Step, known: object) -> tuple[str, object]:
-    """What an instance and its target have in common: what is new has its address, of the others two may have the same one."""
+    """What an instance's and its registration's steps have in common: the address if new, else the id, since two resources may have one
+    address."""
     if step.action == "create":
-        return step.action, _target(step) if step.address.kind == "registration" else step.address
+        return step.action, _target(step) if step.plays(Member) else step.address
     return step.action, known
 
 
 def _target(step: Step) -> object:
-    state = step.state if step.action == "create" else step.observed.state if step.observed else None
-    return getattr(state, "target", None)
+    return state.target if isinstance(state := _state(step), Member) else None
+
+
+def _state(step: Step) -> Properties | None:
+    return step.state if step.action == "create" else step.observed.state if step.observed else None
 
 
 def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
-    """What becomes of an instance with its targets, in one line."""
+    """A line on what becomes of an instance and its registrations."""
     name = step.address.name
-    behind = ", ".join(dict.fromkeys(f"target_group.{item.address.name.partition('/')[0]}" for item in targets))
+    pools = (state.target_group for item in targets if isinstance(state := _state(item), Member))
+    behind = ", ".join(dict.fromkeys(show(pool, plan.names) for pool in pools))
     if step.action == "create":
-        return f"{name} is created: {getattr(step.state, 'instance_type', None) or 'an instance'}, in {behind}"
+        size = getattr(step.state, step.state.size_field, None) if step.state else None
+        return f"{name} is created: {size or 'an instance'}, in {behind}"
     if step.action == "delete":
         old, stays = short_id(step.id or ""), plan.ids.get(step.address) if step.reason == DUPLICATE else None
         who = f"{name} is there twice: {short_id(stays)} stays, and {old}" if stays else f"{name} ({old})"
@@ -184,8 +191,8 @@ def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
     return f"{name} is replaced: {why}" if why else f"{name} is replaced"
 
 
-def _step(plan: Plan, part: Part, step: Step, style: Style, *, is_member: bool = False) -> Iterator[str]:
-    """A step, with what it changes; of one that is shown with its instance, not that this is the target."""
+def _step(plan: Plan, part: ActPart, step: Step, style: Style, *, is_member: bool = False) -> Iterator[str]:
+    """A step, with its changes; for a registration that is shown with its instance, without its target."""
     sign, color = _SIGNS[step.action]
     said = printable(part.remark(step))
     remark = f"   {said}" if step.action == "replace" else f"   ({said})" if said else ""
@@ -207,7 +214,7 @@ def _step(plan: Plan, part: Part, step: Step, style: Style, *, is_member: bool =
 
 
 def forces_replacement(step: Step) -> tuple[str, ...]:
-    """The paths of the changes because of which a step replaces."""
+    """The paths of the changes that force a step to replace."""
     if step.action != "replace" or step.state is None or step.desired is None or step.observed is None:
         return ()
     return forcing(step.desired, step.state, step.observed, step.changes)
@@ -221,7 +228,7 @@ def _properties(plan: Plan, step: Step) -> Iterator[str]:
 
 
 def properties_of(plan: Plan, step: Step) -> list[tuple[str, str]]:
-    """What is made, property by property, each with its text."""
+    """The properties of a new resource, each with its text."""
     if step.state is None:
         return []
     found = []

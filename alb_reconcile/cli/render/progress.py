@@ -1,4 +1,4 @@
-"""A run as it happens: one line for each thing done, and what is being waited for."""
+"""Prints a run's progress: one line for each step that ends, and what is being waited for."""
 
 import re
 import time
@@ -12,13 +12,14 @@ from alb_reconcile.cli.render.console import complain, emit, is_diverted
 from alb_reconcile.cli.render.plan import estimate
 from alb_reconcile.cli.render.style import Style, is_terminal, show_seconds
 from alb_reconcile.engine.apply import Event, Outcome
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.zero_downtime.costs import longest
 from alb_reconcile.engine.stack import Awaited
+from alb_reconcile.kinds import facts_of
 from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import by_resource, total
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.text import printable
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from alb_reconcile.cli.render.footer import Footer, Row
 
 _EVERY: Final = 15.0
-"""Seconds after which a wait that hasn't changed is mentioned again where there is no terminal."""
+"""Seconds after which an unchanged wait is mentioned again where there is no terminal."""
 _DOING: Final = {"create": "is created", "replace": "is created", "update": "is updated", "delete": "is deleted"}
 _HOW_TO_GO_ON: Final = "Nothing is rolled back; run the same command again to continue."
 A_NEW_PLAN: Final = (
@@ -35,11 +36,10 @@ A_NEW_PLAN: Final = (
 _HOW_TO_MEND: Final = "Nothing is rolled back. If the new version is at fault, correct the spec or put the old version back; then apply it."
 _UNSEEN: Final = "not looked at yet"
 TWICE: Final = "there twice, old and new, and both cost"
-COSTLY: Final = ("instance", "load_balancer", "nat_gateway")
 
 
 class _Running(NamedTuple):
-    """A step under way: since when, by the wall's clock, and what it waits for; how long it ran when it began to wait for that."""
+    """A step under way: since when, by the wall's clock, and what it waits for; how long it had run when that wait began."""
 
     step: Step
     since: float
@@ -48,21 +48,21 @@ class _Running(NamedTuple):
 
 
 class Progress:
-    """Prints events as they come. On a terminal there is a footer: what runs, how far the run is, and what is left of it."""
+    """Prints events as they come. On a terminal there is a footer: running steps, progress, and the time left."""
 
     def __init__(self, style: Style, plan: Plan, *, verbose: bool = False, speed: float = 1.0) -> None:
         self.style = style
         self.plan = plan
         self.verbose = verbose
         self.speed = speed
-        """How much faster than the wall's clock AWS's runs; all times are shown on AWS's."""
+        """How much faster AWS's clock runs than the wall's; all times are shown on AWS's clock."""
         self.live = is_terminal() and not verbose and not is_diverted()
         self.began = time.monotonic()
         self.running: dict[str, _Running] = {}
         self.ended: dict[str, str] = {}
         """How each step ended, by its key."""
         self.awaited: dict[Address, tuple[Awaited, float]] = {}
-        """What is waited for in the end, and since when."""
+        """What is waited for at the end, and since when."""
         self._said: dict[str, tuple[str, float]] = {}
         self._skipped: set[Address] = set()
         self._footer: Footer | None = None
@@ -85,13 +85,13 @@ class Progress:
             self.running.pop(key, None)
             self.ended[key] = event.what
             address = event.step.address
-            if event.what != "skipped" or address not in self._skipped:  # both halves of a replacement may be
+            if event.what != "skipped" or address not in self._skipped:  # both halves of a replacement may be skipped
                 emit(self.style.fit(_describe(event, self.style)))
             self._skipped |= {address} if event.what == "skipped" else set()
         self.tick()
 
     def waiting(self, item: Awaited) -> None:
-        """Take how something is that is waited for outside of any step."""
+        """Take the state of a resource that is waited for outside of any step."""
         since = self.awaited[item.address][1] if item.address in self.awaited else time.monotonic()
         self.awaited[item.address] = (item, since)
         text = _brief(item.text)
@@ -104,7 +104,7 @@ class Progress:
         self.tick()
 
     def tick(self) -> None:
-        """Draw the footer anew."""
+        """Redraw the footer."""
         if not self.live or not (self.plan.steps or self.awaited):
             return
         if self._footer is None:
@@ -114,12 +114,12 @@ class Progress:
         self._footer.show([*self.rows()], self.summary())
 
     def close(self) -> None:
-        """Take the footer away."""
+        """Remove the footer."""
         if self._footer is not None:
             self._footer.close()
 
     def rows(self) -> Iterator["Row"]:
-        """What runs, the oldest first; when all is done, what doesn't serve yet."""
+        """The running steps, the oldest first; when all are done, the resources that don't serve yet."""
         from alb_reconcile.cli.render.footer import Row
 
         now = time.monotonic()
@@ -134,7 +134,8 @@ class Progress:
             yield Row("the whole stack", f"is read again: is {asked}?", 0)
 
     def summary(self) -> str:
-        """How far the run is: which of its acts are under way, how much of the plan is done, for how long it has run, what is left by the plan's estimate."""
+        """The progress of the run: the acts under way, how much of the plan is done, for how long the run has lasted, and the time left
+        by the plan's estimate."""
         counts = Counter(self.ended.values())
         done, total = _progress(self.plan.steps, self.ended)
         acts = {row.step.act for row in self.running.values()}
@@ -149,7 +150,7 @@ class Progress:
         return " · ".join(parts)
 
     def _left(self, elapsed: float) -> Iterator[str]:
-        """By the plan's estimate, and never less than what the steps that aren't done yet take one after another."""
+        """The time left by the plan's estimate, and never less than the remaining steps take one after another."""
         if not estimate(self.plan):
             return
         now = time.monotonic()
@@ -186,17 +187,17 @@ class Progress:
 
 
 def _awaited(text: str) -> str:
-    """What is waited for, however it is now."""
+    """A text on what is waited for, without its present state."""
     return text.partition("(now")[0]
 
 
 def _rounded(seconds: float) -> int:
-    """To ten seconds, upwards: nobody knows it better."""
+    """Seconds rounded up to ten: the estimate isn't better."""
     return -(-round(max(seconds, 0)) // 10) * 10
 
 
 def _readiness(group: Address, items: list[Awaited]) -> str:
-    """How a load balancer is, or how many targets of a group are healthy and how the others are."""
+    """The state of a load balancer, or how many targets of a group are healthy and the states of the others."""
     words = Counter(_state(item.text) for item in items if item.text)
     if [*words] == [_UNSEEN]:
         return _UNSEEN
@@ -207,20 +208,20 @@ def _readiness(group: Address, items: list[Awaited]) -> str:
 
 
 def _plain(text: str) -> str:
-    """What is waited for, without the id or kind of what the line is about."""
+    """A text on what is waited for, without the id or kind of the line's resource."""
     return re.sub(
         r"^waits for (?:target \S+|[a-z]+-[0-9a-f]{8,}|the load balancer) to ", "waits to ", f"waits for {text}"
     )
 
 
 def _state(text: str) -> str:
-    """AWS's word for how something is, in a text that says what is waited for."""
+    """AWS's word for a state, in a text that says what is waited for."""
     found = re.search(r"\(now ([\w-]+)", text)
     return found[1] if found else _UNSEEN
 
 
 def _brief(text: str) -> str:
-    """What is waited for, without AWS's words for the usual."""
+    """A text on what is waited for, without AWS's words for usual states."""
     return printable(re.sub(r"\(now initial .*\)$", "(now initial)", text))
 
 
@@ -229,7 +230,7 @@ def _describe(event: Event, style: Style) -> str:
     if event.what == "done":
         word = (
             "replacement created" if step.action == "replace" else f"{step.action}d"
-        )  # it is replaced when the old one has gone
+        )  # the resource is replaced when the old one has gone
         if step.part_of is not None:
             word = f"old {step.address.kind.replace('_', ' ')} deleted {short_id(step.id or '')}"
         elif step.action in ("create", "replace") and step.state and step.state.service:
@@ -250,8 +251,8 @@ def _describe(event: Event, style: Style) -> str:
 
 
 def render_outcomes(outcomes: Iterable[Outcome], next_step: str = "") -> str:
-    """How a run ended that didn't end well: what was done, what failed and what that made impossible. `next_step`: what to do to go
-    on, where it isn't to run the same command."""
+    """How a run ended that failed: what was done, what failed and what the failure made impossible. `next_step`: how to continue, if
+    not by the same command."""
     ended = list(outcomes)
     failed = [item for item in ended if item.how == "failed"]
     hows = {item.step.key: item.how for item in ended}
@@ -279,32 +280,35 @@ def render_outcomes(outcomes: Iterable[Outcome], next_step: str = "") -> str:
     undone = [step for step in steps if hows[step.key] != "done"]
     unpaired = {step.part_of for step in undone}
     twice = [*(step for step in made if step.key in unpaired), *(step for step in undone if step.reason == DUPLICATE)]
-    if left := [str(step.address) for step in twice if step.address.kind in COSTLY]:
+    if left := [str(step.address) for step in twice if facts_of(step.address.kind).is_costly]:
         lines.append(f"  {TWICE}: {', '.join(left)}")
     lines.append(_HOW_TO_MEND if any(map(_is_unhealthy, failed)) else next_step or _HOW_TO_GO_ON)
     return "\n".join(lines)
 
 
 def after_destroy(spec_file: str) -> str:
-    """What to do after a destroy that was cut short: mostly somebody has noticed a mistake. `spec_file` may be empty."""
+    """What to do after a destroy that was cut short: mostly the user has noticed a mistake. `spec_file` may be empty."""
     apply = f"`{advised('apply', spec_file)}`" if spec_file else "apply of its spec"
     return f"Nothing is rolled back. To keep the stack: {apply} makes again what is gone. To finish: run destroy again."
 
 
 def _is_unhealthy(item: Outcome) -> bool:
-    """Whether it waited for health, its own, or that of those that are to stay when it goes."""
-    is_of_targets = item.step.address.kind in ("registration", "instance")
-    return is_of_targets and isinstance(item.error, WaitError) and "healthy" in str(item.error)
+    """Whether a step waited for health: of its own resource, or of the resources that stay when it goes."""
+    return (
+        facts_of(item.step.address.kind).is_target
+        and isinstance(item.error, WaitError)
+        and "healthy" in str(item.error)
+    )
 
 
 def _progress(steps: Sequence[Step], hows: Mapping[str, str]) -> tuple[int, int]:
-    """How many resources are done, counted as plans do, of how many. `hows`: how steps ended, by key."""
+    """How many resources are done, counted as plans do, and of how many. `hows`: how steps ended, by key."""
     done = (group for group in by_resource(steps) if all(hows.get(step.key) == "done" for step in group))
     return sum(map(total, done)), total(steps)
 
 
 def render_closing(plan: Plan, times: Mapping[str, float]) -> str:
-    """What was done and in which time, and when the stack first served, where none did before, as far as that was waited for.
+    """What was done and in which time, and when the stack first served, if the run waited for that and the stack didn't serve before.
 
     `times` are as in a run's record.
     """
@@ -320,18 +324,18 @@ def render_closing(plan: Plan, times: Mapping[str, float]) -> str:
 
 
 def show_moment(seconds: float) -> str:
-    """As in a closing line: at least a second."""
+    """A duration as in a closing line: at least a second."""
     return show_seconds(max(round(seconds), 1))
 
 
 def render_calls(calls: Mapping[str, int], throttled: Mapping[str, Throttled]) -> str:
-    """How many API calls were made, and which; on a line of its own what AWS has throttled."""
+    """How many API calls were made, and which; on a line of its own the calls that AWS has throttled."""
     each = ", ".join(f"{count} {name}" for name, count in sorted(calls.items()))
     more = f"\n{render_throttled(throttled)}" if throttled else ""
     return f"{sum(calls.values())} API calls{': ' + each if each else ''}{more}"
 
 
 def render_throttled(throttled: Mapping[str, Throttled]) -> str:
-    """What AWS has throttled: how often, and when last."""
+    """The calls that AWS has throttled: how often, and when last."""
     each = (f"{name} {item.count} ×, last at {item.last}" for name, item in sorted(throttled.items()))
     return f"AWS throttled {'; '.join(each)}"

@@ -1,27 +1,27 @@
-"""What `apply` and `destroy` did, for programs."""
+"""Renders what `apply` and `destroy` did, as JSON."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 
 
 @dataclass
 class RunView:
-    """One run: its record, which is made when it has ended, and what its reader needs besides."""
+    """One run: its record, which is made when the run has ended, and further data for its reader."""
 
-    record: Record | None = None
+    record: RunRecord | None = None
     urls: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
-    def keep(self, record: Record) -> None:
+    def keep(self, record: RunRecord) -> None:
         """Take the record."""
         self.record = record
 
 
 def runs_json(views: Sequence[RunView]) -> str:
-    """The documented form: a record as in the history for each run, with the URLs that answer."""
+    """The documented form: for each run a record as in the history, with the URLs that answer."""
     runs = [
         {**view.record.to_data(), "urls": list(view.urls), "warnings": list(view.warnings)}
         for view in views

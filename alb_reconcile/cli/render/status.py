@@ -1,4 +1,4 @@
-"""A stack as it is: its resources, the health of its targets, its address; and what carries the sandbox's traffic."""
+"""Renders a stack's state: its resources, the health of its targets, its URLs, and the processes that carry the sandbox's traffic."""
 
 import json
 from collections import defaultdict
@@ -12,24 +12,24 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.standing import Standing
 from alb_reconcile.journal.record import DESTROY_BEGUN
 from alb_reconcile.kinds import is_in_order
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.shown import id_and_name
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.service import Member
 from alb_reconcile.model.text import printable
 from alb_reconcile.sandbox.client import Process, Traffic
 from alb_reconcile.sync.drift import is_ending
 
 _MISSING: Final = "missing"
 _MOST: Final = 5
-"""So many addresses that differ are named; the rest is counted."""
+"""The most differing addresses that are named; the rest is counted."""
 
 
 @dataclass(frozen=True)
 class StatusView:
-    """A stack as it was seen, in the sandbox its listeners' local URLs by ARN, and how it stands to its spec."""
+    """A stack as it was seen, its listeners' local URLs in the sandbox by ARN, and how it differs from its spec."""
 
     stack: str
     region: str
@@ -37,13 +37,13 @@ class StatusView:
     local: Mapping[str, str]
     standing: Standing = field(default_factory=Standing)
     clock: str = ""
-    """Whose clock times are of, where that isn't the world's, in brackets."""
+    """The clock by which times are, if it isn't the world's, in brackets."""
     traffic: Traffic | None = None
-    """What carries the sandbox's traffic, if it carries any."""
+    """The processes that carry the sandbox's traffic, if there are any."""
     spec_file: str = ""
     told: str = ""
     warning: str = ""
-    """Both are of a stack of which nothing is there, as `last_run_lines` says."""
+    """The head and the warning on a stack without resources, as in `last_run_lines`."""
 
     @property
     def not_ready(self) -> list[str]:
@@ -57,7 +57,7 @@ class StatusView:
 
     @property
     def unknown(self) -> Mapping[str, list[str]]:
-        """What couldn't be read, by why."""
+        """What couldn't be read, by reason."""
         by_error: dict[str, list[str]] = defaultdict(list)
         for name, error in self.discovery.unread.items():
             by_error[error].append(name)
@@ -65,12 +65,12 @@ class StatusView:
 
     @property
     def is_there(self) -> bool:
-        """Whether the stack has anything."""
+        """Whether the stack has resources."""
         return bool(_visible(self.discovery))
 
     @property
     def differing(self) -> str:
-        """What there is and the spec wants otherwise, in words; empty if all is as it says."""
+        """The resources that exist and that the spec wants otherwise, in words; empty if all are as the spec says."""
         differs = self.standing.differs
         named = [*map(str, differs[:_MOST]), *([f"{len(differs) - _MOST} more"] if len(differs) > _MOST else [])]
         plan = f"`{advised('plan', self.spec_file)}`" if self.spec_file else "plan"
@@ -78,7 +78,7 @@ class StatusView:
 
 
 def url_lines(discovery: Discovery, local: Mapping[str, str], traffic: Traffic | None) -> list[str]:
-    """The same to read: beside a local URL stands the one that it is here for, and before it what keeps it from answering."""
+    """The URLs as text: a local URL with the one that it stands for, and before it what keeps it from answering."""
     held_up = [f"Traffic is held up: {traffic.problem}"] if traffic and traffic.problem else []
     later = "  (a local URL comes when the load balancer is active; status shows it)" if traffic and not held_up else ""
     return [
@@ -98,8 +98,8 @@ class _Row(NamedTuple):
 
 
 def _row(item: Observed, fate: str, health: Collection[str], view: StatusView) -> _Row:
-    """`health`: the status of each target that it is, or that is its."""
-    # of two at one address, and of a target that doesn't serve, a reader asks which is which
+    """`health`: the status of the target that the resource is, or of each of its targets."""
+    # for one of two resources at an address, and for an unhealthy target, the reader needs the id
     since = f"since {item.created[:19].replace('T', ' ')}Z{view.clock}" if fate and item.created else ""
     then = f"apply {fate} it" if fate else ""
     if fate == "deletes" and "healthy" in health:
@@ -109,7 +109,7 @@ def _row(item: Observed, fate: str, health: Collection[str], view: StatusView) -
     whose = "" if item.owner == view.stack else f"the stack {item.owner}'s" if item.owner else "not this stack's"
     told = [item.reason, item.description, since, then, whose]
     reason = printable("; ".join(filter(None, [" ".join(filter(None, told[:2])), *told[2:]])))
-    is_named = item.address.kind != "registration" or fate or not is_in_order(item)
+    is_named = not isinstance(item.state, Member) or fate or not is_in_order(item)
     known = id_and_name(item.id, item.tags, item.address, view.stack) if is_named else ""
     color = "green" if is_in_order(item) else "yellow"
     return _Row(item.address, printable(item.status or "present"), color, known, reason)
@@ -149,7 +149,7 @@ def status_json(view: StatusView) -> str:
 
 
 def status_text(view: StatusView, style: Style) -> str:
-    """The same to read."""
+    """The view as text."""
     return "\n".join(_lines(view, style))
 
 
@@ -165,7 +165,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
         yield f"If that surprises you: `{advised('stacks', ('--region', view.region))}` lists the stacks that have some."
         return
     health: dict[str, list[str]] = defaultdict(list)
-    for item, state in each_of(shown, Registration):
+    for item, state in each_of(shown, Member):
         health[item.id].append(item.status)
         health[str(state.target)].append(item.status)
     rows = [_row(item, view.standing.fates.get(item.id, ""), health[item.id], view) for item in shown]

@@ -1,4 +1,4 @@
-"""Colours, where somebody can see them; and how durations are written."""
+"""Colours text where the terminal can show colours, and formats durations."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from collections.abc import Iterator
 from typing import Final
 
 _FINE: Final = {"green": "38;5;29", "yellow": "38;5;130", "red": "38;5;160", "dim": "38;5;243", "bold": "1"}
-"""Of 256 colours those that stand out from white as from black (a contrast of 4:1 at least, WCAG 2.2), and from one another for
-whoever can't tell red from green: a bluish green, orange, red. What they mean is always said by a sign or a word, too."""
+"""The 256 colours that stand out from white and from black (a contrast of 4:1 at least, WCAG 2.2), and from one another for a person
+who can't distinguish red from green: a bluish green, orange, red. A sign or a word always says what a colour means."""
 _PLAIN: Final = {"green": "32", "yellow": "35", "red": "31", "dim": "2", "bold": "1"}
-"""Of 16 colours: there yellow can't be read on white, so what needs a look is magenta."""
+"""The 16 colours: yellow can't be read on white there, so what needs a look is magenta."""
 CODES: Final = frozenset({"0", *_FINE.values(), *_PLAIN.values()})
-"""All that a text may be painted with."""
+"""All codes with which a text may be coloured."""
 
 
 class Style:
-    """Paints text, or leaves it alone."""
+    """Colours text, or leaves it as it is."""
 
     def __init__(self, *, colored: bool, fine: bool = False, width: int | None = None) -> None:
         self.colored = colored
         self.width = width
-        """Columns of the terminal; None where there is none, and lines are as long as they are."""
+        """Columns of the terminal; None without a terminal, where lines are as long as they are."""
         self.fine = fine
         """Whether the terminal has 256 colours."""
 
     @classmethod
     def detect(cls, *, no_color: bool) -> Style:
-        """What standard output can show. --no-color outranks NO_COLOR, this FORCE_COLOR, and this what stands at the other end."""
+        """The style that standard output can show. --no-color outranks NO_COLOR, NO_COLOR outranks FORCE_COLOR, and FORCE_COLOR the
+        kind of output."""
         kind, forced = os.environ.get("TERM", ""), os.environ.get("FORCE_COLOR", "0")
         is_forced = forced not in ("", "0", "false")
         colored = not no_color and not os.environ.get("NO_COLOR") and (is_forced or is_terminal())
@@ -43,7 +44,7 @@ class Style:
         return f"\x1b[{codes[name]}m{text}\x1b[0m" if self.colored and text else text
 
     def fit(self, text: str) -> str:
-        """The text with its lines broken between words where they are wider than the terminal, each below where it began."""
+        """The text with lines broken between words where they are wider than the terminal, each indented like its first part."""
         if not self.width:
             return text
         return "\n".join(part for line in text.split("\n") for part in _broken(line, max(self.width, 20)))
@@ -75,7 +76,7 @@ def is_terminal() -> bool:
 
 
 def show_seconds(seconds: float) -> str:
-    """As in `45s`, `2m 10s` or `1h 5m`."""
+    """A duration as in `45s`, `2m 10s` or `1h 5m`."""
     minutes, rest = divmod(max(round(seconds), 0), 60)
     if minutes >= 60:
         hours, minutes = divmod(minutes, 60)

@@ -1,4 +1,4 @@
-"""What a round of `sync` found and did, stack by stack."""
+"""Renders what a round of `sync` found and did, stack by stack."""
 
 import json
 from collections import Counter
@@ -7,20 +7,20 @@ from typing import Any, Final
 
 from alb_reconcile.cli.render.history import done_counts, first_steps, result_text, step_lines
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.journal.record import RESULTS, Record
+from alb_reconcile.journal.record import RESULTS, RunRecord
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import total
 from alb_reconcile.model.text import printable
-from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.rounds import SyncReport
 from alb_reconcile.sync.stack import NEVER_RECORDED, UNRECORDED
 from alb_reconcile.sync.targets import Broken
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
 _MOST: Final = 20
-"""Steps of a stack that are named; --format json names all."""
+"""The most steps of a stack that are named; --format json names all."""
 
 
-def sync_json(report: Report, *, indent: int | None = 2) -> str:
+def sync_json(report: SyncReport, *, indent: int | None = 2) -> str:
     """The documented form: the records as in the history, and the specs that couldn't be used."""
     data: dict[str, Any] = {
         "version": 1,
@@ -32,10 +32,10 @@ def sync_json(report: Report, *, indent: int | None = 2) -> str:
     return json.dumps(data, indent=indent)
 
 
-def sync_text(report: Report, style: Style, *, quiet: bool = False) -> str:
-    """The same to read; `quiet` leaves out what is in sync, and all of it if the rest is held by other runs."""
+def sync_text(report: SyncReport, style: Style, *, quiet: bool = False) -> str:
+    """The report as text; `quiet` leaves out stacks in sync, and all text if the other stacks are held by other runs."""
     notes = report.notes
-    hints = {NEVER_RECORDED, UNRECORDED}  # for whoever looks at it
+    hints = {NEVER_RECORDED, UNRECORDED}  # for a user who looks at the stack
     told = [
         item for item in report.records
         if not (quiet and item.result == "in_sync") or {*notes.get(item.run, ())} - hints
@@ -56,12 +56,12 @@ def sync_text(report: Report, style: Style, *, quiet: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _count(report: Report) -> dict[str, int]:
+def _count(report: SyncReport) -> dict[str, int]:
     found = Counter(record.result for record in report.records)
     return {**{name: found[name] for name in RESULTS}, "broken": len(report.broken)}
 
 
-def _stack(record: Record, report: Report, width: int, style: Style) -> Iterator[str]:
+def _stack(record: RunRecord, report: SyncReport, width: int, style: Style) -> Iterator[str]:
     notes = report.notes.get(record.run, ())
     result = style.paint(result_text(record.result), _COLORS.get(record.result, "dim"))
     told, withheld = done_counts(record), total(record.withheld)

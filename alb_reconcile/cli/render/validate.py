@@ -1,4 +1,4 @@
-"""What `validate` says of specs: mistakes, risks, and findings of security, as text and as JSON."""
+"""Renders what `validate` says of specs: mistakes, risks and security findings, as text and as JSON."""
 
 import json
 from collections import Counter
@@ -9,12 +9,12 @@ from typing import Any
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.controls import SEVERITIES
 from alb_reconcile.model.errors import Problem
-from alb_reconcile.spec.security.audit import Audit, SecurityFinding
+from alb_reconcile.spec.security import Audit, SecurityFinding
 
 
 @dataclass(frozen=True)
 class ValidationView:
-    """One spec: what is wrong with it, or what it would make; `audit` if it was asked for. `resources` is None if it is invalid."""
+    """One spec: its mistakes, or what it would make; `audit` if it was asked for. `resources` is None if the spec is invalid."""
 
     file: str
     problems: Sequence[Problem]
@@ -23,13 +23,13 @@ class ValidationView:
 
 
 def validations_text(views: Sequence[ValidationView], style: Style, *, verbose: int = 0) -> str:
-    """A line for each problem and finding, one for each spec, and what they come to."""
+    """A line for each problem and finding, one for each spec, and a summary."""
     lines = [line for view in views for line in _lines(view, verbose)]
     return "\n".join([*lines, *_total(views)])
 
 
 def _total(views: Sequence[ValidationView]) -> Iterator[str]:
-    """How many mistakes and risks there are; nothing where one spec says it."""
+    """The number of mistakes and risks; nothing for a single spec, whose line says it."""
     problems = [problem for view in views for problem in view.problems]
     if len(views) == 1 and not problems:
         return
@@ -58,7 +58,7 @@ def _lines(view: ValidationView, verbose: int) -> Iterator[str]:
 
 
 def _together(findings: Iterable[SecurityFinding]) -> list[list[SecurityFinding]]:
-    """What is one mistake to several controls."""
+    """The findings in groups: several controls may find one mistake."""
     groups: dict[tuple[object, ...], list[SecurityFinding]] = {}
     for item in findings:
         key = (item.line, item.column, item.path, item.problem, item.change, item.reason)
@@ -67,7 +67,7 @@ def _together(findings: Iterable[SecurityFinding]) -> list[list[SecurityFinding]
 
 
 def _head(file: str, group: Sequence[SecurityFinding]) -> str:
-    """The place, the worst severity, the ids, and checkov's beside them."""
+    """The place, the worst severity, the ids of the controls, and checkov's ids for them."""
     first = group[0]
     severity = min((item.control.severity for item in group), key=SEVERITIES.index)
     ids = ", ".join(item.control.id for item in group)
@@ -84,7 +84,7 @@ def _count(findings: Sequence[SecurityFinding]) -> str:
 
 
 def validations_json(views: Sequence[ValidationView]) -> str:
-    """All specs as one document; `findings` are there if they were asked for."""
+    """All specs as one document, with `findings` if they were asked for."""
     specs = [_json(view) for view in views]
     return json.dumps({"version": 1, "specs": specs}, indent=2)
 

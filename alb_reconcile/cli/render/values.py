@@ -1,4 +1,4 @@
-"""What the Python API returns, in the forms that the commands print."""
+"""Renders values of the Python API as the commands print them, as text and as JSON."""
 
 from alb_reconcile.api.status import Status
 from alb_reconcile.cli.render.plan import render_plan
@@ -22,7 +22,7 @@ def to_text(value: Plan | Status | Report) -> str:
 
 
 def to_json(value: Plan | Status | Report) -> str:
-    """The same as their `--format json` prints it: documented, versioned, in stable order, without secrets."""
+    """A plan, a status or a report as `--format json` prints it: documented, versioned, in stable order, without secrets."""
     if isinstance(value, Plan):
         return value.to_json()
     if isinstance(value, Status):

@@ -1,4 +1,4 @@
-"""What `verify` found, to read and as JSON. What came from the network is shown with escapes."""
+"""Renders what `verify` found, as text and as JSON. Escapes text that came from the network."""
 
 import json
 import textwrap
@@ -18,11 +18,11 @@ from alb_reconcile.verification.tls import Tls
 _WIDTH: Final = 100
 _SIGNS: Final = {"ok": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow"), "unreachable": ("✗", "red")}
 _MOST: Final = 10
-"""Versions and unknown targets that are listed; JSON has them all."""
+"""The most versions and unknown targets that are listed; JSON has them all."""
 
 
 def verify_text(report: Report, style: Style) -> str:
-    """The whole report to read."""
+    """The whole report as text."""
     return "\n".join(_lines(report, style))
 
 
@@ -160,7 +160,7 @@ def _shares(shares: tuple[TargetShare, ...], style: Style) -> Iterator[str]:
         color = "green" if row.target.health == "healthy" else "yellow"
         share = "" if row.share is None else f"  {row.answers:>5} answers {row.share:>6.1%}"
         share += f" of {row.expected:.1%}" if row.share is not None and row.expected is not None else ""
-        fine = "  ✓" if row.target.health == "healthy" else ""  # that an ill one gets nothing is no good news
+        fine = "  ✓" if row.target.health == "healthy" else ""  # that an unhealthy target gets nothing is no good news
         verdict = {True: fine, False: "  ✗", None: ""}[row.within]
         yield (
             f"      {row.target.label:<{names}}  {style.paint(f'{row.target.id:<{ids}}', 'dim')}  "

@@ -1,1 +1,1 @@
-"""What the commands share: the way to AWS, loading specs, signals, and the question before a change."""
+"""What the commands share: connecting to AWS, loading specs, handling signals, and asking before a change."""

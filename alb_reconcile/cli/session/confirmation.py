@@ -1,4 +1,4 @@
-"""The question before a change."""
+"""Asks the user to confirm a change."""
 
 import asyncio
 import sys
@@ -12,9 +12,9 @@ from alb_reconcile.model.errors import InterruptedRun, RefusedError
 
 
 async def confirm(aws: Aws, question: str, wanted: str, *, yes: bool) -> None:
-    """Ask before a change, unless `yes` was said beforehand.
+    """Ask before a change, unless `yes` was given beforehand.
 
-    Raises RefusedError, and InterruptedRun if the run was stopped meanwhile or its lease lost.
+    Raises RefusedError, and InterruptedRun if the run was stopped meanwhile or its lease was lost.
     """
     _refuse_if_stopped(aws)
     if yes:
@@ -30,7 +30,7 @@ async def confirm(aws: Aws, question: str, wanted: str, *, yes: bool) -> None:
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if not answer.done():
-        complain("")  # the question's line
+        complain("")  # ends the question's line
     _refuse_if_stopped(aws)
     if answer.result().strip() != wanted:
         raise RefusedError("not confirmed; nothing was changed")
@@ -39,7 +39,7 @@ async def confirm(aws: Aws, question: str, wanted: str, *, yes: bool) -> None:
 
 
 def _read_answer(question: str) -> asyncio.Future[str]:
-    """What is typed, empty if nothing can be. The thread that waits for it dies with the process, if it must."""
+    """The user's answer, empty if none can be read. The thread that waits for it may die with the process."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[str] = loop.create_future()
 
@@ -52,7 +52,7 @@ def _read_answer(question: str) -> asyncio.Future[str]:
             text = input(question)
         except (EOFError, OSError, RuntimeError, ValueError):  # closed, hung up, lost, or not text
             text = ""
-        with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+        with suppress(RuntimeError):  # the loop has ended: no caller waits any more
             loop.call_soon_threadsafe(settle, text)
 
     threading.Thread(target=read, name="answer", daemon=True).start()

@@ -1,4 +1,4 @@
-"""The connection to AWS that a command's options ask for, with what a terminal adds: signals, and words about calls."""
+"""Connects to AWS as a command's options say, and adds what a terminal needs: signal handling, and messages about calls."""
 
 import asyncio
 import time
@@ -19,18 +19,18 @@ from alb_reconcile.model.desired_stack import DesiredStack
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 _LOOK: Final = 5.0
-"""Seconds from one look to the next."""
+"""Seconds from one check for throttling to the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectionOptions(Session):
-    """Which AWS is asked, and how. `verbose` counts."""
+    """The options that say which AWS is asked, and how. `verbose` counts."""
 
     verbose: int = 0
 
 
 def connect(options: ConnectionOptions, region: str, usual_pace: float = 1, *, prepared: bool = True) -> Connection:
-    """Raises what `session.connect` raises."""
+    """The connection for these options. Raises what `session.connect` raises."""
     on_call = _caller() if options.verbose > 1 else None
     return session.connect(options, region, usual_pace=usual_pace, say=complain, on_call=on_call, prepared=prepared)
 
@@ -42,7 +42,7 @@ def with_aws(
     *args: _P.args,
     **named: _P.kwargs,
 ) -> _T:
-    """Run what asks AWS, with its further arguments, until it ends or a signal stops it.
+    """Run `main`, which asks AWS, with its further arguments, until it ends or a signal stops it.
 
     Raises what `connect` and `main` raise.
     """
@@ -62,7 +62,7 @@ def with_aws(
 
 
 async def tell_throttled(aws: Aws, say: Callable[[str], None]) -> None:
-    """Say once that AWS throttles, where it does so from one look to the next: else nobody knows what is waited for."""
+    """Say once that AWS throttles, if it does so between two checks: else the user doesn't know what is waited for."""
     before = count = 0
     while not 0 < before < count:
         await asyncio.sleep(_LOOK)
@@ -79,7 +79,7 @@ def with_stack(
     *args: _P.args,
     **named: _P.kwargs,
 ) -> _T:
-    """`with_aws` for a stack, with ids in the place of what it looks up. Raises what `resolve_lookups` raises, too."""
+    """Run `with_aws` for a stack, with ids in place of its look-ups. Raises what `resolve_lookups` raises, too."""
 
     async def found(aws: Aws) -> _T:
         session.prepare(options, target, complain)

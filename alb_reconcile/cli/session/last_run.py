@@ -1,4 +1,4 @@
-"""Who changed a stack last, as far as this host's history and the stack's own tags say it. Asks AWS nothing."""
+"""Finds which run changed a stack last, from this host's history and the stack's own tags. It doesn't ask AWS."""
 
 import os
 import socket
@@ -12,36 +12,40 @@ from typing import Final
 from alb_reconcile.engine.plan.planner import POINT_THERE
 from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import describe_elsewhere, read_history
-from alb_reconcile.journal.record import DESTROY_BEGUN, Record
+from alb_reconcile.journal.record import DESTROY_BEGUN, RunRecord
 from alb_reconcile.journal.revision import show_commit
+from alb_reconcile.kinds import facts_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import typed
 from alb_reconcile.model.host import user_name
 from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.service import Balancer
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.absence import UNRECORDED_END, find_past, when_and_who
 
 _LOOKED_AT: Final = 50
-"""Runs among which the last one is looked for that changed something."""
+"""The number of runs that are searched for the last one that changed something."""
 _TAGGING: Final = ("adopt", "release", "move")
-"""Commands that change tags only, which is no change of a stack."""
+"""Commands that change only tags, which is no change of a stack."""
 
 
 @dataclass(frozen=True)
 class LastRun:
-    """What the head of a plan says of it: one sentence each, or empty."""
+    """Sentences on the last run for the head of a plan; each may be empty."""
 
     told: str = ""
     warning: str = ""
     was_there: bool = False
-    """Whether the stack was there before, and nothing of it is left."""
+    """Whether the stack existed before, and none of its resources is left."""
 
 
 def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None = None, began: str = "") -> LastRun:
-    """Who it was, when, and from what; with a warning where it was somebody else, or another spec, or isn't recorded here.
+    """The user, time and spec of the run that changed the stack last; with a warning if the user or the spec is another, or the run
+    isn't recorded here.
 
-    `place` is as `place_name` says, `began` is when that was empty, if it is a sandbox. A history that can't be read says nothing.
+    `place` is as in `place_name`; `began` is when the sandbox was last empty, if the place is a sandbox. A history that can't be read
+    counts as empty.
     """
     makes = any(step.action == "create" for step in plan.steps)
     is_ending = makes and any(
@@ -53,9 +57,10 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
         changing = [record for record in past.runs if record.command not in _TAGGING]
         cut = ("done", "interrupted")  # a launch that was cut short has changed something as well
         changed = [record for record in changing if any(record.having(how=how) for how in cut)]
-        made = [step.address for step in plan.steps if step.action == "create" and step.address.kind == "load_balancer"]
+        created = [step.address for step in plan.steps if step.action == "create"]
+        made = [address for address in created if issubclass(facts_of(address.kind), Balancer)]
         if is_ending:
-            recent = takewhile(lambda record: not record.is_success, changed)  # one before was another destroy
+            recent = takewhile(lambda record: not record.is_success, changed)  # a run before that was another destroy
             destroys = [item for item in recent if item.command == "destroy"]
             begun = f" (begun {when_and_who(destroys[0])})" if destroys else ""
             told = next((_told(*_through(changing, item)) for item in changed if item.command != "destroy"), "")
@@ -72,7 +77,7 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
             )
             return LastRun(_told(seen, _how_it_ended(seen)) if seen else "", lost + names, was_there=True)
         since = takewhile(lambda record: record is not last, past.runs)
-        # what runs wrote down that changed tags only, or nothing
+        # records of runs that changed only tags, or nothing
         known = {record.spec_digest for record in (*since, *([last] if last else ())) if record.is_success}
         applied = _applied(plan)
         if last is None:
@@ -90,7 +95,7 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
 
 
 def _applied(plan: Plan) -> str:
-    """The digest of the spec that was applied last, as the resources' tags have it; empty where they don't agree."""
+    """The digest of the spec that was applied last, as in the resources' tags; empty where the tags don't agree."""
     found = {
         item.tags[tags.APPLIED].partition(" ")[0]
         for item in plan.live
@@ -109,9 +114,9 @@ _ENDED: Final = {
 }
 
 
-def _through(changing: Sequence[Record], last: Record) -> tuple[Record, str]:
-    """The run by whose spec the stack is as it is, and how that ended: one that had nothing to do, where it had another file, or as an
-    apply another commit, such as of a policy, which AWS doesn't know."""
+def _through(changing: Sequence[RunRecord], last: RunRecord) -> tuple[RunRecord, str]:
+    """The run whose spec the stack has, and how that run ended: a later run without changes counts if its file was another, or for an
+    apply its commit, since AWS doesn't know, for example, a policy."""
     passed = [item for item in changing[: changing.index(last)] if item.result == "in_sync"]
     if passed and Path(passed[0].spec_file).name != Path(last.spec_file).name:
         return passed[0], ""
@@ -119,11 +124,11 @@ def _through(changing: Sequence[Record], last: Record) -> tuple[Record, str]:
     return next(own, last), "" if passed else _how_it_ended(last)
 
 
-def _how_it_ended(last: Record) -> str:
+def _how_it_ended(last: RunRecord) -> str:
     return "" if last.is_success else f"; {_ENDED.get(last.result, 'not everything was ready then')}"
 
 
-def _told(last: Record, ended: str) -> str:
+def _told(last: RunRecord, ended: str) -> str:
     by_sync = f"{'found in sync' if last.result == 'in_sync' else 'corrected'} by sync"
     words = {"apply": "applied", "destroy": "destroyed", "sync": by_sync}
     where = f", from {last.spec_file}" if last.spec_file else ""
@@ -133,13 +138,13 @@ def _told(last: Record, ended: str) -> str:
     )
 
 
-def _old_names(made: Sequence[Address], destroys: Iterable[Record]) -> str:
-    """Of the load balancers that they have deleted and the plan makes again."""
+def _old_names(made: Sequence[Address], destroys: Iterable[RunRecord]) -> str:
+    """The DNS names of the load balancers that destroys have deleted and the plan creates again."""
     steps = [step for item in destroys for step in item.steps if step.action == "delete" and "DNS name" in step.reason]
     return "".join(f"; {step.address}: {step.reason}" for step in steps if step.address in map(str, made))
 
 
-def _difference(last: Record, spec_file: str, *, is_known: bool) -> str:
+def _difference(last: RunRecord, spec_file: str, *, is_known: bool) -> str:
     if last.is_success and not is_known:
         return "another spec has been applied since then, by a run that isn't recorded here"
     if last.command != "sync" and last.user != user_name():

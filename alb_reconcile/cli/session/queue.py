@@ -1,4 +1,4 @@
-"""The queue that a fleet's commands name."""
+"""Opens the queue that a fleet's commands name."""
 
 import os
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ from alb_reconcile.model.errors import UsageError
 
 
 def open_queue(given: str | None, fleet: Fleet, session: Session) -> tuple[Queue, Any]:
-    """The queue, and the Celery app for it. Asks nothing yet. Raises UsageError, and what `connect` raises."""
+    """The queue, and the Celery app for it. Sends no request yet. Raises UsageError, and what `connect` raises."""
     address = given or os.environ.get(VARIABLE)
     if not address:
         raise UsageError(f"no queue is named; give --queue URL, or set {VARIABLE}")
@@ -24,7 +24,7 @@ def open_queue(given: str | None, fleet: Fleet, session: Session) -> tuple[Queue
 
 
 def look_at_queue(given: str, fleet: Fleet, session: Session) -> QueueState:
-    """What waits there. Raises what `open_queue` raises, AwsError."""
+    """The messages that wait in the queue. Raises what `open_queue` raises, AwsError."""
     queue, app = open_queue(given, fleet, session)
     from alb_reconcile.fleet.celery_app import look
 

@@ -1,4 +1,4 @@
-"""Where runs leave something: a command's options, and the environment."""
+"""The options that say where runs are recorded, and the settings made from these options and the environment."""
 
 import os
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from alb_reconcile.journal.settings import Settings, read_settings
 
 @dataclass(frozen=True)
 class RecordOptions:
-    """What a run leaves behind."""
+    """The options that say what a run leaves behind."""
 
     state_dir: str | None
     metrics_file: str | None
@@ -19,7 +19,7 @@ class RecordOptions:
 
 
 def settings_of(options: RecordOptions, issue: str | None = None) -> Settings:
-    """Raises UsageError, RecordError."""
+    """The settings for these options. Raises UsageError, RecordError."""
     return read_settings(
         os.environ,
         state_dir=options.state_dir,

@@ -1,4 +1,4 @@
-"""What signals do to a run over one stack; `sync` has its own."""
+"""Handles signals during a run over one stack; `sync` has its own handlers."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from alb_reconcile.model.errors import ExitCode
 
 
 def stop_on_signals(aws: Aws) -> None:
-    """The first Ctrl-C (or SIGTERM, or SIGHUP) starts nothing new and drops waits; the second stops at once."""
+    """Handle signals: the first Ctrl-C (or SIGTERM, or SIGHUP) starts nothing new and drops waits; the second stops the run at once."""
 
     def stop() -> None:
         if aws.stopping.is_set():
@@ -23,7 +23,7 @@ def stop_on_signals(aws: Aws) -> None:
         aws.stopping.set()
 
     def hang_up() -> None:
-        if not aws.stopping.is_set():  # the kernel and the shell both tell that a terminal is gone
+        if not aws.stopping.is_set():  # the kernel and the shell both signal that a terminal is gone
             stop()
 
     with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread

@@ -1,4 +1,4 @@
-"""The stacks that a command is about: specs, loaded in a region and under further policy; or a name, where a spec is lost."""
+"""Loads the stacks that a command works on: from specs in a region and under further policy, or by name where the spec is lost."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,10 +17,11 @@ from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.files import read_start
+from alb_reconcile.model.nodes import shorten
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.document import MAX_BYTES, DocumentError, parse, shorten
+from alb_reconcile.spec.document import MAX_BYTES, DocumentError, parse
 from alb_reconcile.spec.stack import Stack, load_policy, load_stack
 from alb_reconcile.spec.variables import variables_in
 from alb_reconcile.sync.targets import find_specs
@@ -28,7 +29,7 @@ from alb_reconcile.sync.targets import find_specs
 
 @dataclass(frozen=True)
 class LoadingOptions:
-    """What is filled into specs: variables, and a region if they name none, given or configured."""
+    """The values that are filled into specs: variables, and a region if a spec names none, given or configured."""
 
     variables: Mapping[str, str]
     region: str | None
@@ -38,7 +39,7 @@ class LoadingOptions:
 
 @dataclass(frozen=True)
 class StackOptions:
-    """A stack by its name."""
+    """The options that name a stack."""
 
     stack: str | None
     region: str | None
@@ -47,11 +48,11 @@ class StackOptions:
 
 USUAL: Final = "stack.yaml"
 _MOST: Final = 3
-"""Files that a message names."""
+"""The most files that a message names."""
 
 
 def chosen_specs(places: Sequence[str]) -> list[str]:
-    """The spec files that a command is about: those of folders and patterns, and stack.yaml where none is named. Raises UsageError."""
+    """The spec files that a command works on: those of folders and patterns, and stack.yaml where none is named. Raises UsageError."""
     if not places and not Path(USUAL).exists():
         raise UsageError(f"name a SPEC: there is no {USUAL} here; `alb-reconcile init` writes one")
     return find_specs(places or [USUAL])
@@ -60,7 +61,8 @@ def chosen_specs(places: Sequence[str]) -> list[str]:
 def load_stacks(
     files: Sequence[str], options: LoadingOptions, policy: str | None = None, *, warn: bool = False
 ) -> list[Stack]:
-    """All specs, under the policy of `--policy` too, before AWS is asked anything. `warn` prints their warnings. Raises SpecError, UsageError."""
+    """Load all specs, also under the policy of `--policy`, before AWS is asked. `warn` prints their warnings. Raises SpecError,
+    UsageError."""
     chosen = chosen_specs(files)
     refuse_unused(options.variables, *chosen, policy)
     further = load_further_policy(policy, options)
@@ -80,11 +82,11 @@ def refuse_unused(variables: Mapping[str, str], *files: str | None) -> None:
     """Raises UsageError for a variable of --set that none of these specs and policies uses: mostly its name is misspelled."""
     named, found = [file for file in files if file], set[tuple[str, bool]]()
     for file in named if variables else ():
-        if not Path(file).is_file():  # a pipe can be read once
+        if not Path(file).is_file():  # a pipe can be read only once
             return
         try:
             found.update(variables_in(parse(read_start(file, MAX_BYTES + 1))[0]))
-        except (OSError, DocumentError):  # told where it is loaded
+        except (OSError, DocumentError):  # reported where the file is loaded
             return
     used = [name for name, verbatim in found if not verbatim]
     for name in (name for name in variables if name not in used):
@@ -95,7 +97,8 @@ def refuse_unused(variables: Mapping[str, str], *files: str | None) -> None:
 
 
 def refuse_twins(stack: Stack, seen: dict[tuple[str, str | None], str]) -> None:
-    """Raises SpecError for the second spec of a stack: the two would undo each other. `seen` has files by name and region, and is added to."""
+    """Raises SpecError for the second spec of a stack: the two would undo each other. `seen` has files by name and region, and the
+    stack is added to it."""
     first = seen.setdefault((stack.name, stack.region), stack.file)
     if Path(first).resolve() != Path(stack.file).resolve():
         message = f'"{stack.name}" is also the stack of {first}; one stack is one file: rename or merge'
@@ -103,7 +106,7 @@ def refuse_twins(stack: Stack, seen: dict[tuple[str, str | None], str]) -> None:
 
 
 def load_further_policy(file: str | None, options: LoadingOptions) -> Policy:
-    """What `--policy` adds to the specs' own. Raises SpecError."""
+    """The policy that `--policy` adds to the specs' own. Raises SpecError."""
     return load_policy(file, options.variables) if file else Policy()
 
 
@@ -123,7 +126,8 @@ def load_in_region(file: str, options: LoadingOptions) -> Stack:
 
 @contextmanager
 def told_without(command: str = "status") -> Iterator[None]:
-    """Of a spec that can't be used, also how to ask about its stack without it, as far as its text still says which that is."""
+    """Within the block, the error of a spec that can't be used also says how to ask about its stack without it, if the text still names
+    the stack."""
     try:
         yield
     except SpecError as error:
@@ -139,7 +143,7 @@ def told_without(command: str = "status") -> Iterator[None]:
 
 
 def named_target(options: StackOptions) -> DesiredStack:
-    """A stack whose spec isn't at hand: --stack, --region and --lease. Raises UsageError."""
+    """A stack whose spec isn't at hand, by --stack, --region and --lease. Raises UsageError."""
     if not options.stack or not options.region:
         raise UsageError("--stack needs --region too")
     lease = options.lease or ""
@@ -151,13 +155,13 @@ def named_target(options: StackOptions) -> DesiredStack:
 
 
 def refuse_lease(options: StackOptions) -> None:
-    """With a spec, the spec says where the lease is. Raises UsageError."""
+    """Raises UsageError for --lease with a spec: the spec says where the lease is."""
     if options.lease:
         raise UsageError("--lease goes with --stack; a spec names its own lease (lease:)")
 
 
 def given_again(allow: Mapping[str, int], policy: str | None, variables: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """The options that a command which goes on with this one needs again. Values of variables may be secret."""
+    """The options that a command which continues this one needs again. Values of variables may be secret."""
     for name, number in allow.items():
         yield ("--allow", name if name == ANY_TIME else f"{name}={number}")
     if policy:

@@ -1,4 +1,4 @@
-"""The records of `adopt`, `release` and `move`, in the history alone: metrics and webhooks are about runs that change resources."""
+"""Records `adopt`, `release` and `move` in the history only: metrics and webhooks are about runs that change resources."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _CHANGES: Final = ("tags",)
 def recorded_tagging(
     aws: Aws, target: DesiredStack, command: str, items: Sequence[Tagging], done: Sequence[Tagging], *, sandbox: bool
 ) -> Iterator[None]:
-    """Record what is within, however it ends: who was given other tags, of `items` those that are `done` by then."""
+    """Record the block, however it ends: which of `items` got other tags, by those that are `done` by then."""
     recorder = Recorder(
         command, target.stack, target.region, mask=Mask.of(os.environ), spec_file=target.spec_file,
         desired=target.desired, place=place_name(aws.endpoint, sandbox=sandbox),
@@ -31,7 +31,7 @@ def recorded_tagging(
     error: BaseException | None = None
     try:
         yield
-    except BaseException as raised:  # an interruption, too: it is recorded, and goes on
+    except BaseException as raised:  # an interruption, too, is recorded, and raised again
         error = raised
         raise
     finally:

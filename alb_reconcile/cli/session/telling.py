@@ -1,4 +1,4 @@
-"""`apply` and `destroy` at a terminal: the plan and the question before, how it goes, and what came of it."""
+"""Runs `apply` and `destroy` at a terminal: shows the plan, asks, shows progress, and prints the result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -30,6 +30,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
 from alb_reconcile.model.files import read_file
 from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.service import Balancer
 from alb_reconcile.sync.drift import new_names
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class ChangeOptions:
 
 @dataclass
 class Telling(Reporter):
-    """One run, told and asked about. `view` gets what programs read; `verify` sends real requests in the end."""
+    """Tells the user of one run, and asks. `view` gets what programs read; with `verify` real requests are sent at the end."""
 
     aws: Aws
     options: ChangeOptions
@@ -113,7 +114,7 @@ class Telling(Reporter):
         (planned, applied, recorder), made = ended, ended.planned.plan
         if self.last.was_there:
             recorder.remarks = new_names(made, applied.outcomes, applied.found, was_there=True)
-            recorder.causes = dict.fromkeys(recorder.causes, "drift")  # as `sync` says of it
+            recorder.causes = dict.fromkeys(recorder.causes, "drift")  # `sync` uses the same word for it
         if applied.found is None:
             is_used = self.options.plan and any(item.how == "done" for item in applied.outcomes)
             then = after_destroy(planned.target.spec_file) if planned.target.destroy else A_NEW_PLAN if is_used else ""
@@ -149,12 +150,12 @@ class Telling(Reporter):
             emit("Converged.")
 
     def _say_where(self, discovery: Discovery) -> list[str]:
-        """Where the listeners answer, and in the sandbox what keeps them from it or isn't as on AWS. Returns the URLs."""
+        """Print where the listeners answer, and in the sandbox what keeps them from it or differs from AWS. Returns the URLs."""
         traffic = local_traffic(self.options.connection)
         local = traffic.urls if traffic else {}
         for line in url_lines(discovery, local, traffic):
             emit(self.options.output.style.fit(line))
-        balancers = {item.id for item in discovery.resources if item.address.kind == "load_balancer"}
+        balancers = {item.id for item in discovery.resources if isinstance(item.state, Balancer)}
         for arn, text in traffic.gaps if traffic else ():
             if arn in balancers:
                 emit(f"The sandbox doesn't imitate: {arn.split('/')[2]}: {text}")
@@ -162,7 +163,7 @@ class Telling(Reporter):
 
 
 def _close(ended: Ended) -> None:
-    """The closing line, where something was done or waited for, and what else is to be told of steps."""
+    """Print the closing line, if something was done or waited for, and remarks on steps."""
     made, recorder = ended.planned.plan, ended.recorder
     if made.steps or ended.applied.entrance:
         emit(render_closing(made, recorder.times))

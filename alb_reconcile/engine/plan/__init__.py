@@ -1,1 +1,1 @@
-"""The planner: what becomes of each resource, in which order, and what it costs."""
+"""The planner: decides what becomes of each resource, orders the steps, and says what they cost."""

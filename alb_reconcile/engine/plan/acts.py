@@ -1,25 +1,25 @@
-"""Tells which part of a run each step belongs to: what is new is prepared, requests move, and what serves no more goes.
+"""Assigns each step to a part of a run: new resources are prepared, requests move, and resources that no longer serve go.
 
-An update that adds members to a collection and takes others away is two steps, one of the first part and one of the last: in between
-there is both.
+An update that adds members to a collection and takes others away is two steps, one of the first part and one of the last: in between the
+collection has both.
 """
 
 from dataclasses import replace
 
-from alb_reconcile.engine.plan.decide import location_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.model.abilities import expanded
 from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Change, Properties, diff
+from alb_reconcile.model.service import Balancer
 
 WORN: str = "security_groups"
-"""The collection that is always changed in two steps: rules name who wears a security group."""
+"""The collection that is always changed in two steps, since rules name the wearers of a security group."""
 
 
 def split(graph: Graph) -> None:
-    """Let updates that also take members away add first, and take away in a step of its own.
+    """Let updates that also take members away only add at first, and take members away in a step of their own.
 
-    Where nothing else leads requests elsewhere or takes a target away there is nothing to wait for, and it stays one step.
+    An update stays one step if no other step leads requests elsewhere or takes a target away: then there is nothing to wait for.
     """
     moving = {
         key
@@ -36,9 +36,9 @@ def split(graph: Graph) -> None:
 
 
 def _leads(step: Step) -> bool:
-    """Whether requests go by way of what a step changes."""
+    """Whether requests pass the resource that a step changes."""
     state = step.state or (step.observed.state if step.observed else None)
-    return state is not None and (bool(state.moves) or state.is_target or state.is_entrance)
+    return state is not None and (bool(state.moves) or state.is_target or isinstance(state, Balancer))
 
 
 def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> None:
@@ -57,19 +57,19 @@ def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> None:
 
 
 def removed_by(graph: Graph, step: Step, fields: tuple[str, ...]) -> tuple[tuple[Change, ...], Properties | None]:
-    """What an update takes away from these collections, and the desired properties with that beyond them."""
+    """The changes by which an update takes members away from these collections, and the desired properties with those members."""
     wanted, found = step.state, step.observed
     if wanted is None or found is None or step.tops.isdisjoint(fields):
         return (), None
-    union = expanded(wanted, found.state, lambda subnet: location_of(subnet, graph.decisions, graph.discovery).zone)
+    union = expanded(wanted, found.state, lambda subnet: graph.decisions.location_of(subnet, graph.discovery).zone)
     both = replace(wanted, **{name: getattr(union, name) for name in fields})
     return tuple(change for change in diff(wanted, both) if change.top in fields), both
 
 
 def set_acts(graph: Graph) -> None:
-    """Give each step its act. An update that only takes members away has it already.
+    """Give each step its act. An update that only takes members away has its act already.
 
-    Where nothing answers yet, listeners, rules and names are prepared like all else; where all goes, all is cleaned up.
+    While nothing answers yet, listeners, rules and names are prepared like all else; in a destroy, everything is cleaned up.
     """
     serves = any(item.state.action_field for item in graph.decisions.live)
     for key, step in graph.steps.items():
@@ -82,16 +82,16 @@ def set_acts(graph: Graph) -> None:
 
 
 def _is_last(step: Step) -> bool:
-    """Whether AWS refuses a change as long as others share the requests of what is changed."""
+    """Whether AWS refuses a change as long as others share the requests of the changed resource."""
     late = step.state.set_last if step.state and step.action == "update" else ()
     return any(change.path == path and change.after == value for change in step.changes for path, value in late)
 
 
 def _moves(step: Step) -> bool:
-    """Whether a step decides who answers requests: of an update, whether one of the fields that do so changes."""
+    """Whether a step decides what answers requests: an update does if it changes a field that does so."""
     if step.attaches or (step.takes_away and step.action == "update"):
         return False
     state = step.state or (step.observed.state if step.observed else None)
     if state is None:
-        return step.carried_by == "rule"  # the order of rules
+        return step.sets_order
     return bool(state.moves) and (step.action != "update" or not state.moves.isdisjoint(step.tops))

@@ -1,29 +1,28 @@
-"""Elastic IP addresses that move to an instance: from whom, and when."""
+"""Moves Elastic IP addresses to instances: from which holder, and when."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import partial
 
-from alb_reconcile.engine.plan.decide import Decision, Decisions, named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
-from alb_reconcile.kinds.elastic_ip import ElasticIp, Holder
-from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
+from alb_reconcile.kinds import names_of
 from alb_reconcile.kinds.identifiers import is_id_of
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import Decision, Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Properties, bind, field_names
+from alb_reconcile.model.service import Holder, Member, PublicAddress, Server
 from alb_reconcile.model.steps import Associate
 
 
 @dataclass(frozen=True)
 class _Held:
-    """Who has an address: an instance or a network interface. Whether it is the stack's, or was."""
+    """The holder of an address, an instance or a network interface, and whether it is, or was, the stack's."""
 
     by: str = ""
     is_ours: bool = True
+    is_server: bool = False
 
 
 def _holder_of(address: Ref | None, decisions: Decisions, discovery: Discovery) -> _Held:
@@ -35,11 +34,11 @@ def _holder_of(address: Ref | None, decisions: Decisions, discovery: Discovery) 
             holder = item.details.instance or item.details.interface
     own = [item for item in discovery.resources if item.owner == decisions.stack]
     is_ours = any(item.id == holder or (item.id != allocation and allocation in named_ids(item.state)) for item in own)
-    return _Held(holder, is_ours or not holder)
+    return _Held(holder, is_ours or not holder, any(is_id_of(name, holder) for name in names_of(Server)))
 
 
 def new_slots(item: Decision) -> set[Hashable]:
-    """What only one can have, and an entry is to get."""
+    """The slots that only one resource can have at a time, and that an entry is going to get."""
     return {*slots(item.state)}.difference(slots(item.found.state) if item.found and not item.forces else ())
 
 
@@ -49,17 +48,17 @@ def field_of(wanted: Properties, known: str) -> str:
 
 
 def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Addresses that something outside of the stack has. AWS would take one away from there for an instance, which it does with one of the
-    stack's own if the plan says so; a NAT gateway never gets it, and of that AWS tells minutes after the call. It doesn't get that of an
-    instance which goes, either, before that has gone."""
+    """Findings about addresses that a resource outside the stack holds. AWS would take such an address away for an instance, which a plan
+    does with the stack's own addresses if it says so. A NAT gateway never gets such an address, and AWS tells that only minutes after the
+    call. Nor does it get the address of an instance that is being terminated, before the instance has gone."""
     findings = []
     own = {*decisions.ids.values()}
     leaving = {item.id for item in decisions.live if item.is_leaving}
     for item in decisions.desired.values():
         moves = not conflicts(item.state, item.state)
-        for known in filter(partial(is_id_of, "elastic_ip"), named_ids(tuple(new_slots(item)))):
+        for known in named_ids(tuple(new_slots(item))):
             held = _Held() if moves and known in own else _holder_of(known, decisions, discovery)
-            if not held.is_ours and (moves or is_id_of("instance", held.by)):
+            if not held.is_ours and (moves or held.is_server):
                 text = f"{known} is associated with {held.by}, which isn't this stack's; disassociate it there first, or choose another address"
                 findings.append(Finding(item.desired, field_of(item.state, known), text))
             elif held.by in leaving and not moves:
@@ -69,13 +68,13 @@ def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
 
 
 def move_addresses(graph: Graph) -> None:
-    """An address moves in one call when the instance that is to have it serves; if its old one goes first, when it runs.
+    """Move each address in one call when its new instance serves; if the old instance goes first, when the new one runs.
 
-    Assumes all other edges. Guarantees that an address of the stack is taken from somebody else only if the plan says so.
+    Assumes all other edges. Guarantees that an address of the stack is taken from a resource outside the stack only if the plan says so.
     """
-    for step in graph.of_kind(ElasticIpAssociation.kind, "create", "update"):
+    for step in graph.of(PublicAddress, "create", "update"):
         wanted = bind(step.desired.state, graph.decisions.ids) if step.desired else None
-        if not isinstance(wanted, ElasticIpAssociation):
+        if not isinstance(wanted, PublicAddress):
             continue
         held = _holder_of(wanted.elastic_ip, graph.decisions, graph.discovery)
         if not held.is_ours:
@@ -83,12 +82,9 @@ def move_addresses(graph: Graph) -> None:
             graph.say(step.key, effects=f"takes it from {held.by}, which isn't this stack's")
         elif held.by and held.by != wanted.instance:
             _follow(graph, step, wanted, held.by)
-    for step in graph.of_kind(ElasticIp.kind, "delete"):
-        if step.observed and isinstance(step.observed.state, ElasticIp):
-            graph.say(step.key, effects=f"{step.observed.state.address} goes back to AWS, for others to get")
 
 
-def _follow(graph: Graph, step: Step, wanted: ElasticIpAssociation, old: str) -> None:
+def _follow(graph: Graph, step: Step, wanted: PublicAddress, old: str) -> None:
     maker = graph.makers.get(wanted.instance) if isinstance(wanted.instance, Address) else None
     goes = graph.removers.get(old)
     if maker and goes in graph.edges[maker]:
@@ -96,15 +92,15 @@ def _follow(graph: Graph, step: Step, wanted: ElasticIpAssociation, old: str) ->
         return
     arrivals = [
         item.key
-        for item in graph.of_kind("registration", *MAKING)
-        if maker and item.desired and isinstance(item.desired.state, Registration)
+        for item in graph.of(Member, *MAKING)
+        if maker and item.desired and isinstance(item.desired.state, Member)
         if item.desired.state.target == wanted.instance
     ]
-    # a successor that an earlier run has made is registered, and may fail: the old one leaves its groups only if it is healthy
+    # a successor of an earlier run is registered, and may fail: the old instance leaves its groups only if the successor is healthy
     departures = [] if maker else [key for item in graph.registered[old] if (key := graph.removers.get(item.id))]
     for key in (*arrivals, *departures):
         graph.rather_after(step.key, key)
-    graph.rather_after(goes, step.key)  # an address that AWS refuses to move stays with it
+    graph.rather_after(goes, step.key)  # an address that AWS refuses to move stays with the old instance
     moment = "its successor is healthy" if arrivals else "its successor runs" if maker else ""
     when = f" when {moment}" if moment else f" when {old} has left its target groups" if departures else ""
     graph.say(step.key, effects=f"moves the address from {old}{when}; {old} then has another public address, or none")

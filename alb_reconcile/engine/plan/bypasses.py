@@ -1,25 +1,24 @@
-"""Rules that would take requests before one that asks who comes, and ask nobody."""
+"""Finds rules without authentication that would take requests before a rule, or a default action, that authenticates users."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.rule.conditions import Condition
-from alb_reconcile.kinds.rule.shadows import split, takes_all
 from alb_reconcile.model.abilities import action_of, keeps_out
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.requests.conditions import Condition
+from alb_reconcile.model.requests.shadows import split, takes_all
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Frontend, RoutingRule
 from alb_reconcile.model.steps import SetPriorities
 
 _LAST: Final = 1_000_000
-"""A default action comes after all rules, whose priorities end with 50,000."""
+"""The priority of a default action: after all rules, which have priorities up to 50,000."""
 
 
 class _Placed(NamedTuple):
-    """A rule, or a listener's default action, at its place. `id` is empty for one that is still to be made."""
+    """A rule, or a listener's default action, at its place. `id` is empty for a rule that is still to be made."""
 
     address: Address
     id: str
@@ -31,13 +30,16 @@ class _Placed(NamedTuple):
 
 
 def find_bypasses(steps: Sequence[Step], live: Iterable[Observed]) -> dict[str, str]:
-    """By step key, whom a rule that asks nobody would let in: those whom another rule, or a default action, keeps out now.
+    """The users whom a rule without authentication would let in though another rule, or a default action, keeps them out now: in words, by
+    step key.
 
-    Only what a rule takes for certain counts, and only what it forwards: nobody gets in by a redirect or a page.
+    Only requests that a rule certainly takes and forwards count: a redirect or a fixed response lets no user in.
     """
-    if not any(step.carried_by == "rule" and step.action != "delete" for step in steps):
+    if not any(step.sets_order or (step.plays(RoutingRule) and step.action != "delete") for step in steps):
         return {}
-    before = [_placed(item.address, item.id, item.state) for item in live if isinstance(item.state, Rule | Listener)]
+    before = [
+        _placed(item.address, item.id, item.state) for item in live if isinstance(item.state, RoutingRule | Frontend)
+    ]
     guards = sorted((item for item in before if item.asks), key=lambda item: item.priority)
     if not guards:
         return {}
@@ -55,9 +57,9 @@ def find_bypasses(steps: Sequence[Step], live: Iterable[Observed]) -> dict[str, 
     return found
 
 
-def _placed(address: Address, arn: str, state: Rule | Listener) -> _Placed:
+def _placed(address: Address, arn: str, state: RoutingRule | Frontend) -> _Placed:
     listener, priority, conditions = (
-        (state.listener, state.priority, state.conditions) if isinstance(state, Rule) else (arn, _LAST, ())
+        (state.listener, state.priority, state.conditions) if isinstance(state, RoutingRule) else (arn, _LAST, ())
     )
     asks, forwards = "action" in keeps_out(state), bool(action_of(state).forward)
     return _Placed(address, arn, listener, priority, conditions, asks, forwards)
@@ -69,7 +71,7 @@ def _after(steps: Iterable[Step], before: Iterable[_Placed]) -> list[_Placed]:
     for step in steps:
         if step.action in ("delete", "replace"):
             placed.pop(step.id or "", None)
-        if not isinstance(step.state, Rule | Listener):
+        if not isinstance(step.state, RoutingRule | Frontend):
             continue
         if step.action in ("create", "replace"):
             made.append(_placed(step.address, "", step.state))
@@ -91,12 +93,12 @@ def _by_listener(placed: Iterable[_Placed]) -> dict[Ref, list[_Placed]]:
 
 
 def _taker(placed: Iterable[_Placed], part: tuple[Condition, ...]) -> _Placed | None:
-    """The first one that takes all requests which meet those conditions."""
+    """The first rule that takes all requests which meet those conditions."""
     return next((item for item in placed if takes_all(item.conditions, part)), None)
 
 
 def _blamed(steps: Iterable[Step], taker: _Placed, guard: _Placed) -> str:
-    """The step by which one rule comes to be before the other, or to take more."""
+    """The step by which one rule comes to be before the other, or to take more requests."""
     mine = [step for step in steps if step.address == taker.address and step.action != "delete"]
     moves = [step for step in steps if {taker.id, guard.id} & {arn for arn, _ in step.detail(SetPriorities).priorities}]
     own = [step for step in steps if step.id == guard.id]

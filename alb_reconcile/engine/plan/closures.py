@@ -1,4 +1,4 @@
-"""What a plan would close: requests that are answered before its steps, and not after them."""
+"""Finds the requests that are answered before a plan's steps and wouldn't be after them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from alb_reconcile.engine.safety import ALONE, serves_in
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.engine.zones import target_zone
 from alb_reconcile.kinds._health import is_unasked
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.record import Record
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Balancer, DnsName, Frontend, RoutingRule
 
 
 class Closure(NamedTuple):
-    """Requests that would get no answer any more, in words, with the place in the spec; and the steps that bring it about."""
+    """Requests that would no longer be answered, in words, with the place in the spec; and the steps that cause it."""
 
     text: str
     keys: frozenset[str]
     is_emptied: bool = False
-    """Whether a target group has no healthy target left, or none in a zone whose node asks no other."""
+    """Whether a target group has no healthy target left, or none in a zone in which the node asks no other zone."""
 
 
 def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
     """The doors that answer now and wouldn't after those steps of a plan.
 
-    Four sorts of doors aren't among them: those of a load balancer that goes, which counts itself; rules with other conditions, which
-    the user has written; rules whose requests the same target groups answer in their place; and those of a listener that was moved by
-    hand to another port, and goes back to the one that was applied.
+    Four sorts of doors are left out:
+    - doors of a load balancer that goes, which counts itself;
+    - rules with other conditions, which the user has written;
+    - rules, if the same target groups answer their requests in their place;
+    - doors of a listener that was moved by hand to another port, and goes back to the one that was applied.
     """
     steps = tuple(steps)
     before = World(plan.live)
@@ -49,8 +49,8 @@ def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
 
 
 def find_shrunk(plan: Plan) -> Iterator[str]:
-    """The listeners and rules that other target groups, or other weights, leave with much fewer healthy targets for their requests than
-    there are now, in words."""
+    """The listeners and rules that have much fewer healthy targets for their requests after a change of target groups or weights than now,
+    in words."""
     turning = {
         step.id
         for step in plan.steps
@@ -70,11 +70,12 @@ def find_shrunk(plan: Plan) -> Iterator[str]:
 
 
 _MUCH_FEWER = 0.8
-"""From 90 % on one group and 10 % on another to all on one of the same size is a tenth less."""
+"""The share of targets below which a change counts: from 90 % on one group and 10 % on another to all on one of the same size is a tenth
+less."""
 
 
 def _capacity(door: Door) -> float:
-    """How many targets would get as many requests each as the busiest does by the weights."""
+    """The number of targets that would get as many requests each as the busiest target does by the weights."""
     parts = action_of(door.item.state).receiving
     total = sum(part.weight for part in parts)
     counts = {item.group: item.count for item in door.reaches}
@@ -91,13 +92,13 @@ def _turns(step: Step) -> bool:
 
 def _answers(door: Door) -> bool:
     """Whether clients get an answer now. A rule counts only if it forwards to targets: a redirect or a fixed response needs none."""
-    return door.answers and (bool(door.reaches) or not isinstance(door.item.state, Rule))
+    return door.answers and (bool(door.reaches) or not isinstance(door.item.state, RoutingRule))
 
 
 def _expected(plan: Plan, steps: Iterable[Step], before: World) -> World:
-    """The resources after those steps, with the targets that are expected to become healthy: AWS is still checking some, or says
-    nothing of them, and the spec has others, of which one that is ill may be mended."""
-    changes = any(step.address.kind == "load_balancer" and step.action != "delete" for step in plan.steps)
+    """The resources after those steps, with the targets that are expected to become healthy: those that AWS is still checking or says
+    nothing of, and those of the spec, of which an unhealthy one may be repaired."""
+    changes = any(step.plays(Balancer) and step.action != "delete" for step in plan.steps)
 
     def is_expected(item: Observed, _: object) -> bool:
         is_unchecked = is_unasked(item.reason, item.description) or (changes and item.reason == "Target.NotInUse")
@@ -107,7 +108,7 @@ def _expected(plan: Plan, steps: Iterable[Step], before: World) -> World:
 
 
 class _Comparison:
-    """The doors before and after some steps of a plan."""
+    """Compares the doors before and after some steps of a plan."""
 
     def __init__(self, plan: Plan, steps: tuple[Step, ...], before: World, answers: Answers) -> None:
         self.plan, self.steps, self.before = plan, steps, before
@@ -117,21 +118,21 @@ class _Comparison:
         self.by_item = {door.item.id: door for door in doors}
 
     def closures(self, answering: Mapping[Asked, Door]) -> Iterator[Closure]:
-        """All of them."""
+        """The closures of all doors that answer now."""
         told: set[object] = set()
         for asked, door in answering.items():
-            is_name = isinstance(door.item.state, Record)
+            is_name = isinstance(door.item.state, DnsName)
             told_of = {asked[:2], *((door.balancer,) if asked in self.by_asked else ())}
             if door.balancer in self.after.gone or (is_name and not told.isdisjoint(told_of)):
-                continue  # its load balancer counts itself; what that answers no more, and a name's other type, are told
+                continue  # a load balancer that goes counts itself; what else it no longer answers, and a name's other type, are told
             for closure in self._compare(door, self.by_asked.get(asked)):
                 told |= {door.balancer, asked[:2]}
                 yield closure
 
     def _compare(self, door: Door, then: Door | None) -> Iterator[Closure]:
-        rule = isinstance(door.item.state, Rule)
+        rule = isinstance(door.item.state, RoutingRule)
         if then is None:
-            yield from () if rule else self._gone(door)  # its listener's door says it
+            yield from () if rule else self._gone(door)  # its listener's door tells it
         elif shut := _new(door.barred, then.barred) or _new(
             door.narrow, (item for item in then.narrow if item.what in door.versions)
         ):
@@ -150,20 +151,20 @@ class _Comparison:
             )
 
     def _dark(self, door: Door, then: Door) -> list[Closure]:
-        """The groups that lose their targets, where targets have answered."""
-        other = then if then.item.id != door.item.id and isinstance(then.item.state, Rule) else None
+        """The closures of groups that lose their targets, if targets have answered the door's requests."""
+        other = then if then.item.id != door.item.id and isinstance(then.item.state, RoutingRule) else None
         return [part for reach in then.reaches if door.reaches for part in self._unanswered(door, reach, other)]
 
     def _is_left(self, door: Door, then: Door) -> bool:
         """Whether the requests of a rule that goes fall to another target group, and not to a rule that is made or changed for them."""
         names = {then.item.id, str(then.item.address)}
         is_meant = any(step.id in names or str(step.address) in names for step in self.steps)
-        then, is_rule = self._followed(then), isinstance(then.item.state, Rule)
+        then, is_rule = self._followed(then), isinstance(then.item.state, RoutingRule)
         is_same = set(self._names(door)) <= set(self._names(then)) and then.answers
         return not is_same and not (is_rule and is_meant)
 
     def _followed(self, found: Door) -> Door:
-        """A door; of a listener that redirects to another port of its load balancer, that one's."""
+        """The door itself; for a listener that redirects to another port of its load balancer, the door of that port."""
         told = dict(action_of(found.item.state).redirect)
         if not told or "host" in told:
             return found
@@ -172,15 +173,15 @@ class _Comparison:
         return self.by_asked.get((balancer, told.get("protocol", protocol), int(port) if port.isdigit() else 0), found)
 
     def _gone(self, door: Door) -> Iterator[Closure]:
-        """A listener or a record that goes, or a listener on another port, unless it goes back to where it was applied."""
+        """A listener or a record that goes, or a listener that gets another port, unless it goes back to the port that was applied."""
         found, then = door.item, self.by_item.get(door.item.id) or self.by_item.get(str(door.item.address))
         text, path = "it would be deleted", ""
-        if isinstance(found.state, Record) and self._leads_on(found.state):
-            return  # elsewhere, in the user's own words
-        if then is not None and isinstance(found.state, Listener) and isinstance(then.item.state, Listener):
+        if isinstance(found.state, DnsName) and self._leads_on(found.state):
+            return  # it leads elsewhere, in the user's own words
+        if then is not None and isinstance(found.state, Frontend) and isinstance(then.item.state, Frontend):
             before, after = (str(state.load_balancer) for state in (found.state, then.item.state))
             path = (
-                "load_balancer"
+                (found.state.parent or "")
                 if before != after
                 else "port"
                 if found.state.port != then.item.state.port
@@ -193,14 +194,15 @@ class _Comparison:
         yield self._close(door, Shut(text, frozenset([found.id])), path=path)
 
     def _unanswered(self, door: Door, reach: Reach, other: Door | None) -> Iterator[Closure]:
-        """A group that gets requests, of which no target would answer them. `other` is the rule that would take them."""
+        """The closures of a group that gets requests, of which no target would answer them. `other` is the rule that would take the
+        requests."""
         was = next((item for item in door.reaches if item.group == reach.group), None)
         is_dark = not reach.count and reach.is_known and (was is None or was.healthy > 0)
         if reach.count:
             yield from self._empty_zones(door, reach)
         if not is_dark or reach.group in self.after.gone:
-            return  # what forwards to a group that goes is refused for that
-        if reach.lost:  # what AWS shows as healthy is reached, whatever its rules seem to say
+            return  # a forward to a group that goes is refused for that
+        if reach.lost:  # a target that AWS shows as healthy is reached, whatever its security groups seem to say
             if shuts := _new(was.lost if was else (), reach.lost):
                 yield self._close(door, *shuts, by=other)
             return
@@ -214,7 +216,7 @@ class _Comparison:
             yield Closure(text, self._keys(frozenset(leaving or [door.item.id])), is_emptied=True)
 
     def _empty_zones(self, door: Door, reach: Reach) -> Iterator[Closure]:
-        """The zones whose nodes have answered and would no longer reach a target."""
+        """The closures of zones in which nodes have answered and would no longer reach a target."""
         name, there = self.plan.names.get(reach.group) or reach.group, self.before.targets.get(reach.group, ())
         for zone, part in reach.zones.items():
             if part.count or not serves_in(door, reach.group, zone):
@@ -228,12 +230,14 @@ class _Comparison:
             )
             yield Closure(f"{name} would have no healthy target in {zone}, {ALONE}", self._keys(by), is_emptied=True)
 
-    def _leads_on(self, record: Record) -> bool:
-        """Whether the name still has a record of that type, or one of IPv4 beside a lost one of IPv6, to which clients turn then."""
+    def _leads_on(self, record: DnsName) -> bool:
+        """Whether the name still has a record of that type; or, if it loses one of IPv6, a record of IPv4, to which clients then turn."""
         types = (record.type, "A") if record.type == "AAAA" else (record.type,)
         states = (item.state for item in self.after.items.values())
         return any(
-            isinstance(state, Record) and (state.zone, state.name) == (record.zone, record.name) and state.type in types
+            isinstance(state, DnsName)
+            and (state.zone, state.name) == (record.zone, record.name)
+            and state.type in types
             for state in states
         )
 
@@ -250,7 +254,7 @@ class _Comparison:
         return Closure(f"{place}: {describe_door(door)} answers now, and wouldn't after this plan: {why}", keys)
 
     def _decisive(self, door: Door, keys: frozenset[str]) -> frozenset[str]:
-        """Those of the steps without which the door would answer; all of them where none decides alone."""
+        """Those of the steps without which the door would answer; all of them if no step decides alone."""
         if len(keys) > _MOST_KEYS:
             return keys
         taking = {step.key for step in self.steps if step.key in keys and step.action in ("update", "delete")}
@@ -263,12 +267,12 @@ class _Comparison:
         return frozenset(found) or keys
 
     def _place_of(self, step: Step, path: str) -> str:
-        """Where the spec says what a step does."""
+        """The place in the spec of the change that a step makes."""
         paths = [path, *(change.path for change in step.changes)]
         return step.desired.at(next(filter(None, paths), "")) if step.desired else ""
 
     def _place_before(self, item: Observed | None) -> str:
-        """Where the spec has the entry that something was in which it no longer declares."""
+        """The place in the spec of the nearest declared entry around a resource without an entry of its own."""
         while item is not None:
             if item.address in self.plan.desired:
                 return self.plan.desired[item.address].at()
@@ -276,7 +280,7 @@ class _Comparison:
         return next((wanted.file for wanted in self.plan.desired.values()), "SPEC")
 
     def _keys(self, ids: frozenset[str]) -> frozenset[str]:
-        """The steps on those resources, also on what is made in their place."""
+        """The keys of the steps on those resources, and on resources that are made in their place."""
         return frozenset(
             step.key for step in self.steps if step.id in ids or (step.action != "delete" and str(step.address) in ids)
         )
@@ -286,7 +290,7 @@ class _Comparison:
 
 
 _MOST_KEYS: Final = 8
-"""Steps that are tried without each other: each costs another look at all doors."""
+"""The most steps that are tried without each other: each costs another look at all doors."""
 
 
 def _new(before: Iterable[Shut], after: Iterable[Shut]) -> list[Shut]:

@@ -1,26 +1,19 @@
-"""What becomes of each resource: made, changed, replaced, deleted or left, one by one and without an order."""
+"""Decides what becomes of each resource, one by one and without an order: made, changed, replaced, deleted or left."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Final, TypeVar
 
 from alb_reconcile.engine.plan.twins import find_strange
 from alb_reconcile.engine.plan.unseen import Unseen
-from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
-from alb_reconcile.kinds.instance import Instance, place_of
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of, extra_tags, fixed, settle, unsupported, with_others
-from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import DUPLICATE, Decision, Decisions, named_ids, subnets_of
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.discovery import Discovery, Foreign
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import (
     Change,
     Desired,
@@ -34,83 +27,46 @@ from alb_reconcile.model.resource import (
     keep,
     references,
     stops,
+    with_fields,
 )
+from alb_reconcile.model.service import Balancer, Entrance, Member, PublicAddress, Server
 
-DUPLICATE: Final = "a duplicate at its address"
-"""Why one of two resources at an address goes; it takes nothing away that the spec wants (but see `plan.twins`)."""
 Held = Mapping[str, frozenset[str]]
-"""By id, the paths of properties that stay as they are found, since they wait for a person."""
+"""The paths of properties that stay as they are found, since they wait for a person; by id."""
 _P = TypeVar("_P", bound=Properties)
 Rank = tuple[bool, bool, bool, int, int, str, str]
+_BY_OTHERS: Final = ("",)
+"""Stands in the place of paths where a replacement is forced by something other than the resource's own changes."""
 _HEAVY: Final = 1000
-"""What a load balancer weighs against other things that name a VPC."""
+"""What a load balancer weighs against other resources that name a VPC."""
 
 
 class Ranking:
-    """Which of several at one address of a stack is meant: the one with the lowest rank. A plan keeps it, `export` writes it."""
+    """Ranks the resources at one address of a stack: the one with the lowest rank is meant. A plan keeps it, `export` writes it."""
 
     def __init__(self, stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> None:
         here = [item for item in live if not item.is_leaving]
-        healthy = [(item.id, state) for item, state in each_of(here, Registration) if item.status == "healthy"]
+        healthy = [(item.id, state) for item, state in each_of(here, Member) if item.status == "healthy"]
         forwarded = {str(part.target_group) for item in here for part in action_of(item.state).receiving}
         self._serving = {text for known, state in healthy for text in (known, str(state.target))}
         self._serving |= {str(state.target_group) for _, state in healthy}.intersection(forwarded)
         self._mentions = Counter(text for item in here for text in named_ids(item.state))
-        for item, _ in each_of(here, LoadBalancer):
-            # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
+        for item, _ in each_of(here, Balancer):
+            # of two networks the one with a load balancer stays: a load balancer can't be moved, and clients know its name
             self._mentions[item.detail(Entrance).vpc] += _HEAVY
         self._strange = find_strange(stack, here, desired)
 
     def of(self, item: Observed, *, is_replaced: bool, changes: int = 0) -> Rank:
-        """What the stack has made, what need not be replaced, what serves, what others name, what matches best, the oldest."""
+        """The rank of a resource. First come resources that the stack has made, that need not be replaced, that serve, that others name,
+        that match best, and that are oldest."""
         idle = item.id not in self._serving
         return item.id in self._strange, is_replaced, idle, -self._mentions[item.id], changes, item.created, item.id
-
-
-@dataclass
-class Decision:
-    """What becomes of one desired resource, and of the one that was found for it, if any."""
-
-    desired: Desired
-    state: Properties
-    """The desired properties, bound as far as ids are known and settled by what there is."""
-    found: Observed | None = None
-    changes: tuple[Change, ...] = ()
-    forces: tuple[str, ...] = ()
-    """The paths of changes that AWS can't make in place; not empty means replacement."""
-    reason: str = ""
-
-
-@dataclass
-class Decisions:
-    """All of them. `ids` are those of the resources that stay; `to_delete` has what goes, with the reason."""
-
-    stack: str = ""
-    desired: dict[Address, Decision] = field(default_factory=dict)
-    to_delete: dict[str, tuple[Observed, str]] = field(default_factory=dict)
-    ids: dict[Address, str] = field(default_factory=dict)
-    live: tuple[Observed, ...] = ()
-    seen_ids: dict[Address, list[str]] = field(default_factory=dict)
-    """All physical ids that were ever seen at an address, dead ones too."""
-    kept: list[str] = field(default_factory=list)
-    resting: list[Desired] = field(default_factory=list)
-    """Registrations that are wanted, and that nobody makes, since AWS refuses an instance that is stopped."""
-
-    @cached_property
-    def live_ids(self) -> frozenset[str]:
-        """The ids of all that there is and that isn't on its way out."""
-        return frozenset(item.id for item in self.live if not item.is_leaving)
-
-    @property
-    def kinds(self) -> set[type[Properties]]:
-        """Those of everything that there is or is desired."""
-        return {type(item.state) for item in self.desired.values()} | {type(item.state) for item in self.live}
 
 
 def decide(
     target: DesiredStack, discovery: Discovery, forced: Mapping[str, str], unseen: Iterable[Unseen], held: Held
 ) -> Decisions:
-    """Match what is desired and what there is by address and compare them. `forced` replaces more, with the given reasons by id."""
+    """Match desired and existing resources by address and compare them. `forced` replaces further ones, with the given reasons by id."""
     stack, desired = target.stack, target.desired
     result = Decisions(stack, live=tuple(item for item in discovery.resources if not item.is_gone))
     for item in discovery.resources:
@@ -134,7 +90,7 @@ def decide(
             option = _compare(wanted, item, result.ids, facts, held.get(item.id, frozenset()))
             _keep_in_its_vpc(option, result, discovery)
             if item.id in forced and not option.forces:
-                option.forces, option.reason = ("vpc",), forced[item.id]
+                option.forces, option.reason = _BY_OTHERS, forced[item.id]
             options[ranking.of(item, is_replaced=bool(option.forces), changes=len(option.changes))] = option
         best = options[min(options)] if options else None
         if (best is None or best.forces) and rests(wanted, result):
@@ -162,45 +118,25 @@ def _tell_kept(address: Address, kept: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def rests(wanted: Desired, result: Decisions) -> bool:
-    """Whether a registration is wanted of an instance that doesn't run, and that nobody wants to run: AWS refuses it."""
-    if not isinstance(wanted.state, Registration) or not isinstance(wanted.state.target, Address):
+    """Whether a registration is wanted of an instance that doesn't run, and that the spec doesn't want to run: AWS refuses it."""
+    if not isinstance(wanted.state, Member) or not isinstance(wanted.state.target, Address):
         return False
     item = result.desired.get(wanted.state.target)
-    if item is None or item.found is None or item.forces or not isinstance(item.desired.state, Instance):
+    if item is None or item.found is None or item.forces or not isinstance(item.desired.state, Server):
         return False
-    if stops(item.changes, Instance):
-        return False  # which starts it in the end
+    if stops(item.changes, type(item.desired.state)):
+        return False  # the update starts the instance in the end
     return item.desired.state.state is None and item.found.status in ("stopped", "stopping")
 
 
 def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) -> None:
-    """A load balancer can't leave its VPC, which only its subnets tell."""
+    """Replace a load balancer if its wanted subnets are in another VPC, which it can't move to."""
     wanted, found = option.desired.state, option.found
-    if not isinstance(wanted, LoadBalancer) or found is None or option.forces:
+    if not isinstance(wanted, Balancer) or found is None or option.forces:
         return
-    vpcs = {location_of(subnet, result, discovery).vpc for subnet in wanted.subnets}
+    vpcs = {result.location_of(subnet, discovery).vpc for subnet in wanted.subnets}
     if vpcs.isdisjoint({found.detail(Entrance).vpc, None}):
-        option.forces, option.reason = ("vpc",), "a load balancer can't move to another VPC"
-
-
-def location_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Foreign:
-    """The VPC and the zone of a subnet that isn't made yet (then all its addresses are free), of the stack or foreign; as far as
-    they are known."""
-    if isinstance(subnet, Address):
-        ((_, state),) = each_of([decisions.desired[subnet]], Subnet)
-        return Foreign(state.vpc, state.availability_zone, state.size, state.wants_ipv6)
-    own = next((item for item in decisions.live if item.id == subnet), None)
-    return own.detail(Foreign) if own else discovery.foreign.get(subnet, Foreign())
-
-
-def entrance_of(decisions: Decisions, wanted: Desired | None) -> Address | None:
-    """The load balancer of the spec that a listener or rule of it belongs to."""
-    state = wanted.state if wanted else None
-    if isinstance(state, Rule) and isinstance(state.listener, Address):
-        state = decisions.desired[state.listener].desired.state
-    if isinstance(state, Listener) and isinstance(state.load_balancer, Address):
-        return state.load_balancer
-    return None
+        option.forces, option.reason = _BY_OTHERS, "a load balancer can't move to another VPC"
 
 
 def _compare(
@@ -221,9 +157,10 @@ def _compare(
 
 
 def _with_others(bound: _P, unbound: Properties, found: Observed, facts: Lookups, fields: Iterable[str]) -> _P:
-    """Desired properties with what others have put into these fields; the spec's own may name what is replaced, or is there twice.
+    """Desired properties with what others have put into these fields. The spec's own values may name a resource that is replaced, or exists
+    twice.
 
-    What names something of the stack that leaves the spec goes with that: it is of no use to anybody then.
+    A value that names a resource of the stack which leaves the spec goes with that resource: it is of no use then.
     """
     ids: dict[Address, list[str]] = defaultdict(list)
     for text, address in facts.addresses.items():
@@ -244,7 +181,7 @@ def _with_others(bound: _P, unbound: Properties, found: Observed, facts: Lookups
 
 
 def forcing(wanted: Desired, state: Properties, found: Observed, changes: Iterable[Change]) -> tuple[str, ...]:
-    """The paths of changes that AWS can't make in place, given what there is."""
+    """The paths of changes that AWS can't make in place, given the existing resource."""
     immutable = fixed(state, found)
     if wanted.lifecycle.type_change == "in-place":
         immutable -= state.stopped_on
@@ -268,41 +205,30 @@ def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:
 
 
 def _keeps_its_name(wanted: Desired, found: Observed) -> bool:
-    """Whether the spec says no other Name, and it was adopted, or shares the Name of those that it was launched with.
+    """Whether a resource keeps its Name: the spec says no other one, and the resource was adopted, or shares the Name of those that it was
+    launched with.
 
-    Of a kind that AWS names, the spec's `name` is that name.
+    For a kind that AWS names, the spec's `name` is that name.
     """
     is_given = "name" in wanted.declared and "name" not in field_names(type(wanted.state))
     is_shared = tags.LAUNCH in found.tags and found.tags.get("Name") == wanted.tags["Name"].rpartition("-")[0]
     return not is_given and (found.tags.get(tags.NAME) == tags.KEPT or is_shared)
 
 
-def named_ids(value: object) -> Iterable[str]:
-    """Everything in an observed state that may be another resource's id."""
-    if isinstance(value, str):
-        return (value,)
-    if isinstance(value, tuple):
-        return [text for member in value for text in named_ids(member)]
-    if isinstance(value, Properties):
-        return [text for name in field_names(type(value)) for text in named_ids(getattr(value, name))]
-    if hasattr(value, "forward"):
-        return [item.target_group for item in value.forward]
-    return ()
-
-
 def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Discovery) -> None:
-    """A new instance goes to the emptiest of its subnets, of several to the one that the spec names first, or to where a
-    launch has made it that isn't shown yet, or where a volume waits for it; one that is replaced stays where it was, if it may."""
+    """Choose a subnet for each new instance: where a launch that isn't shown yet has made it, or where a volume waits for it; otherwise the
+    emptiest of its subnets, and of several the one that the spec names first. An instance that is replaced stays where it was, if it
+    may."""
     groups: dict[str | None, Counter[str]] = defaultdict(Counter)
-    instances = list(each_of(result.desired.values(), Instance))
+    instances = list(each_of(result.desired.values(), Server))
     perhaps = {address: launch.place for launch in unseen for address in launch.members}
     zones = {address: zone for (address, _), (_, zone) in discovery.kept.items()}
     for item, state in instances:
         if zone := zones.get(item.desired.address):
-            near = (subnet for subnet in state.subnets if location_of(subnet, result, discovery).zone == zone)
+            near = (subnet for subnet in state.subnets if result.location_of(subnet, discovery).zone == zone)
             perhaps[item.desired.address] = tuple(map(str, near))
     now = {
-        address: place_of(item.found) if item.found else perhaps.get(address, ())
+        address: tuple(map(str, subnets_of(item.found.state))) if item.found else perhaps.get(address, ())
         for item, _ in instances
         for address in [item.desired.address]
     }
@@ -314,18 +240,18 @@ def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Disco
         count, there = groups[item.desired.lifecycle.group], now[item.desired.address]
         count.subtract(there)
         same = [subnet for subnet in state.subnets if subnet in there]
-        order = [str(bind(subnet, result.ids)) for subnet in getattr(item.desired.state, "subnets", ())]
+        order = [str(bind(subnet, result.ids)) for subnet in subnets_of(item.desired.state)]
         places = [subnet for name in order for subnet in same or state.subnets if str(subnet) == name]
         place = min(places or state.subnets, key=lambda subnet: count[str(subnet)])
         count[str(place)] += 1
-        item.state = replace(state, subnets=(place,))
+        item.state = with_fields(state, subnets=(place,))
         item.changes = tuple(
             replace(change, after=(place,)) if change.path == "subnets" else change for change in item.changes
         )
 
 
 def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: Decisions) -> None:
-    # who is replaced goes with its replacement
+    # a resource that is replaced goes with its replacement
     decided = {item.found.id for item in result.desired.values() if item.found}
     owned = {item.id: item for item in result.live}
     for item in result.live:
@@ -336,7 +262,7 @@ def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: D
             result.to_delete[item.id] = (item, reason)
     for item in [item for item in result.live if item.is_leaving]:
         wanted = result.desired.get(item.address)
-        if isinstance(item.state, Registration) and wanted and wanted.state == item.state:
+        if isinstance(item.state, Member) and wanted and wanted.state == item.state:
             continue  # it is registered again, which ends the draining
         gone = result.to_delete.keys() | {d.found.id for d in result.desired.values() if d.found and d.forces}
         if gone.intersection(named_ids(item.state)):
@@ -346,7 +272,7 @@ def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: D
 def _why_it_goes(
     stack: str, item: Observed, desired: Mapping[Address, Desired], result: Decisions, owned: Mapping[str, Observed]
 ) -> str:
-    """The reason to delete what the spec doesn't declare; empty if it stays."""
+    """The reason to delete a resource that the spec doesn't declare; empty if it stays."""
     parent = owned.get(item.parent_id or "")
     carrier = desired.get(parent.address) if parent else None
     if item.owner == stack:
@@ -355,7 +281,7 @@ def _why_it_goes(
         if carrier and not item.state.service:
             return _why_a_member_goes(item, carrier, result, owned)
         return "no longer in the spec"
-    if item.owner is None and parent and parent.owner != stack:  # a rule of somebody's listener stays or goes with it
+    if item.owner is None and parent and parent.owner != stack:  # a rule of a foreign listener stays or goes with it
         return "" if parent.owner else _why_it_goes(stack, parent, desired, result, owned)
     if item.owner is None:
         return "" if carrier and carrier.lifecycle.keep_others else _not_in_the_spec(carrier)
@@ -364,10 +290,10 @@ def _why_it_goes(
 
 
 def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owned: Mapping[str, Observed]) -> str:
-    """The same for what carries no tags: it is managed as its entry says."""
-    if isinstance(item.state, ElasticIpAssociation):
+    """The reason to delete a member without tags, which is managed as its entry says; empty if it stays."""
+    if isinstance(item.state, PublicAddress):
         return "its address goes" if _goes(owned.get(str(item.state.elastic_ip)), result) else ""
-    if not isinstance(item.state, Registration):
+    if not isinstance(item.state, Member):
         return ""
     if not carrier.lifecycle.members:
         return "its instance goes" if _goes(owned.get(str(item.state.target)), result) else ""
@@ -379,17 +305,11 @@ def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owne
 
 
 def _goes(item: Observed | None, result: Decisions) -> bool:
-    """Whether something of the stack leaves the spec, is replaced, or is a duplicate."""
+    """Whether a resource of the stack leaves the spec, is replaced, or is a duplicate."""
     kept = result.desired.get(item.address) if item else None
     return item is not None and (kept is None or bool(kept.forces) or kept.found is not item)
 
 
 def _not_in_the_spec(carrier: Desired | None) -> str:
-    """With what would leave it there: it may be another team's."""
+    """The reason, with the setting that would leave the member there: it may be another team's."""
     return "not in the spec" + (f"; others: keep in {carrier.address} would leave it" if carrier else "")
-
-
-def subnets_of(state: Properties) -> tuple[Ref, ...]:
-    """The subnets in which a resource has addresses."""
-    found: tuple[Ref, ...] = getattr(state, "subnets", ())
-    return found or tuple(filter(None, [getattr(state, "subnet", None)]))

@@ -1,23 +1,23 @@
-"""Target groups that get requests, and that a plan would leave without a target, or take from under who forwards to them."""
+"""Finds target groups that get requests and would have no target after a plan, or that would go while something forwards to them."""
 
 from collections.abc import Iterator
 
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.implied import lineage
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.service import Member, Pool
 
 
 def find_empty(plan: Plan) -> list[str]:
-    """What is made, or what something that is made forwards to, and would get requests and have no target, in words."""
+    """The groups, made by a plan or forwarded to by something that it makes, that would get requests and have no target, in words."""
     makes = [step for step in plan.steps if step.action == "create" and step.address in plan.desired]
     asked = {part.target_group for item in plan.desired.values() for part in action_of(item.state).receiving}
     new = {part.target_group for step in makes for part in action_of(plan.desired[step.address].state).receiving}
-    filled = {state.target_group for _, state in each_of(plan.desired.values(), Registration)}
+    filled = {state.target_group for _, state in each_of(plan.desired.values(), Member)}
     empty = (new | asked.intersection(step.address for step in makes)) - filled
     own = ((address, item.lifecycle) for address, item in plan.desired.items() if address in empty)
     return [_tell_emptied(address) for address, how in own if how.members and not how.keep_others]
@@ -28,9 +28,10 @@ def _tell_emptied(name: Ref) -> str:
 
 
 def find_forsaken(plan: Plan) -> Iterator[tuple[set[str], str]]:
-    """The groups that go while a rule or listener which nothing changes forwards to them: the steps, and why not."""
+    """The groups that would go while a rule or listener that the plan doesn't change forwards to them: the steps, and why they must not
+    go."""
     gone = {step.id for step in plan.steps if step.action in ("delete", "replace")}
-    going = {step.id: step for step in plan.steps if step.action == "delete" and step.address.kind == "target_group"}
+    going = {step.id: step for step in plan.steps if step.action == "delete" and step.plays(Pool)}
     known = {item.id: item for item in plan.live} if going else {}
     for item in known.values():
         if plan.ids.get(item.address) == item.id or not gone.isdisjoint(lineage(item, known)):

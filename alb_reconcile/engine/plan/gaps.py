@@ -1,4 +1,4 @@
-"""Tells of a gap on the way of a plan: which requests aren't answered, from which step until which one, and how to do without."""
+"""Describes a gap in a plan: which requests aren't answered, from which step until which one, and how to avoid that."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from alb_reconcile.engine.plan.rehearsal import Gap
 from alb_reconcile.engine.plan.zero_downtime.costs import times
 from alb_reconcile.engine.safety import ALONE
 from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.service import Frontend, Member, RoutingRule
 
 _IN_TWO: Final = "make it in two applies, the first one with"
-_BESIDE: Final[Mapping[str, str]] = {
-    "registration": f"{_IN_TWO} a higher count, so that others answer meanwhile",
-    "rule": f"{_IN_TWO} another rule for the same conditions, which answers meanwhile",
-    "listener": "without a gap the listener that has the port keeps it, and its action changes instead",
+_BESIDE: Final[Mapping[type[Properties], str]] = {
+    Member: f"{_IN_TWO} a higher count, so that others answer meanwhile",
+    RoutingRule: f"{_IN_TWO} another rule for the same conditions, which answers meanwhile",
+    Frontend: "without a gap the listener that has the port keeps it, and its action changes instead",
 }
-"""By the kind of what opens the way again, what to do where that can't come first."""
+"""The way out where the step that opens the way again can't come first, by the part that opens it."""
 
 
 def tell_gap(plan: Plan, gap: Gap) -> str:
-    """The gap, how long it takes, and how to do without."""
+    """The gap in words: how long it takes, and how to avoid it."""
     return f"{gap.text}, {_how_long(plan, gap)}; {_way_out(gap)}"
 
 
@@ -42,8 +44,8 @@ def _name(step: Step) -> str:
 
 
 def _way_out(gap: Gap) -> str:
-    """Two applies, of which the first one has what answers meanwhile."""
-    kind = gap.end.address.kind if gap.end else ""
+    """The way out: two applies, of which the first makes what answers meanwhile."""
     if ALONE in gap.text:
-        return f"{'set max_surge, or ' * (kind == 'registration')}make it with cross-zone load balancing on, and switch that off in a second apply"
-    return _BESIDE.get(kind, f"{_IN_TWO} what is new beside what there is")
+        return f"{'set max_surge, or ' * bool(gap.end and gap.end.plays(Member))}make it with cross-zone load balancing on, and switch that off in a second apply"
+    found = (text for part, text in _BESIDE.items() if gap.end and gap.end.plays(part))
+    return next(found, f"{_IN_TWO} what is new beside what there is")

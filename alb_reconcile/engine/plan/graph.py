@@ -1,4 +1,4 @@
-"""A plan while it is being made: steps by key, edges between them, and indexes to find them by."""
+"""Holds a plan while it is being made: steps by key, edges between them, and indexes to find them by."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 
-from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.engine.plan.leads import closure
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
-from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.plan import Need, Step
-from alb_reconcile.model.resource import Observed, each_of, stops
+from alb_reconcile.model.resource import Observed, Properties, each_of, stops
+from alb_reconcile.model.service import Member, Permissions, Pool, Router, ServedBy, Server
 from alb_reconcile.model.steps import Details
 
 MAKING = ("create", "replace", "update")
@@ -25,12 +23,12 @@ _STRONGEST = (Need.DONE, Need.ANNOUNCED, Need.MADE, Need.ORDER)
 
 
 def is_stopped_by(step: Step) -> bool:
-    """Whether an update stops an instance, for good or for a change."""
+    """Whether an update stops an instance, permanently or temporarily."""
     return step.desired is not None and (is_switched_off(step) or stops(step.changes, type(step.desired.state)))
 
 
 def is_switched_off(step: Step) -> bool:
-    """Whether an update stops an instance for good."""
+    """Whether an update stops an instance permanently."""
     return any(change.path == "state" and change.after == "stopped" for change in step.changes)
 
 
@@ -43,16 +41,16 @@ class Graph:
         self.destroy = destroy
         self.steps: dict[str, Step] = {}
         self.edges: dict[str, dict[str, Need]] = defaultdict(dict)
-        """By the key of a step, those of the steps that it follows, and how it needs each."""
+        """The steps that each step follows, and how it needs each of them; all by key."""
         self.implied: dict[str, str] = {}
-        """Deletes that AWS makes with another: the id of what goes, the key of the step that takes it along."""
+        """Deletes that AWS makes together with another: by the id of the deleted resource, the key of the step that takes it along."""
         self.rooms: list[tuple[str, str]] = []
-        """Steps that give a resource what only one can have, each with the step by which another gives it up."""
+        """Steps that give a resource something that only one can have, each with the step by which another resource gives it up."""
         self.early: set[str] = set()
-        """The steps that take something away before what comes in its place is there."""
+        """The steps that take a resource away before its successor is there."""
 
     def add(self, step: Step) -> None:
-        """Another step."""
+        """Add a step."""
         self.steps[step.key] = step
         self._forget()
 
@@ -62,12 +60,12 @@ class Graph:
         self._forget()
 
     def _forget(self) -> None:
-        """The indexes are made anew when somebody asks for them."""
+        """Drop the indexes, which are made again when needed."""
         for name in ("makers", "removers", "deleted"):
             self.__dict__.pop(name, None)
 
     def specify(self, key: str, details: Details) -> None:
-        """Say what is special about a step."""
+        """Set the details of a step."""
         self.steps[key] = replace(self.steps[key], details=details)
 
     def pause(self, key: str, seconds: int, until: str) -> None:
@@ -76,25 +74,25 @@ class Graph:
             self.steps[key] = replace(self.steps[key], pause=(seconds, until))
 
     def say(self, key: str, *, waits: str = "", effects: str = "") -> None:
-        """Tell the reader of the plan something about a step."""
+        """Add to a step what the reader of the plan is told about it."""
         step = self.steps[key]
         more_waits, more_effects = filter(None, [waits]), filter(None, [effects])
         self.steps[key] = replace(step, waits=(*step.waits, *more_waits), effects=(*step.effects, *more_effects))
 
     def after(self, later: str | None, earlier: str | None, how: Need = Need.DONE) -> None:
-        """An edge: `later` follows `earlier`. Nothing if one of them doesn't exist. Of two reasons the stronger one counts."""
+        """Add an edge: `later` follows `earlier`. Does nothing if one of them doesn't exist. Of two reasons the stronger one counts."""
         if later is None or earlier is None or later == earlier or later not in self.steps or earlier not in self.steps:
             return
         known = self.edges[later].get(earlier, how)
         self.edges[later][earlier] = min(known, how, key=_STRONGEST.index)
 
     def rather_after(self, later: str | None, earlier: str | None) -> None:
-        """Good order, where the earlier step doesn't wait for the later one."""
+        """Add an edge for good order, unless the earlier step waits for the later one."""
         if later and earlier and later not in self.before(earlier):
             self.after(later, earlier, Need.ORDER)
 
     def before(self, key: str) -> set[str]:
-        """The keys of all steps that one follows, also by way of others."""
+        """The keys of all steps that a step follows, also by way of others."""
         return closure(self.edges.get(key, ()), lambda other: self.edges.get(other, ()))
 
     def behind(self, keys: Iterable[str]) -> set[str]:
@@ -107,7 +105,7 @@ class Graph:
 
     @cached_property
     def makers(self) -> dict[Address, str]:
-        """The step that makes or changes the resource at an address."""
+        """The step that makes or changes the resource at an address, by address."""
         return {
             step.address: key
             for key, step in self.steps.items()
@@ -118,47 +116,51 @@ class Graph:
 
     @cached_property
     def addresses(self) -> dict[str, Address]:
-        """The addresses of what stays, by id."""
+        """The addresses of the resources that stay, by id."""
         return {known: address for address, known in self.decisions.ids.items()}
 
     @cached_property
     def groups(self) -> dict[str, Observed]:
-        """The target groups that there are, by ARN."""
-        return {item.id: item for item in self.decisions.live if item.address.kind == "target_group"}
+        """The existing target groups, by ARN."""
+        return {item.id: item for item in self.decisions.live if isinstance(item.state, Pool)}
 
     @cached_property
     def removers(self) -> dict[str, str]:
-        """The step that deletes a physical resource, also where it goes with another."""
+        """The step that deletes a resource, by the resource's id; also where the resource goes with another."""
         own = {step.id: key for key, step in self.steps.items() if step.action == "delete" and step.id}
         return {**self.implied, **own}
 
     @cached_property
     def deleted(self) -> set[str]:
-        """The ids of everything that goes."""
+        """The ids of all resources that go."""
         return set(self.removers)
 
     @cached_property
     def registered(self) -> dict[str, list[Observed]]:
-        """What is registered and not draining, by instance id."""
+        """The registered targets that aren't draining, by instance id."""
         found: dict[str, list[Observed]] = defaultdict(list)
-        for item, state in each_of(self.decisions.live, Registration):
+        for item, state in each_of(self.decisions.live, Member):
             if not item.is_leaving:
                 found[str(state.target)].append(item)
         return found
 
+    def of(self, part: type[Properties], *actions: str) -> list[Step]:
+        """The steps of resources that play a part in the service (`model.service`)."""
+        return [step for step in self.steps.values() if step.action in actions and step.plays(part)]
+
     def of_kind(self, kind: str, *actions: str) -> list[Step]:
-        """The steps of a kind."""
+        """The steps of a kind, by its name."""
         return [step for step in self.steps.values() if step.address.kind == kind and step.action in actions]
 
     def forwarding(self, *actions: str) -> list[Step]:
         """The steps of listeners and of rules."""
-        return [*self.of_kind("listener", *actions), *self.of_kind("rule", *actions)]
+        return self.of(Router, *actions)
 
     def drop_implied(self) -> None:
         """Leave out the deletes that AWS makes with another one: a listener goes with its load balancer."""
         going = {step.id: key for key, step in self.steps.items() if step.action == "delete" and step.id}
         tangled = self._tangled_groups(going)
-        stopped = {step.id for step in self.of_kind("instance", "update") if not self.destroy and is_stopped_by(step)}
+        stopped = {step.id for step in self.of(Server, "update") if not self.destroy and is_stopped_by(step)}
         for key, step in list(self.steps.items()):
             found = step.observed
             parent = found.parent_id if found and step.action == "delete" else None
@@ -168,10 +170,7 @@ class Graph:
                 or parent not in going
                 or parent in tangled
                 or found.state.outlives_parent
-                or (
-                    isinstance(found.state, Registration)
-                    and (found.state.target in stopped or not self._is_cut_off(parent))
-                )
+                or (isinstance(found.state, Member) and (found.state.target in stopped or not self._is_cut_off(parent)))
             ):
                 continue
             self.implied[found.id] = going[parent]
@@ -183,7 +182,7 @@ class Graph:
         self._forget()
 
     def _is_cut_off(self, target_group: str) -> bool:
-        """Whether nothing needs to drain: every load balancer in front of the group goes as well."""
+        """Whether nothing in a target group needs to drain: every load balancer in front of the group goes as well."""
         going = {step.id for step in self.steps.values() if step.action == "delete"}
         balancers = [item.detail(ServedBy).load_balancers for item in self.decisions.live if item.id == target_group]
         return self.destroy or all(going.issuperset(part) for part in balancers)
@@ -194,7 +193,7 @@ class Graph:
             str(state.security_group): {
                 text for text in named_ids(state) if text in going and text != state.security_group
             }
-            for _, state in each_of(self.decisions.live, SecurityGroupRules)
+            for _, state in each_of(self.decisions.live, Permissions)
             if state.security_group in going
         }
         try:

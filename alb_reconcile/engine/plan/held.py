@@ -1,4 +1,4 @@
-"""What a plan is made without, since it waits for a person."""
+"""The steps, and parts of steps, that a plan is made without, since they wait for a person."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,8 +7,9 @@ from typing import NamedTuple
 from alb_reconcile.model.plan import Step
 
 
-class Part(NamedTuple):
-    """A step as far as it waits: what it `changes` stays as it is found. `reason` is empty if it isn't reported."""
+class HeldPart(NamedTuple):
+    """The part of a step that waits: the resource keeps what the step `changes` as it is found. `reason` is empty if the part isn't
+    reported."""
 
     step: Step
     reason: str
@@ -17,14 +18,14 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Waiting:
-    """Replacements, and parts of updates; and what makes no sense without them."""
+    """Replacements and parts of updates that wait; and steps that make no sense without them."""
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[HeldPart, ...] = ()
     dependents: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """By a resource's id, or its address if it isn't there, and the cause of a step: why that waits, too."""
+    """Why a dependent step waits, too: by its resource's id, or address if it doesn't exist, and by the cause of a step."""
 
     @property
     def paths(self) -> dict[str, frozenset[str]]:
-        """By id, the paths of the properties that stay as they are found."""
+        """The paths of the properties that stay as they are found, by id."""
         steps = [part.step for part in self.parts]
         return {step.id: frozenset(item.path for item in step.changes) for step in steps if step.id and step.changes}

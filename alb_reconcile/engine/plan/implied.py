@@ -1,4 +1,4 @@
-"""What AWS deletes together with something else: a load balancer's listeners, their rules, a target group's targets."""
+"""Finds what AWS deletes together with a resource: a load balancer's listeners, their rules, a target group's targets."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,8 @@ from alb_reconcile.model.resource import Observed
 
 
 def tell_implied(steps: Iterable[Step], live: Iterable[Observed]) -> tuple[Step, ...]:
-    """The same steps; each says what goes with what it deletes, and has no step of its own: an address moves before."""
+    """The same steps. Each delete names the resources that AWS deletes with it and that have no step of their own: an address that moves
+    has one."""
     steps = tuple(steps)
     removers = {step.id: step.key for step in steps if step.action == "delete" and step.id}
     own = {step.id for step in steps if step.action in ("delete", "replace", "update")}
@@ -27,7 +28,7 @@ def tell_implied(steps: Iterable[Step], live: Iterable[Observed]) -> tuple[Step,
 
 
 def lineage(item: Observed | None, known: Mapping[str, Observed]) -> Iterator[str]:
-    """The ids of a resource, of what AWS deletes it with, and so on."""
+    """The ids of a resource, of the resource that AWS deletes it with, and so on."""
     while item is not None:
         yield item.id
         parent = item.parent_id

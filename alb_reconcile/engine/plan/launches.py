@@ -1,4 +1,4 @@
-"""Which instances one call launches, and what they are called."""
+"""Decides which instances one call launches, and how they are named."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
@@ -10,23 +10,24 @@ from alb_reconcile.engine.plan.unseen import Unseen
 from alb_reconcile.model import tags
 from alb_reconcile.model.plan import Step, plain
 from alb_reconcile.model.resource import Change
+from alb_reconcile.model.service import Server
 from alb_reconcile.model.steps import Launch
 from alb_reconcile.model.text import digest
 
 _MOST: Final = 50
-"""Instances of one call, so that what AWS refuses or loses stays small."""
+"""The most instances of one call, so that what AWS refuses or loses stays small."""
 _LONGEST: Final = 256
-"""Characters of a tag's value (EC2)."""
+"""The most characters of a tag's value (EC2)."""
 
 
 def launch_together(graph: Graph, unseen: Iterable[Unseen]) -> None:
-    """Tell the instances that are alike, go to one subnet and wait for the same steps that one call launches them.
+    """Let one call launch the instances that are alike, go to one subnet and wait for the same steps.
 
-    Assumes all edges. Guarantees that who launches with whom follows from the plan alone, so that the same plan, made
-    again after a kill by reads that don't show the launch yet, makes the same call, with the same token.
+    Assumes all edges. Guarantees that which instances are launched together follows from the plan alone. So the same plan, made again after
+    a kill by reads that don't show the launch yet, makes the same call, with the same token.
     """
     alike: dict[Hashable, list[Step]] = defaultdict(list)
-    for step in graph.of_kind("instance", "create", "replace"):
+    for step in graph.of(Server, "create", "replace"):
         missing = tuple(launch.token for launch in unseen if step.address in launch.members)
         if missing:
             graph.specify(step.key, replace(step.detail(Launch), missing=missing))
@@ -40,7 +41,8 @@ def launch_together(graph: Graph, unseen: Iterable[Unseen]) -> None:
 
 
 def tell_names(graph: Graph) -> None:
-    """Say of what was adopted, and kept its Name so far, which one its replacement gets; as `launch_together` leaves it."""
+    """Tell the Name that the replacement of an instance gets if the instance was adopted and kept its Name; as `launch_together` leaves
+    it."""
     for key, step in graph.steps.items():
         wanted, found = step.desired, step.observed
         if step.action != "replace" or wanted is None or found is None or found.tags.get(tags.NAME) != tags.KEPT:
@@ -61,7 +63,7 @@ def _likeness(graph: Graph, step: Step) -> Hashable:
 
 
 def _parts(stack: str, steps: list[Step]) -> Iterator[list[Step]]:
-    """In as few calls as their common tag has room for."""
+    """The steps in as few calls as their common tag has room for."""
     part: list[Step] = []
     for step in steps:
         entries = [item.desired for item in (*part, step) if item.desired]

@@ -1,37 +1,38 @@
-"""Which resources lead requests to which: from names, listeners and rules down to instances, subnets and gateways."""
+"""Finds which resources lead requests to which: from names, listeners and rules down to instances, subnets and gateways."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from alb_reconcile.engine.plan.decide import Decisions, named_ids
-from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.resource import Properties, field_names, references
+from alb_reconcile.model.service import Frontend
 
 
 class Leads:
-    """Resources by name (an id, or the address of what is to be made), and what each leads to.
+    """Resources by name (an id, or the address of a resource that is to be made), and the names that each leads to.
 
     A resource leads to what it refers to, and a whole to its parts: a subnet to its routes, a load balancer to its listeners. A part
-    doesn't lead back to its whole. The rules of a security group lead nowhere: a group that they name leads to them, which let its
-    members in.
+    doesn't lead back to its whole. The rules of a security group lead nowhere. A security group that rules name leads to those rules, which
+    let its members in.
     """
 
     def __init__(self, states: Mapping[str, Properties]) -> None:
         self.states = states
         self._ports: dict[tuple[Ref, int], str] = {
-            (state.load_balancer, state.port): name for name, state in states.items() if isinstance(state, Listener)
+            (state.load_balancer, state.port): name for name, state in states.items() if isinstance(state, Frontend)
         }
         self.below: dict[str, set[str]] = defaultdict(set)
         self.upper: dict[str, set[str]] = defaultdict(set)
         self.own: dict[str, set[str]] = {}
-        """What each leads to without its parts; a listener also to what its load balancer does, by which its clients come in."""
+        """The names that each resource leads to without its parts; a listener also leads where its load balancer does, through which its
+        clients come in."""
         for name, state in states.items():
             lower = self.referred(state)
-            if isinstance(state, Listener):
+            if isinstance(state, Frontend):
                 lower = lower | self.referred(states.get(str(state.load_balancer)))
             self.own[name] = lower
             self.below[name] |= lower
@@ -49,12 +50,12 @@ class Leads:
         return {*self._ports.values()}
 
     def referred(self, state: Properties | None) -> set[str]:
-        """What these properties refer to, but for the whole that they are a part of."""
+        """The names that these properties refer to, except the whole that they are a part of."""
         if state is None or not state.leads_on:
             return set()
         found = self._named(state)
         redirect = dict(action_of(state).redirect)
-        if isinstance(state, Listener) and redirect and "host" not in redirect:
+        if isinstance(state, Frontend) and redirect and "host" not in redirect:
             port = redirect.get("port", "")
             other = self._ports.get((state.load_balancer, int(port) if port.isdigit() else state.port))
             found |= {other} if other else set()
@@ -66,7 +67,7 @@ class Leads:
         return {name for value in values for name in _names(value)} & self.states.keys()
 
     def needed(self, names: Iterable[str]) -> set[str]:
-        """These, and all that they lead to, but for targets: none is needed, as others serve."""
+        """These names, and all that they lead to, except targets: no single target is needed, as others serve."""
         found = self.behind(names)
         return found - self.targets(found)
 
@@ -75,21 +76,21 @@ class Leads:
         return {name for name in names if name in self.states and self.states[name].is_target}
 
     def behind(self, names: Iterable[str]) -> set[str]:
-        """These, and all that they lead to."""
+        """These names, and all that they lead to."""
         return closure(names, lambda name: self.below.get(name, ()))
 
     def above(self, names: Iterable[str]) -> set[str]:
-        """These, and all that lead there."""
+        """These names, and all that lead there."""
         return closure(names, lambda name: self.upper.get(name, ()))
 
 
 def as_it_is(decisions: Decisions) -> Leads:
-    """What leads where now."""
+    """The leads between resources as they are now."""
     return Leads({item.id: item.state for item in decisions.live})
 
 
 def as_desired(decisions: Decisions) -> Leads:
-    """What is to lead where: what the spec wants, and what others have in it."""
+    """The leads between resources as the spec wants them, with what others have put there."""
     known = {item.found.id for item in decisions.desired.values() if item.found} | decisions.to_delete.keys()
     states = {item.id: item.state for item in decisions.live if item.id not in known}
     for address, item in decisions.desired.items():
@@ -112,7 +113,7 @@ def _names(value: object) -> set[str]:
 
 
 def closure(names: Iterable[str], more: Callable[[str], Iterable[str]]) -> set[str]:
-    """These, and all that one comes to from them, step by step."""
+    """These names, and all names that are reached from them, step by step."""
     found: set[str] = set()
     left = [*names]
     while left:

@@ -1,4 +1,4 @@
-"""How much damage a plan, or a part of one, may do: what is protected, the policy's limits, and the user's word."""
+"""Limits the damage that a plan, or a part of one, may do: by protections, the policy's limits, and the user's word."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -22,20 +22,21 @@ from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Observed, Properties
+from alb_reconcile.model.service import Balancer, StaticAddress
 from alb_reconcile.model.steps import TakeOver
 
 _SMALL_STACK: Final = 5
 _MOST_NAMES: Final = 10
 _UNCOUNTED: Final = "limits don't count targets and security group rules, which are part of their group"
-"""Plans count them: a roll replaces each instance's targets as well, which is no further damage."""
+"""Why a limit's count differs from the plan's: a roll replaces each instance's targets as well, which is no further damage."""
 ANY_TIME: Final = "any-time"
 """The word in `allow` with which a policy's windows don't count."""
 
 
 def find_refusal(plan: Plan, target: DesiredStack, allow: Mapping[str, int], now: datetime) -> str:
-    """The damage that the user hasn't allowed; empty if there is none. A destroy means the whole stack, so there nothing is counted.
+    """The damage that the user hasn't allowed; empty if there is none. A destroy means the whole stack, so its damage isn't counted.
 
-    `allow` holds how much of what the user allows (`--allow`), `now` is aware.
+    `allow` holds how much of each kind of damage the user allows (`--allow`), `now` is aware.
     """
     policy = target.policy
     problems = [] if target.destroy else [*find_successors(plan.steps, plan.ids)]
@@ -46,10 +47,10 @@ def find_refusal(plan: Plan, target: DesiredStack, allow: Mapping[str, int], now
 
 
 def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None = None) -> dict[str, str]:
-    """By step key, why that step must not be done at all, for what it takes away or what AWS takes along with it.
+    """Why a step must not be done at all, by step key: for what it takes away or what AWS takes along with it.
 
-    That is what has `prevent_destroy`, what belongs to another stack or others forward to, and the kinds of `never_delete` (unless `allow`
-    has enough of `never-delete`); and what a listener or rule would lose (`find_losses`).
+    A step must not take away a resource that has `prevent_destroy`, that belongs to another stack, or that others forward to, nor the kinds
+    of `never_delete` (unless `allow` has enough of `never-delete`); nor what a listener or rule would lose (`find_losses`).
     """
     reasons: dict[str, str] = {}
     for victim, text in _forbidden(plan, policy, allow or {}):
@@ -61,13 +62,13 @@ def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None =
 
 
 def find_losses(plan: Plan) -> dict[str, str]:
-    """By step key, what a listener or rule would lose by it: what no spec can say, what keeps people out, and its requests'
+    """What a listener or rule would lose by a step, by step key: settings that no spec can say, authentication of users, and its requests'
     answers."""
     return {key: text for _, text, keys in _losses(plan, plan.steps) for key in keys}
 
 
 def _losses(plan: Plan, steps: tuple[Step, ...]) -> Iterator[tuple[str, str, Collection[str]]]:
-    """The word that allows it, what is lost, and the keys of the steps by which it is."""
+    """The word that allows a loss, the loss, and the keys of the steps that cause it."""
     for word, found in (
         ("remove-unsupported", _unsupported_lost(steps)),
         ("remove-authentication", _authentication_lost(steps, plan.live)),
@@ -88,7 +89,8 @@ def _unsupported_lost(steps: Iterable[Step]) -> dict[str, str]:
 
 
 def _lost_words(step: Step, found: Properties) -> list[str]:
-    """What an update of that field doesn't say again, or can't, since AWS doesn't show it; of what is replaced, all."""
+    """The settings in an updated field that the update doesn't say again, or can't say, since AWS doesn't show them; of a replaced
+    resource, all such settings."""
     after = unsupported(step.state) if step.state and step.action == "update" else {}
     touched = step.tops
     return [
@@ -101,7 +103,8 @@ def _lost_words(step: Step, found: Properties) -> list[str]:
 
 
 def _authentication_lost(steps: tuple[Step, ...], live: Iterable[Observed]) -> dict[str, str]:
-    """A deletion counts too: other rules get the requests. Not one together with the listener or load balancer that it is in."""
+    """The authentication that is lost, by step key. A deletion counts too, since other rules get the requests; not if the listener or load
+    balancer goes as well."""
     going = {step.id for step in steps if step.action in ("delete", "replace")}
     reasons = find_bypasses(steps, live)
     for step in steps:
@@ -123,9 +126,9 @@ def _lets_in(found: Properties, wanted: Properties | None) -> list[str]:
 
 
 def find_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mapping[str, int], now: datetime) -> str:
-    """What those steps of a plan do beyond the limits, or outside of the policy's windows, and how to allow it once; empty if nothing.
+    """How those steps of a plan exceed the limits, or the policy's windows, and how to allow that once; empty if they don't.
 
-    `allow` holds how much of what the user allows (`--allow`), `now` is aware.
+    `allow` holds how much of each kind of damage the user allows (`--allow`), `now` is aware.
     """
     return "\n".join(dict.fromkeys(_exceeded(plan, tuple(steps), policy, allow, now)))
 
@@ -154,7 +157,7 @@ def check_windows(policy: Policy, allow: Mapping[str, int], now: datetime) -> No
 
 
 def describe_closure(policy: Policy, now: datetime) -> str:
-    """That a run may not begin now, and when it may; empty if it may."""
+    """The message that a run may not begin now, and when it may; empty if it may."""
     if policy.is_open(now):
         return ""
     opening = policy.next_opening(now)
@@ -170,7 +173,7 @@ def _lost(plan: Plan, steps: tuple[Step, ...], allow: Mapping[str, int]) -> Iter
         found[word][text] = None
     for word, texts in found.items():
         if len(texts) > allow.get(word, 0):
-            way_out = "or allow" if word == "gap" else "allow"  # its text has another one
+            way_out = "or allow" if word == "gap" else "allow"  # the text of a gap has another way out
             yield from (f"{text}; {way_out} it once with --allow {word}={len(texts)}" for text in texts)
 
 
@@ -181,13 +184,13 @@ def _closed(policy: Policy, allow: Mapping[str, int], now: datetime) -> Iterator
 
 
 class _Victim(NamedTuple):
-    """What goes, and the steps that take it away: its own, and those of what AWS deletes it with."""
+    """A resource that goes, and the steps that take it away: its own, and those of resources that AWS deletes it with."""
 
     found: Observed
     steps: tuple[Step, ...]
 
     def tell(self) -> str:
-        """What becomes of it, in words."""
+        """What becomes of the resource, in words."""
         own = [step for step in self.steps if step.id == self.found.id]
         if own:
             return "would be replaced" if any(step.action == "replace" for step in own) else "would be deleted"
@@ -195,7 +198,7 @@ class _Victim(NamedTuple):
 
 
 def _victims(plan: Plan, steps: Iterable[Step]) -> Iterator[_Victim]:
-    """Everything that those steps take away, with what AWS deletes along with it and no step of its own names."""
+    """All resources that those steps take away, with those that AWS deletes along and that have no step of their own."""
     takers: dict[str, list[Step]] = defaultdict(list)
     for step in steps:
         if step.action in ("delete", "replace") and step.id:
@@ -208,7 +211,7 @@ def _victims(plan: Plan, steps: Iterable[Step]) -> Iterator[_Victim]:
 
 
 def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tuple[_Victim, str]]:
-    """What must not go, with the reason."""
+    """The resources that must not go, with the reason."""
     refused, spared = [], []
     for victim in _victims(plan, plan.steps):
         found = victim.found
@@ -235,14 +238,14 @@ def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tup
 
 @dataclass(frozen=True)
 class _Damage:
-    """What steps do to the stack's `own` resources with tags, by id; a replaced one doesn't count as deleted."""
+    """What steps do to the stack's `own` resources with tags, by id; a replaced resource doesn't count as deleted."""
 
     balancers: int
-    """Load balancers that are replaced, as `entrances` are those that are deleted."""
+    """How many load balancers are replaced; `entrances` are those that are deleted."""
     entrances: set[str]
     addresses: int
     twins: dict[str, str]
-    """By id, what is deleted as one of several at its address, and why it can't be what a replacement has left."""
+    """Why a resource that is deleted as one of several at its address can't be what a replacement has left, by id."""
     deleted: set[str]
     replaced: set[str]
     touched: set[str]
@@ -263,38 +266,39 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         for item, _ in _victims(plan, steps)
         if item.state.service
         and item.id not in replaced
-        # what a replacement has left that was cut short takes nothing away that the spec wants
+        # deleting what an interrupted replacement has left takes nothing away that the spec wants
         and (item.owner != plan.stack or item.address not in plan.desired or item.id in goes_anew or item.id in twins)
     }
     twins = {known: text for known, text in twins.items() if known in deleted and known not in goes_anew}
     updated = {
         _entry(plan, step, own)
         for step in steps
-        # a target that leaves changes its group; one that makes way for a successor doesn't
+        # a target that leaves changes its group; a target that makes way for a successor doesn't
         if step.action == "update"
         or (step.action == "delete" and step.part_of is None and step.observed and not step.observed.state.service)
     }
-    # one that others take over from counts as replaced, unless an earlier run has put another in its place
+    # a load balancer that others take over from counts as replaced, unless an earlier run has put another in its place
     taken = {
         step.id
         for step in steps
         if step.detail(TakeOver).groups
         and step.part_of is None
-        and step.address.kind == "load_balancer"
+        and step.plays(Balancer)
         and plan.ids.get(step.address, step.id) == step.id
     }
-    balancers = {item.id for item in plan.live if item.state.is_entrance}
-    renewed = sum(step.address.kind == "load_balancer" and step.action == "replace" for step in steps) + len(taken)
+    balancers = {item.id for item in plan.live if isinstance(item.state, Balancer)}
+    renewed = sum(step.plays(Balancer) and step.action == "replace" for step in steps) + len(taken)
     followed = {step.id for step in steps if step.detail(TakeOver).groups} - twins.keys()
     gone = balancers.intersection(deleted) - followed
-    addresses = sum(item.address.kind == "elastic_ip" and item.id in deleted | replaced for item in plan.live)
+    addresses = sum(isinstance(item.state, StaticAddress) and item.id in deleted | replaced for item in plan.live)
     return _Damage(
         renewed, gone, addresses, twins, deleted, replaced, own.intersection(replaced | deleted | updated), own
     )
 
 
 def find_upheaval(plan: Plan) -> str:
-    """That much of a stack changes and some of it goes, as under another stack's spec; empty where a limit says so, or not."""
+    """A warning that much of a stack changes and some of it goes, as under another stack's spec; empty if a limit says so already, or if it
+    isn't so."""
     damage = _measure(plan, plan.steps)
     touched, total = len(damage.touched), len(damage.own)
     if total < _SMALL_STACK or not damage.deleted or touched * 3 <= total or _is_most(damage):
@@ -324,7 +328,8 @@ def _twins_named(plan: Plan, damage: _Damage) -> Iterator[str]:
 
 
 def _entry(plan: Plan, step: Step, own: set[str]) -> str | None:
-    """The id of what a step touches: of a member without tags, such as a group's rules, the entry that carries it."""
+    """The id of the resource that a step touches; for a member without tags, such as a security group's rules, of the entry that carries
+    it."""
     if step.id in own:
         return step.id
     if step.desired is not None and step.desired.carrier is not None:

@@ -1,25 +1,25 @@
-"""The order that AWS asks for: what is named is there, what is deleted isn't named any more, and what one kind needs of another."""
+"""Orders steps as AWS asks for: a named resource exists, a deleted one is no longer named, and each kind has what it needs of another."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import product
 
-from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.places import refuse_held, refuse_kept_names
 from alb_reconcile.engine.plan.renames import refuse_successors
-from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.abilities import is_needy, needs
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import bind, each_of, field_names, references, stops
+from alb_reconcile.model.service import Associations, Routes
 from alb_reconcile.model.steps import HandOver
 
 
 def add_edges(graph: Graph) -> None:
-    """The edges without which AWS refuses a step, or does something else."""
+    """Add the edges without which AWS refuses a step, or does something else."""
     _after_what_is_named(graph)
     _after_whoever_names_it(graph)
     _after_what_is_followed(graph)
@@ -34,7 +34,7 @@ def _after_what_is_named(graph: Graph) -> None:
                 maker = graph.makers.get(address)
                 if maker is None:
                     continue
-                # what is only changed is there already; but AWS registers no instance that doesn't run
+                # a resource that is only changed exists already; but AWS registers no instance that doesn't run
                 if graph.steps[maker].action != "update" or _stops(graph.steps[maker]):
                     graph.after(key, maker)
                 elif graph.steps[maker].act is Act.PREPARE and not step.takes_away:
@@ -48,7 +48,7 @@ def _stops(step: Step) -> bool:
 
 
 def _after_whoever_names_it(graph: Graph) -> None:
-    """A delete follows every step that changes or deletes something whose observed state names it."""
+    """Let a delete follow every step that changes or deletes a resource that names the deleted one in its observed state."""
     for key, step in graph.steps.items():
         if step.observed is None or step.action in ("create", "replace"):
             continue
@@ -56,20 +56,20 @@ def _after_whoever_names_it(graph: Graph) -> None:
         fields = step.tops
         parts = [state] if step.action == "delete" else [getattr(state, name, None) for name in fields]
         for text in (text for part in parts for text in named_ids(part)):
-            # what AWS ends with its parent needn't leave it before
+            # a part that AWS ends with its parent needn't leave it before
             if not (step.action == "update" and text == step.observed.parent_id):
                 graph.after(graph.removers.get(text), key)
     for found in graph.decisions.live:
         if found.id in graph.implied:
             for text in named_ids(found.state):
-                # what a listener names is free as soon as its load balancer's deletion begins; network interfaces hold what that names itself
+                # what a listener names is free once its load balancer's deletion begins; network interfaces hold what that names itself
                 graph.after(
                     graph.removers.get(text), graph.implied[found.id], Need.ANNOUNCED if graph.destroy else Need.DONE
                 )
 
 
 def _after_what_is_followed(graph: Graph) -> None:
-    holders = {holder for _, holder in graph.rooms}  # what has to make room goes before
+    holders = {holder for _, holder in graph.rooms}  # a resource that has to make room goes first
     for kind in graph.decisions.kinds:
         for followed in kind.follows:
             made = [step.key for step in graph.of_kind(followed, *MAKING) if not step.takes_away]
@@ -84,7 +84,7 @@ def _after_what_is_followed(graph: Graph) -> None:
 
 
 def _after_what_is_needed(graph: Graph) -> None:
-    """Of one kind, whoever needs another one comes after it, and goes, or is changed, before."""
+    """Let a resource that needs another of its kind come after it, and go, or be changed, before it."""
     for kind in filter(is_needy, graph.decisions.kinds):
         made = graph.of_kind(kind.kind, "create", "replace")
         for step, other in product(graph.of_kind(kind.kind, *MAKING), made):
@@ -97,19 +97,19 @@ def _after_what_is_needed(graph: Graph) -> None:
 
 
 def _hand_over_subnets(graph: Graph) -> None:
-    """A subnet that moves to another table is moved by that one, in one call; the old one lets it go without a gap."""
-    tables = graph.of_kind("route_table", "create", "replace", "update", "delete")
+    """Let the new table of a subnet that moves take it over in one call, before the old table goes: so the subnet always has a table."""
+    tables = graph.of(Routes, "create", "replace", "update", "delete")
     if not tables:
         return
     associations = {
         subnet: association
-        for found, _ in each_of(graph.decisions.live, RouteTable)
+        for found, _ in each_of(graph.decisions.live, Routes)
         for subnet, association in found.detail(Associations).by_subnet.items()
     }
     claims = {
         address: {bind(subnet, graph.decisions.ids) for subnet in item.desired.state.subnets or ()}
         for address, item in graph.decisions.desired.items()
-        if isinstance(item.desired.state, RouteTable)
+        if isinstance(item.desired.state, Routes)
     }
     for step in tables:
         is_old = step.action == "delete"
@@ -123,9 +123,9 @@ def _hand_over_subnets(graph: Graph) -> None:
 
 
 def sort_keys(graph: Graph) -> list[str]:
-    """The keys of the steps in an order that keeps all edges, and alike ones in the order of the spec.
+    """The keys of the steps in an order that keeps all edges; steps alike are in the order of the spec.
 
-    Raises PlanError where only a detour leads there; RefusedError where not even a detour does, since a name is kept.
+    Raises PlanError if only a detour leads there; RefusedError if not even a detour does, since a name is kept.
     """
     try:
         return list(_stable_order({key: set(graph.edges.get(key, ())) for key in graph.steps}))
@@ -143,7 +143,7 @@ def sort_keys(graph: Graph) -> list[str]:
 
 
 def steps_of(graph: Graph, keys: list[str]) -> tuple[Step, ...]:
-    """The steps, with what each of them needs."""
+    """The steps, with the needs of each."""
     return tuple(_with_needs(graph, key, sorted(graph.edges.get(key, ()))) for key in keys)
 
 
@@ -154,7 +154,7 @@ def _with_needs(graph: Graph, key: str, needs: list[str]) -> Step:
 
 
 def _needed_late(graph: Graph, step: Step) -> set[str]:
-    """The steps that make what a create needs after its first call only."""
+    """The keys of the steps that make resources which a create needs only after its first call."""
     if step.desired is None or step.action == "update" or not step.desired.state.needed_late:
         return set()
     state = step.desired.state

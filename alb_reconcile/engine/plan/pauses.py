@@ -1,20 +1,20 @@
-"""What somebody has asked to leave alone for a while, by a tag: `sync` leaves it, and a plan says so."""
+"""Finds the resources that a tag asks to leave alone for a while: `sync` leaves them, and a plan says so."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import Member
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import printable
 
 
 class Pauses:
-    """Who has asked, by a tag on a resource, that it be left alone for a while."""
+    """The tags that ask to leave resources alone for a while."""
 
     def __init__(self, resources: Iterable[Observed], ids: Mapping[Address, str], now: datetime) -> None:
         self.live = {item.id: item for item in resources if not item.is_gone}
@@ -22,7 +22,7 @@ class Pauses:
         self.now = now
 
     def warnings(self, steps: Iterable[Step]) -> Iterator[str]:
-        """What `apply` does all the same, where somebody reads the plan: a line for each tag."""
+        """Warnings of the steps that `apply` carries out in spite of a tag, since a person reads the plan: one for each tag."""
         asked: dict[str, list[str]] = defaultdict(list)
         for step in steps:
             if reason := self.reason(step):
@@ -31,7 +31,7 @@ class Pauses:
             yield f"{reason}: somebody has asked to leave it alone, and this plan changes {', '.join(dict.fromkeys(addresses))}"
 
     def reason(self, step: Step) -> str:
-        """Why a step waits; empty if nobody has asked."""
+        """Why a step waits; empty if no tag asks for it."""
         for item in self._near(step):
             text = item.tags.get(tags.IGNORE_UNTIL)
             if text is not None and (words := self._read(text)):
@@ -47,13 +47,13 @@ class Pauses:
         return f"={printable(text.strip())}" if until > self.now else ""
 
     def _near(self, step: Step) -> Iterator[Observed]:
-        """The resource itself, what it is in, what carries it, and the instance that it registers."""
+        """The step's resource, the one that it is in, the one that carries it, and the instance that it registers."""
         seen: set[str] = set()
         ids = [step.id, *(arn for arn, _ in step.detail(SetPriorities).priorities)]
         for state in (step.observed.state if step.observed else None, step.desired.state if step.desired else None):
             if state is not None and state.parent is not None:
                 ids.append(self._known(getattr(state, state.parent)))
-            if isinstance(state, Registration):
+            if isinstance(state, Member):
                 ids.append(self._known(state.target))
         if step.desired is not None and step.desired.carrier is not None:
             ids.append(self.ids.get(step.desired.carrier))

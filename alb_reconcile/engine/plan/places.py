@@ -1,23 +1,21 @@
-"""What can't be there twice, such as a name that the spec gave, a port or an address range: who has it, and gives it up first."""
+"""Orders the use of what can't exist twice, such as a name that the spec gave, a port or an address range: its holder gives it up first."""
 
 import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
-from typing import Final
 
-from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
-from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import conflicts, slots
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, plain
-from alb_reconcile.model.resource import Observed, bind
+from alb_reconcile.model.resource import Observed, Properties, bind, field_names, with_fields
 
 
 def make_room(graph: Graph) -> None:
-    """Let each step that gives something to a resource follow the one by which another gives it up (`Graph.rooms`).
+    """Let each step that gives something to a resource follow the step by which another resource gives it up (`Graph.rooms`).
 
-    Between the two nothing has it; places that AWS moves in one call aren't among them.
+    Between the two steps no resource has it; places that AWS moves in one call aren't among them.
     """
     leaving = _leaving(graph)
     for key, step in graph.steps.items() if leaving else ():
@@ -33,7 +31,7 @@ def make_room(graph: Graph) -> None:
 
 
 def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
-    """Who holds which slot and may leave it, by slot, with the step by which they do."""
+    """The holders of a slot that may leave it, by slot, each with the step by which it does."""
     leaving: dict[Hashable, list[tuple[str, Observed]]] = defaultdict(list)
     steps = graph.steps.items()
     goers = [(key, step.observed) for key, step in steps if step.observed and step.action in ("delete", "update")]
@@ -45,7 +43,7 @@ def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
 
 
 def go_first(graph: Graph) -> None:
-    """Note the steps that come before what takes their resource's place, and all that has to be taken away before them.
+    """Note the steps that come before their resource's place is taken, and all that take something away before them.
 
     Assumes the edges that AWS asks for, and those of instances that have no surge.
     """
@@ -59,7 +57,7 @@ def go_first(graph: Graph) -> None:
 
 
 def keep_gaps_short(graph: Graph) -> None:
-    """What gives something up, and what has to go before, waits for all else that those wait for which come after it.
+    """Let a step that gives something up, and what has to go before it, wait for everything that the steps after it wait for.
 
     Assumes all other edges.
     """
@@ -69,20 +67,20 @@ def keep_gaps_short(graph: Graph) -> None:
         for other in {key for later in behind for key in graph.edges[later]} - behind:
             for key in going if graph.steps[other].act is Act.PREPARE else ():
                 found = graph.steps[key].observed
-                # a VPC's range goes when the subnet has gone that is in it
+                # a VPC's range goes after the subnet in it
                 if found is None or graph.steps[other].id not in set(named_ids(found.state)):
                     graph.rather_after(key, other)
 
 
 def refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
-    """Refuse replacements of what is in use and has a name that only one can have."""
+    """Refuse replacements of resources that are in use and have a name that only one can have."""
     problems = []
     for key in sorted(set(keys)):
         item = graph.decisions.desired.get(graph.steps[key].address)
         if item is None or item.found is None or not item.forces or graph.steps[key].action != "replace":
             continue
-        name = getattr(item.state, "name", None)
-        if name and name == getattr(item.found.state, "name", None) and any(slots(item.state)):
+        name = item.state.own_name
+        if name and name == item.found.state.own_name and any(slots(item.state)):
             differs = " and ".join(
                 f"{change.path} is {_json(change.before)} and should be {_json(change.after)}"
                 for change in item.changes
@@ -98,7 +96,7 @@ def refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
 
 
 def refuse_held(graph: Graph, keys: Iterable[str]) -> None:
-    """Refuse to make what is to have something that only one can have, and that its holder can't give up before."""
+    """Refuse to make a resource that is to have something that only one can have, and that its holder can't give up before."""
     problems = []
     cycle = {key: graph.steps[key] for key in sorted(set(keys))}
     for later, earlier in ((cycle[key], cycle[other]) for key in cycle for other in graph.edges[key] if other in cycle):
@@ -108,22 +106,28 @@ def refuse_held(graph: Graph, keys: Iterable[str]) -> None:
         bound = bind(wanted.state, graph.decisions.ids)
         for slot in set(slots(bound)).intersection(slots(holder.state)):
             what, *rest = slot if isinstance(slot, tuple) else (slot,)
-            fields = [name for name in wanted.declared if rest and rest[-1] in named_ids(getattr(bound, name, None))]
-            if isinstance(bound, Subnet):  # which only overlaps
-                parts = {name: Subnet(vpc=bound.vpc, **{name: getattr(bound, name)}) for name in _RANGES}
-                fields = [name for name in _RANGES if name in wanted.declared and conflicts(parts[name], holder.state)]
-                rest = [getattr(bound, name) for name in fields[:1]]
-            if len(rest) == 1 and fields and fields[0] != "vpc":
-                known = graph.addresses.get(rest[0], rest[0])
+            names = [name for name in wanted.declared if name in field_names(type(bound)) and name != bound.in_vpc]
+            if len(rest) != 1:
+                continue
+            said = [(name, rest[0]) for name in names if rest[0] in named_ids(getattr(bound, name))]
+            only = [
+                (name, str(getattr(bound, name))) for name in names if _conflicts_by(bound, name, slot, holder.state)
+            ]
+            for field, held in (said or only)[:1]:
+                known = graph.addresses.get(held, held)
                 problems.append(
-                    f"{wanted.at(fields[0])}: the new {later.address} can't have {known} as long as {earlier.address} "
+                    f"{wanted.at(field)}: the new {later.address} can't have {known} as long as {earlier.address} "
                     f"({holder.id}) has it, which can't go before the new one is there; give it another {what}"
                 )
     if problems:
         raise RefusedError("\n".join(problems))
 
 
-_RANGES: Final = ("cidr_block", "ipv6_cidr_block")
+def _conflicts_by(wanted: Properties, field: str, slot: Hashable, holder: Properties) -> bool:
+    """Whether both would want one slot if that were the only field with a value, except its VPC: true of ranges that only overlap."""
+    others = {name: None for name in field_names(type(wanted)) if name not in (field, wanted.in_vpc)}
+    alone = with_fields(wanted, **others)
+    return slot in slots(alone) and conflicts(alone, holder)
 
 
 def _json(value: object) -> str:

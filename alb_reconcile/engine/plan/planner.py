@@ -1,5 +1,6 @@
-"""`make_plan`: decisions as steps, in an order that is read off the data."""
+"""Makes a plan (`make_plan`): turns decisions into steps, in an order that follows from the data."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -8,7 +9,6 @@ from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.acts import set_acts, split
 from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.closures import find_shrunk
-from alb_reconcile.engine.plan.decide import DUPLICATE, Decision, Decisions, location_of
 from alb_reconcile.engine.plan.emptied import find_empty
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.implied import tell_implied
@@ -22,31 +22,31 @@ from alb_reconcile.engine.plan.renames import find_renames, told_with
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.engine.plan.twins import find_twins
 from alb_reconcile.engine.plan.unseen import Unseen
-from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.flow import Flow
 from alb_reconcile.engine.plan.zero_downtime.propagation import add_pauses
 from alb_reconcile.engine.plan.zero_downtime.requests import Turns
-from alb_reconcile.engine.plan.zero_downtime.rollout import Rounds, leave_for_restarts, leave_late
+from alb_reconcile.engine.plan.zero_downtime.rollout import RolloutRounds, leave_for_restarts, leave_late
 from alb_reconcile.engine.plan.zero_downtime.rule_order import order_rules
 from alb_reconcile.engine.plan.zero_downtime.traffic import keep_old_entrance, wait_for_targets
-from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.waits import EARLIER_RUN
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import remark, settle
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import DUPLICATE, Decision, Decisions
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, each_of, field_names
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, each_of, field_names, with_fields
+from alb_reconcile.model.service import Balancer, PublicAddress, Server
 from alb_reconcile.model.steps import Deregister, Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
 
 
 def make_plan(situation: Situation) -> Plan:
-    """The steps from what there is to what is wanted; what they may do is for `limits` to say.
+    """The steps from what exists to what is wanted; `limits` says which of them are allowed.
 
     Raises RefusedError for what AWS would refuse, PlanError if no order of steps leads there.
     """
@@ -59,9 +59,9 @@ def make_plan(situation: Situation) -> Plan:
 
 
 def _make_plan(situation: Situation, renames: list[str]) -> Plan:
-    """The same; `renames` is given the hints at renamed entries."""
+    """The plan; hints at renamed entries are added to `renames`."""
     target, discovery, decisions = situation.target, situation.discovery, situation.decisions
-    findings = [] if situation.held else check_facts(decisions, discovery)  # of the spec as it is
+    findings = [] if situation.held else check_facts(decisions, discovery)  # about the spec as it is
     graph = Graph(decisions, discovery, destroy=target.destroy)
     facts = Lookups(images=discovery.images, desired=target.desired)
     _add_steps(graph, facts)
@@ -105,6 +105,7 @@ def _make_plan(situation: Situation, renames: list[str]) -> Plan:
 
 def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
     """The steps in their order, with what each of them needs, waits for and says.
+    Raises PlanError, or RefusedError, if there is no order.
 
     Raises PlanError, or RefusedError, where there is no order.
     """
@@ -114,7 +115,7 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
         split(graph)
         leave_for_restarts(graph)
     set_acts(graph)
-    rounds = Rounds(graph)
+    rounds = RolloutRounds(graph)
     make_room(graph)
     add_edges(graph)
     if not graph.destroy:
@@ -133,7 +134,10 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
         flow.let_go_last()
         leave_late(graph)
     move_addresses(graph)
-    tell_volumes(graph)
+    steps = [*graph.steps.values()]
+    for kind in load_kinds().values():
+        for step, effect in kind.tell_plan([item for item in steps if item.address.kind == kind.name], graph.discovery):
+            graph.say(step.key, effects=effect)
     if not graph.destroy:
         _wait_until_safe(graph)
     keys = sort_keys(graph)
@@ -187,13 +191,13 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
     ids = graph.decisions.ids
     state: Properties = settle(bind(item.desired.creation, ids), None, facts)
     details: Details | None = None
-    if isinstance(state, Instance) and isinstance(item.state, Instance):
-        state = replace(state, subnets=item.state.subnets)
+    if isinstance(state, Server) and isinstance(item.state, Server):
+        state = with_fields(state, subnets=item.state.subnets)
         details = Launch(digest(sorted(graph.decisions.seen_ids.get(item.desired.address, ()))))
-    if isinstance(item.desired.state, LoadBalancer):
-        vpcs = [location_of(subnet, graph.decisions, graph.discovery).vpc for subnet in item.desired.state.subnets]
+    if isinstance(item.desired.state, Balancer):
+        vpcs = [graph.decisions.location_of(subnet, graph.discovery).vpc for subnet in item.desired.state.subnets]
         details = Place(next((vpc for vpc in vpcs if vpc), ""))
-    # beside what is replaced, which may have the same settings, it needs another name; and another token than one that failed or is going
+    # next to a replaced resource, maybe of the same settings, it needs another name; and another token than one that failed or is going
     seen = graph.decisions.seen_ids.get(item.desired.address, ())
     dead = [known for known in seen if known not in graph.decisions.live_ids]
     beside = " ".join(filter(None, [item.found.id if item.found else "", *sorted(dead)]))
@@ -201,7 +205,7 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
 
 
 def _add_refreshes(graph: Graph) -> None:
-    """With the first step of each entry whose spec has moved, its digest is written anew."""
+    """Let the first step of each entry that the spec has changed write the entry's new digest."""
     by_entry: dict[Address, str] = {}
     for step in graph.steps.values():
         wanted = step.desired
@@ -225,13 +229,13 @@ POINT_THERE: Final = "point the records that aren't in this spec at it"
 
 
 def made_anew(steps: Iterable[Step], live: Iterable[Observed], *, was_there: bool = False) -> list[Step]:
-    """What makes a load balancer that clients may know by another DNS name: it is replaced, or was applied before and is gone, as
+    """The steps that make a load balancer which clients may know by another DNS name: it is replaced, or was applied before and is gone, as
     after a destroy that was begun. `was_there`: a history says so of a stack of which nothing is left."""
     said = {item.tags.get(tags.APPLIED, "") for item in live}
     return [
         step
         for step in steps
-        if step.address.kind == "load_balancer" and step.desired and step.action in ("create", "replace")
+        if step.plays(Balancer) and step.desired and step.action in ("create", "replace")
         if step.action == "replace"
         or was_there
         or tags.DESTROYING in said
@@ -240,7 +244,7 @@ def made_anew(steps: Iterable[Step], live: Iterable[Observed], *, was_there: boo
 
 
 def _warnings(decisions: Decisions, steps: Sequence[Step]) -> list[str]:
-    balancers = each_of(decisions.desired.values(), LoadBalancer)
+    balancers = each_of(decisions.desired.values(), Balancer)
     stay = (item for item in decisions.desired.values() if not item.forces)
     return [
         *(
@@ -271,20 +275,22 @@ _CUT: Final = "requests and WebSockets that are still open on a target when it h
 
 def _no_longer_managed(decisions: Decisions) -> list[str]:
     notes = []
-    leaving = [found.parent_id for found, _ in decisions.to_delete.values() if not found.state.service]
+    members = frozenset().union(*(kind.properties.said_in for kind in load_kinds().values()))
+    leaving: dict[str, set[str]] = defaultdict(set)
+    for found, _ in each_of((found for found, _ in decisions.to_delete.values()), PublicAddress):
+        leaving[found.parent_id or ""] |= found.state.said_in  # a server has one; other targets may stay, for example
     for address, item in decisions.desired.items():
         if not item.found or item.forces or not item.desired.spec_digest:
             continue
-        candidates = {*field_names(type(item.state)), "ingress", "egress", "targets", "routes", "subnets", "elastic_ip"}
+        candidates = {*field_names(type(item.state)), *members}
         for name in field_names(type(item.state)):
             value = getattr(item.found.state, name)
             if isinstance(value, Mapping) and _is_said(item.desired, name):
                 candidates |= {f"{name}.{key}" for key in value}
         candidates |= {f"tags.{key}" for key in item.found.tags}
-        if getattr(item.desired.state, "user_data", None) is not None:  # user_data_file says it now
-            candidates.discard("user_data")
-        if item.found.id in leaving:  # the plan says what becomes of its address
-            candidates.discard("elastic_ip")
+        # another key says it now, as user_data_file does; and the plan says what becomes of an address
+        candidates -= {name for name in field_names(type(item.state)) if getattr(item.desired.state, name) is not None}
+        candidates -= leaving[item.found.id]
         gone = tags.no_longer_declared(item.desired, item.found.tags.get(tags.SPEC, ""), candidates)
         if gone:
             notes.append(f"{address}: {', '.join(gone)} no longer managed; it keeps its value")

@@ -1,4 +1,4 @@
-"""Rehearses a plan on values, in several orders of its steps: whether every door that answers stays open on the way."""
+"""Rehearses a plan on values, in several orders of its steps, to find out whether every door that answers stays open on the way."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ from alb_reconcile.engine.doors import Asked, Door, describe_door
 from alb_reconcile.engine.safety import Safety, is_held, shift_of
 from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.engine.zones import is_zonal, target_zone
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed, bind
+from alb_reconcile.model.service import (
+    Balancer,
+    DnsName,
+    Gateway,
+    Member,
+    Permissions,
+    Pool,
+    Router,
+    Routes,
+    RoutingRule,
+    group_of,
+)
 from alb_reconcile.model.steps import Deregister, Register
 
-_WAYS: Final = frozenset(
-    {
-        "listener",
-        "rule",
-        "rule_priorities",
-        "record",
-        "load_balancer",
-        "security_group_rules",
-        "route_table",
-        "internet_gateway",
-    }
-)
-"""The kinds whose steps open and shut ways."""
-_OPENING: Final = _WAYS | {"registration", "target_group"}
-"""The kinds whose steps may open a way that is shut, too."""
+_WAYS: Final = (Router, DnsName, Balancer, Permissions, Routes, Gateway)
+"""The parts in the service that open and shut ways."""
+_OPENING: Final = (*_WAYS, Member, Pool)
+"""The parts in the service that may open a way that is shut, too."""
+
+
+def _is_way(step: Step) -> bool:
+    return step.sets_order or step.plays(*_WAYS)
 
 
 def _taking_first(step: Step) -> int:
@@ -52,13 +55,14 @@ def _making_first(step: Step) -> int:
 
 
 def _last_first(step: Step) -> int:
-    """The same as `_moving_first`; `_Order` takes steps alike from the end of the plan then."""
+    """The same rank as `_moving_first`; with this function `_Order` takes steps of equal rank from the end of the plan."""
     return _moving_first(step)
 
 
 _Rank = Callable[[Step], int]
 ORDERS: Final = (_taking_first, _moving_first, _making_first)
-"""What comes as early as the plan's edges allow, in turn: what takes away, what moves requests, what makes something."""
+"""The ranks by which steps come as early as the plan's edges allow, in turn: steps that take away, that move requests, that make
+something."""
 
 
 @dataclass
@@ -69,16 +73,16 @@ class Gap:
     text: str
     begin: Step
     end: Step | None = None
-    """None where it opens with no step in particular."""
+    """None if the door opens with no step in particular."""
 
 
 def find_gaps(plan: Plan) -> list[Gap]:
-    """The doors that answer before the plan and after it, and wouldn't in between: each once, with the steps that bring it about."""
+    """The gaps of the doors that answer before the plan and after it, and wouldn't in between: each once, with the steps that cause it."""
     return list({gap.text: gap for gap in gaps_by_door(plan).values()}.values())
 
 
 def gaps_by_door(plan: Plan) -> dict[Asked, Gap]:
-    """The same by door."""
+    """The gaps of a plan, by door."""
     known = _last.get("plan")
     if known and known[0] is plan.steps and known[1] is plan.live:
         return known[2]
@@ -91,11 +95,12 @@ def gaps_by_door(plan: Plan) -> dict[Asked, Gap]:
 
 
 _last: dict[str, tuple[tuple[Step, ...], tuple[Observed, ...], dict[Asked, Gap]]] = {}
-"""The steps, resources and gaps of the plan that was asked about last: a command asks several times about one. Threads may share it."""
+"""The steps, resources and gaps of the plan that was asked about last: a command asks several times about one plan. Threads may share
+it."""
 
 
 def find_waits(plan: Plan) -> set[tuple[str, str]]:
-    """The steps that are safe only after another one, as the keys of both. Raises PlanError for one that waits for what waits for it."""
+    """The steps that are safe only after another one, as the keys of both. Raises PlanError for steps that would wait for each other."""
     found: set[tuple[str, str]] = set()
     for rehearsal in _rehearse(plan, may_shut, (*ORDERS, _last_first)):
         rehearsal.check_end()
@@ -104,7 +109,7 @@ def find_waits(plan: Plan) -> set[tuple[str, str]]:
 
 
 def _rehearse(plan: Plan, may_wait: Callable[[Step], bool], orders: Iterable[_Rank]) -> Iterator[_Rehearsal]:
-    """Each order in turn, carried out."""
+    """The plan's rehearsals, one in each order."""
     zonal = {item.id for item in plan.live if is_zonal(item.state)}
     zonal |= {str(step.id) for step in plan.steps if step.action == "update" and is_zonal(step.state)}
     if not any(may_shut(step) or _asks_zones(step, zonal) for step in plan.steps):
@@ -117,7 +122,7 @@ def _rehearse(plan: Plan, may_wait: Callable[[Step], bool], orders: Iterable[_Ra
 
 
 class _Rehearsal:
-    """One way through a plan. New targets have passed their checks where the run has waited for them, never before. A step that may wait
+    """One way through a plan. New targets have passed their checks when the run has waited for them, never before. A step that may wait
     comes when it is safe, if there is such a moment."""
 
     def __init__(
@@ -157,14 +162,12 @@ class _Rehearsal:
         return [group for group, enough in awaited.items() if len(self.world.targets.get(group, ())) < enough]
 
     def check_end(self) -> None:
-        """Raises PlanError if a step waits for targets that come only after it."""
+        """Raise PlanError if a step waits for targets that come only after it."""
         steps = self.order.steps
         for step in (steps[key] for key in self.order.later):
             for group in self._lacking(_awaited(self.plan, step)[0]):
                 coming = [
-                    other
-                    for other in steps.values()
-                    if self.order.left[other.key] and str(getattr(other.state, "target_group", "")) == group
+                    other for other in steps.values() if self.order.left[other.key] and group_of(other.state) == group
                 ]
                 if coming:
                     name = self.plan.names.get(group, group)
@@ -181,7 +184,7 @@ class _Rehearsal:
         if step.detail(Register).is_checked:
             self._checked.add(str(step.address))
         is_shut = any(gap.end is None for gap in self.gaps.values())
-        if is_risky or (is_shut and step.address.kind in _OPENING):
+        if is_risky or (is_shut and (step.sets_order or step.plays(*_OPENING))):
             ahead, self._ahead = self._ahead, None
             if ahead and ahead[0] is step:
                 self.world, self._waiting = ahead[1], []
@@ -192,18 +195,22 @@ class _Rehearsal:
             self._note(step, told)
 
     def _look_ahead(self, step: Step) -> bool:
-        """Whether a step would shut a door now. What has been found is kept for when it is done."""
+        """Whether a step would shut a door now. What has been found is kept for when the step is done."""
         world = self.world.after([step])
         self._ahead = (step, world, dict(self.safety.unanswered(world)))
         return bool(self._ahead[2])
 
     def _note(self, step: Step, told: Mapping[Asked, str]) -> None:
-        """The doors that a step has shut, and those that it has opened again."""
+        """Note the doors that a step has shut, and those that it has opened again."""
         for asked in self.gaps.keys() - told.keys():
             self.gaps[asked].end = self.gaps[asked].end or step
         for asked in told.keys() - self.gaps.keys():
             place, (door, _) = step.desired.at() if step.desired else str(step.address), self.safety.kept[asked]
-            which = f", for {sort}," if not isinstance(door.item.state, Rule) and (sort := describe_sort(asked)) else ""
+            which = (
+                f", for {sort},"
+                if not isinstance(door.item.state, RoutingRule) and (sort := describe_sort(asked))
+                else ""
+            )
             words = f"{place}: {describe_door(door)}{which} answers before and after this plan, and not on the way"
             self.gaps[asked] = Gap(door, f"{words}: {told[asked]}", step)
 
@@ -216,37 +223,38 @@ class _Rehearsal:
 
 def may_shut(step: Step) -> bool:
     """Whether a step may shut a way. Of targets that leave, most ask AWS themselves how many stay (`kinds._health`)."""
-    if step.address.kind == "registration":
+    if step.plays(Member):
         return step.action == "delete" and not step.detail(Deregister).least
     if step.action == "create":
-        return step.address.kind in _WAYS and step.act is not Act.PREPARE
-    return step.address.kind in _WAYS or is_zonal(step.state)
+        return _is_way(step) and step.act is not Act.PREPARE
+    return _is_way(step) or is_zonal(step.state)
 
 
 def _asks_zones(step: Step, zonal: Collection[str]) -> bool:
-    """Whether a target leaves a group of which each zone counts: a run holds it until another one in its zone is healthy."""
+    """Whether a target leaves a group of which each zone counts: a run holds the step until another target in its zone is healthy."""
     group = step.observed.parent_id if step.observed and step.action == "delete" else None
     return group in zonal and bool(step.detail(Deregister).least)
 
 
 def _passed(world: World, which: Collection[str]) -> World:
-    """The world in which these targets have passed their checks, or all those of these groups, as far as they are checked."""
+    """The world in which these targets, or all targets of these groups, have passed their checks, as far as they are checked."""
 
-    def has_passed(item: Observed, state: Registration) -> bool:
+    def has_passed(item: Observed, state: Member) -> bool:
         return str(state.target_group) in world.checked and not {item.id, str(state.target_group)}.isdisjoint(which)
 
     return world.turned("healthy", has_passed) if which else world
 
 
 def _awaited(plan: Plan, step: Step) -> tuple[dict[str, int], set[str]]:
-    """How many healthy targets groups must have before a step, by id, and the groups that are waited for as long as they may."""
+    """How many healthy targets groups must have before a step, by id, and the groups that the step waits for only as long as they may
+    become healthy."""
     shift = shift_of(step)
     awaited = {str(bind(item.group, plan.ids)): max(item.enough, 1) for item in shift.awaits if item.healthy}
     return awaited, {str(bind(item.group, plan.ids)) for item in shift.hopes if item.healthy}
 
 
 class _Zones:
-    """The targets of each zone that answer, or may soon: the rule is asked of a target that leaves only where it is the last one."""
+    """The targets of each zone that answer, or may soon: the rule is checked for a target that leaves only if it is the zone's last one."""
 
     def __init__(self, plan: Plan, zonal: Collection[str]) -> None:
         before, self.zonal = World(plan.live), zonal
@@ -265,7 +273,7 @@ class _Zones:
         return _asks_zones(step, self.zonal) and (zone is None or self.there[group, zone] <= {str(step.id)})
 
     def done(self, step: Step) -> None:
-        """A step has registered a target, or deregistered it."""
+        """Note that a step has registered or deregistered a target."""
         name = str(step.id if step.action == "delete" else step.address)
         if name in self.places:
             there = self.there[self.places[name]]
@@ -275,8 +283,8 @@ class _Zones:
 class _Order:
     """The steps in an order that keeps their needs: of those that may come next, the one of the lowest rank.
 
-    A step that can't come yet is put off until another one is done. If nothing else can be done, one that isn't safe is forced. A run would end
-    there, as it would with one that waits for targets: what answers stays.
+    A step that can't come yet is put off until another one is done. If no other step can be done, one that isn't safe is forced. A run
+    would end there, as it would with a step that waits for targets: what answers stays.
     """
 
     def __init__(self, plan: Plan, rank: _Rank) -> None:
@@ -290,9 +298,9 @@ class _Order:
                     self.users[need].append(key)
         self.later: list[str] = []
         self.unsafe: list[Step] = []
-        """Those of them that wouldn't be safe yet."""
+        """The steps that were put off because they wouldn't be safe yet."""
         self.is_last = False
-        """Whether nothing else can be done."""
+        """Whether no other step can be done."""
         self.ready: list[tuple[int, int, str]] = []
         for key, count in self.left.items():
             if not count:
@@ -309,14 +317,14 @@ class _Order:
         return self.steps[heappop(self.ready)[2]] if self.ready else None
 
     def put_off(self, step: Step, *, is_unsafe: bool = False) -> None:
-        """It can't come yet."""
+        """Put off a step that can't come yet."""
         if is_unsafe:
             self.unsafe.append(step)
         else:
             self.later.append(step.key)
 
     def done(self, step: Step) -> None:
-        """What needs it may come next, and what was put off may be tried again."""
+        """Note that a step is done: steps that need it may come next, and steps that were put off may be tried again."""
         for user in self.users[step.key]:
             self.left[user] -= 1
             if not self.left[user]:

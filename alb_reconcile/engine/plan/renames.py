@@ -1,10 +1,11 @@
-"""Entries that look renamed: what goes under one name and comes under another with the same properties."""
+"""Finds entries that look renamed: a resource goes under one name, and one with the same properties comes under another."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from alb_reconcile.engine.plan.decide import forcing
+from alb_reconcile.kinds import group_of, load_kinds
 from alb_reconcile.model.abilities import settle, slots
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
@@ -13,13 +14,13 @@ from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, diff, field_names, references
 
 _MOST: Final = 10
-"""Renames that are told one by one."""
+"""The most renames that are told one by one."""
 
 
 def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Lookups) -> list[str]:
     """A hint for each pair, with the command that follows a rename without replacing anything.
 
-    What has no tags of its own, or moves along with what it is in, isn't named.
+    Resources without tags of their own, and those that move along with the one that they are in, aren't named.
     """
     steps = tuple(steps)
     gone = [step for step in steps if step.action == "delete" and step.part_of is None and _moves(step)]
@@ -42,7 +43,7 @@ def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Looku
 
 
 class _Pair(NamedTuple):
-    """What goes, and what is like it and comes. `is_ours`: the stack owns what goes."""
+    """A resource that goes, and one like it that comes. `is_ours`: the stack owns the one that goes."""
 
     old: str
     new: str
@@ -51,19 +52,19 @@ class _Pair(NamedTuple):
 
 
 def told_with(hints: Iterable[str], refusal: str) -> str:
-    """A refusal after those hints whose command it doesn't give itself: they are to be read before anything is allowed."""
+    """A refusal, after those hints that give another command than the refusal: hints are to be read before anything is allowed."""
     return "\n".join([*(hint for hint in hints if hint.rpartition(": ")[2] not in refusal), refusal])
 
 
 def refuse_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> None:
-    """Refuse them. Raises RefusedError."""
+    """Refuse a plan with entries that `find_successors` finds. Raises RefusedError."""
     if problems := list(dict.fromkeys(find_successors(steps, ids))):
         raise RefusedError("\n".join(problems))
 
 
 def find_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> Iterator[str]:
-    """What can't be made before its predecessor goes and could be made of it, so that nothing would be there meanwhile; with the
-    command after which it is changed in place. A listener's port has one listener, for one."""
+    """The resources that can't be made before their predecessor goes and could be made of it, so that neither would be there meanwhile;
+    with the command after which the predecessor is changed in place. For example, a port of a load balancer has one listener."""
     known = {step.key: step for step in steps}
     for new in known.values():
         for old in (known[key] for key in new.needs if new.action == "create" and key in known):
@@ -92,7 +93,7 @@ def _pairs(gone: Sequence[Step], made: Iterable[Step], ids: Mapping[Address, str
     left: dict[tuple[str, ...], list[Step]] = defaultdict(list)
     for old in gone:
         left[_place(old.address)].append(old)
-    comparisons = 5_000  # of very many entries not each is held against each
+    comparisons = 5_000  # of very many entries not every pair is compared
     for new in made:
         near = left[_place(new.address)][:comparisons]
         comparisons -= len(near)
@@ -104,8 +105,9 @@ def _pairs(gone: Sequence[Step], made: Iterable[Step], ids: Mapping[Address, str
 
 
 def _place(address: Address) -> tuple[str, ...]:
-    """What stays when an entry is renamed: its kind, what it is in, and a member's number."""
-    number = address.name.rpartition("-")[2] if address.kind == "instance" else ""
+    """The parts of an address that stay when an entry is renamed: its kind, the entry that it is in, and a member's number."""
+    group = group_of(address)
+    number = address.name.removeprefix(group.name) if group else ""
     return address.kind, address.name.rpartition("/")[0], number
 
 
@@ -116,7 +118,7 @@ def _is_like(old: Step, new: Step, ids: Mapping[Address, str], facts: Lookups) -
 
 
 def _is_same(wanted: Properties, found: Properties) -> bool:
-    """Whether all that is wanted and was read is there; what it refers to may be new itself."""
+    """Whether the found properties have all that is wanted and was read; what they refer to may be new itself."""
     names = [name for name in field_names(type(wanted)) if getattr(wanted, name) is not None]
     read = [name for name in names if getattr(found, name) is not None and not any(references(getattr(wanted, name)))]
     return bool(names) and all(_is_there(getattr(wanted, name), getattr(found, name)) for name in read)
@@ -129,7 +131,6 @@ def _is_there(wanted: object, found: object) -> bool:
 
 
 def _spelled(address: Address) -> str:
-    """As `move` wants it: all members of an instance entry move together."""
-    if address.kind == "instance":
-        return f"instances.{address.name.rpartition('-')[0]}"
-    return str(address)
+    """The address as `move` takes it: all members of an instance entry move together."""
+    group = group_of(address)
+    return f"{load_kinds()[group.kind].section}.{group.name}" if group else str(address)

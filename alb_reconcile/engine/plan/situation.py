@@ -1,43 +1,43 @@
-"""What there is of a stack, and what becomes of each of its resources: read once and decided once for a plan."""
+"""Holds what exists of a stack and what becomes of each resource, read once and decided once for a plan."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from alb_reconcile.engine.plan.decide import Decisions, Held, decide, entrance_of
+from alb_reconcile.engine.plan.decide import Held, decide
 from alb_reconcile.engine.plan.unseen import Unseen, find_unseen
-from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import Decisions
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Desired, each_of
+from alb_reconcile.model.service import Balancer, Member, Pool, ServedBy
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What looks and plans are made of: what is wanted, what was read, and the decisions that follow from both."""
+    """The basis of looks and plans: what is wanted, what was read, and the decisions that follow from both."""
 
     target: DesiredStack
     discovery: Discovery
     decisions: Decisions
     now: datetime
     unseen: tuple[Unseen, ...] = ()
-    """The launches of a moment ago of which AWS shows a part."""
+    """The launches of a moment ago of which AWS shows only a part."""
     held: Held = field(default_factory=dict)
 
     @property
     def made(self) -> dict[Address, Desired]:
-        """What is to be made and has no predecessor."""
+        """The entries that are to be made and have no predecessor."""
         return {address: item.desired for address, item in self.decisions.desired.items() if item.found is None}
 
 
 def situate(
     target: DesiredStack, discovery: Discovery, now: datetime | None = None, held: Held | None = None
 ) -> Situation:
-    """Decide what becomes of each resource, with what is replaced because something else is. `now` is aware; by default it is now."""
+    """Decide what becomes of each resource, including those that are replaced because another one is. `now` is aware; by default it is the
+    current time."""
     now, held, forced = now or datetime.now(UTC), held or {}, dict[str, str]()
     unseen = tuple(find_unseen(discovery.resources, now))
     while True:
@@ -49,21 +49,21 @@ def situate(
 
 
 def _cascades(decisions: Decisions) -> dict[str, str]:
-    """What is replaced because something else is, though none of its own properties forces it: reasons by id.
+    """Why resources are replaced because another one is, though no property of their own forces it; by id.
 
-    A target group serves one load balancer only, so it goes with it, and another takes its place where it is to serve
-    another one.
+    A target group serves one load balancer only. So it goes with its load balancer, and a new group takes its place if it is to serve
+    another load balancer.
     """
-    ours = {item.id for item, _ in each_of(decisions.live, LoadBalancer)}
+    ours = {item.id for item, _ in each_of(decisions.live, Balancer)}
     wanted: dict[Address, set[str | None]] = defaultdict(set)
     for item in decisions.desired.values():
-        entrance = entrance_of(decisions, item.desired)
+        entrance = decisions.entrance_of(item.desired)
         for part in action_of(item.desired.state).forward:
             if entrance and isinstance(part.target_group, Address):
                 wanted[part.target_group].add(decisions.ids.get(entrance))
     forced = {}
     replaced = _functions_replaced(decisions)
-    for item, _ in each_of(decisions.desired.values(), TargetGroup):
+    for item, _ in each_of(decisions.desired.values(), Pool):
         address = item.desired.address
         if item.found and not item.forces and item.found.id in replaced:
             forced[item.found.id] = "its function is replaced, and a group has one only"
@@ -76,16 +76,16 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
 
 
 def _functions_replaced(decisions: Decisions) -> set[str]:
-    """The target groups that get requests and are to have another function: registered in place of the old one it would
-    leave a gap between them, so another group takes over (ELB User Guide, "Deregister the Lambda function")."""
+    """The target groups that get requests and are to have another function. Registering it in place of the old one would leave a gap
+    between them, so a new group takes over (ELB User Guide, "Deregister the Lambda function")."""
     made = {
         str(state.target_group)
-        for item, state in each_of(decisions.desired.values(), Registration)
+        for item, state in each_of(decisions.desired.values(), Member)
         if state.outlives_parent and item.found is None
     }
     there = {
         str(state.target_group)
-        for item, state in each_of(decisions.live, Registration)
+        for item, state in each_of(decisions.live, Member)
         if state.outlives_parent and item.id in decisions.to_delete
     }
     served = {str(part.target_group) for item in decisions.live for part in action_of(item.state).receiving}

@@ -1,4 +1,4 @@
-"""Tells which of several at one address the stack never made, and which have something in them that it never made."""
+"""Tells which of several resources at one address the stack never made, and which contain something that the stack never made."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,11 +12,11 @@ from alb_reconcile.model.text import physical_name
 
 
 def find_strange(stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> set[str]:
-    """The ids of those that have no name which the stack gives, nor the spec's own, and weren't adopted: anybody can copy tags,
-    and AWS doesn't say who made one.
+    """The ids of resources that have neither a name which the stack gives nor the spec's own, and weren't adopted: tags can be copied, and
+    AWS doesn't say what made a resource.
 
-    A name also tells what its bearer was made in place of. So one is known whose own name doesn't tell: it was adopted, its
-    entry was moved, or what it replaced is gone.
+    A name also tells which resource its bearer was made in place of. So a resource may be known though its own name doesn't tell: it was
+    adopted, its entry was moved, or what it replaced is gone.
     """
     return {
         item.id
@@ -27,7 +27,7 @@ def find_strange(stack: str, live: Iterable[Observed], desired: Mapping[Address,
 
 
 def find_twins(stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> dict[str, str]:
-    """By id, why one of several at an address can't be what a replacement has left that was cut short, in words."""
+    """Why one of several resources at an address can't be what an interrupted replacement has left, in words, by id."""
     known = {item.id: item for item in live}
     strange = find_strange(stack, known.values(), desired)
     others = [item for item in known.values() if item.owner != stack]
@@ -61,17 +61,16 @@ def _is_own(stack: str, item: Observed, items: Iterable[Observed], wanted: Desir
 
 
 def _name_of(item: Desired | Observed) -> str | None:
-    name: str | None = getattr(item.state, "name", None)
-    return name
+    return item.state.own_name or None
 
 
 def _given_names(stack: str, item: Observed, beside: str) -> set[str | None]:
-    """The names that this tool gives one with these settings in the place of another one, by its id, or of none."""
+    """The names that this tool gives to a resource with these settings in the place of another one, by that one's id, or of none."""
     settings = item.state.named_after(item)
     return {physical_name(stack, str(item.address), told, beside, item.state.longest_name) for told in settings}
 
 
 def _needed(user: Observed, known: Mapping[str, Observed]) -> Iterator[str]:
-    """The ids of what it is in, and of the target groups that it forwards to."""
+    """The ids of what a resource is in, and of the target groups that it forwards to."""
     yield from lineage(user, known)
     yield from (str(part.target_group) for part in action_of(user.state).forward)

@@ -1,4 +1,4 @@
-"""Launches of a moment ago of which AWS shows a part only: the rest may be there."""
+"""Finds launches of a moment ago of which AWS shows only a part: the other instances may exist."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from alb_reconcile.kinds.instance import LaunchedWith, place_of
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import subnets_of
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.service import JointLaunch
 
 _RECENT: Final = timedelta(minutes=10)
-"""So long after a launch a read may still show a part of it only; AWS doesn't take requests of clocks that differ by more."""
+"""How long after a launch a read may still show only a part of it; AWS refuses requests of clocks that differ by more."""
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """What AWS doesn't show of the launch with a client token: for whom it was, and in which subnet."""
+    """What AWS doesn't show of the launch with a client token: for which members it was, and in which subnet."""
 
     token: str
     members: frozenset[Address]
@@ -24,14 +25,14 @@ class Unseen:
 
 
 def find_unseen(resources: Iterable[Observed], now: datetime) -> list[Unseen]:
-    """A value for each launch of the last minutes that isn't shown as a whole."""
-    launches: dict[LaunchedWith, list[Observed]] = defaultdict(list)
+    """The launches of the last minutes that aren't shown as a whole."""
+    launches: dict[tuple[str, tuple[Address, ...]], list[Observed]] = defaultdict(list)
     for item in resources:
-        if isinstance(item.details, LaunchedWith) and item.details.members:
-            launches[item.details].append(item)
+        if isinstance(item.details, JointLaunch) and item.details.members:
+            launches[item.details.token, item.details.members].append(item)
     return [
-        Unseen(launch.token, missing, max(map(place_of, shown)))
-        for launch, shown in launches.items()
-        if (missing := frozenset(launch.members).difference(item.address for item in shown))
+        Unseen(token, missing, max(tuple(map(str, subnets_of(item.state))) for item in shown))
+        for (token, members), shown in launches.items()
+        if (missing := frozenset(members).difference(item.address for item in shown))
         and any(datetime.fromisoformat(item.created) > now - _RECENT for item in shown)
     ]

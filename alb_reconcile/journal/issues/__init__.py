@@ -1,1 +1,1 @@
-"""One issue a stack, in GitHub or a folder: open while drift requires manual action or runs fail, closed when the stack is in sync."""
+"""Keeps an issue for each stack, in GitHub or a folder: open while drift requires manual action or runs fail, else closed."""

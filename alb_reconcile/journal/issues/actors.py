@@ -1,4 +1,4 @@
-"""Who has changed what has drifted, as CloudTrail has it."""
+"""Asks CloudTrail which users changed the resources that have drifted."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._targets import as_address
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ReconcileError
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.markdown import code_span
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.service import Member, Pool
 
 _MOST: Final = 5
-"""Requests: LookupEvents takes two a second, of everybody in the account and region."""
+"""The most requests: LookupEvents takes two a second from all callers in the account and region."""
 _PATIENCE: Final = 10.0
 _LATE: Final = 900.0
 """Seconds by which CloudTrail's events come late."""
 _ENOUGH: Final = 3600.0
-"""Seconds after which it isn't asked again for who is still missing."""
+"""Seconds after the drift was found, after which CloudTrail isn't asked again for actors that are still unknown."""
 _FIRST: Final = re.compile(r"\w+:(load_balancer|listener|rule|target_group|registration)\.")
-"""Kinds about which the reader is to ask first."""
+"""Kinds that the reader is to ask CloudTrail about first."""
 _ID: Final = re.compile(r"arn:[^\s|]+|[a-z]+-[0-9a-f]{8,17}")
-"""Of a target, its group's."""
+"""A resource's id or ARN; for a target, its group's ARN."""
 _DENIED: Final = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 
 class Clue(NamedTuple):
-    """By which attribute CloudTrail is asked; by an event's name only by the reader, since such events are about anything of that kind.
-    `names`: of a target that is missing, the id and port by which an event may name it."""
+    """The attribute by which CloudTrail is asked. By an event's name only the reader asks, since such events are about any resource of
+    a kind. `names`: for a missing target, the id and port by which an event may name it."""
 
     key: str
     value: str
@@ -48,20 +48,21 @@ class Clue(NamedTuple):
 
 
 def find_clues(steps: Sequence[Step], live: Sequence[Observed] = ()) -> dict[str, Clue]:
-    """For what is to be made, by step key."""
+    """For resources that are to be created, the clues by step key."""
     makers = {step.address: step.state for step in steps if step.action == "create" and step.state}
-    ports = {item.id: getattr(item.state, "port", None) for item in live}
+    ports = {item.id: state.port for item, state in each_of(live, Pool)}
 
     def clue(address: Address) -> Clue:
         state = makers[address]
-        target, parent = getattr(state, "target", None), getattr(state, state.parent) if state.parent else None
+        target = state.target if isinstance(state, Member) else None
+        parent = getattr(state, state.parent) if state.parent else None
         for other in (parent, target):
-            if isinstance(other, Address) and other in makers:  # it went with that
+            if isinstance(other, Address) and other in makers:  # the resource went with the other one
                 return clue(other)
-        if isinstance(state, Registration) and isinstance(parent, str) and isinstance(target, str):
+        if isinstance(state, Member) and isinstance(parent, str) and isinstance(target, str):
             known = as_address(target) or (target if state.target_type != "ip" else "")
-            named = (state.port, None) if state.port == ports.get(parent) else (state.port,)  # none: the group's
-            if known:  # else AWS knows it by an address, and the plan doesn't
+            named = (state.port, None) if state.port == ports.get(parent) else (state.port,)  # none: the group's port
+            if known:  # else AWS knows the target by an address, and the plan doesn't
                 return Clue("ResourceName", parent, tuple((known, port) for port in named))
         first, *more = [action.partition(":")[2] for action in load_kinds()[address.kind].iam_actions.delete]
         return Clue("EventName", next((name for name in reversed(more) if name.startswith("Delete")), first))
@@ -72,12 +73,12 @@ def find_clues(steps: Sequence[Step], live: Sequence[Observed] = ()) -> dict[str
 async def find_actors(
     aws: Aws, steps: Iterable[StepRecord], mask: Mask, clues: Mapping[str, Clue], *, age: float = 0.0
 ) -> Actors:
-    """Ask for those of the steps that correct drift (CloudTrail LookupEvents), which was found `age` seconds ago; in ten seconds at most, and
-    never raises."""
+    """Ask CloudTrail (LookupEvents) for the users that caused the drift that steps correct, found `age` seconds ago. Takes ten seconds
+    at most, and never raises."""
     wanted: dict[str, Clue] = {}
     for step in steps:
         clue = clues.get(step.key)
-        # what has lost its tags is named by the reason, or the error
+        # a resource that has lost its tags is named by the reason, or the error
         named = [*filter(None, map(_ID.match, (step.reason, step.error, step.id)))]
         if named and not (clue and clue.names):
             clue = Clue("ResourceName", named[0][0])
@@ -113,8 +114,8 @@ async def find_actors(
 
 
 def _last_change(events: Iterable[Mapping[str, Any]], names: Collection[tuple[str, int | None]], mask: Mask) -> str:
-    """The last change of a resource or a target in words, where it wasn't this tool's own, nor registered the target; what was before that
-    hasn't caused this drift."""
+    """The last change of a resource or a target in words; empty if this tool made the last change or the target was registered: earlier
+    changes haven't caused this drift."""
     for event in events:
         try:
             told = json.loads(event.get("CloudTrailEvent") or "{}")

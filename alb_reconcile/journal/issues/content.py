@@ -1,4 +1,4 @@
-"""What a stack's issue says, and the marker by which it is found again and compared."""
+"""Writes the text of a stack's issue, and the marker by which the issue is found again and compared."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Final, Literal
 import msgspec
 
 from alb_reconcile.journal.notify import judge
-from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE, NOTHING_THERE, Record, StepRecord
+from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE, NOTHING_THERE, RunRecord, StepRecord
 from alb_reconcile.model.advice import typed
 from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.text import digest
 
 _MARKER: Final = re.compile(r"<!-- alb-reconcile (\{[^\n]{1,8000}\}) -->")
 _MOST: Final = 20
-"""Steps that an issue names."""
+"""The most steps that an issue names."""
 _CHANGES: Final = 10
-"""Changes of one step that it shows."""
+"""The most changes of one step that an issue shows."""
 _WIDTH: Final = 200
-"""Characters of a change. All of it together is less than GitHub takes, 65,536 characters."""
+"""The most characters of a change. The whole issue is shorter than GitHub's limit, 65,536 characters."""
 
 
 class Marker(msgspec.Struct, frozen=True, tag_field="version", tag=1):
-    """What stands in the body, where readers don't see it. `steps` and `content` are digests: a comment is written when the
-    first has changed, the body when the second has. `since`: when the state began, `found`: when the content was first found (UTC)."""
+    """The data in an issue's body that readers don't see. `steps` and `content` are digests: a comment is written when `steps` has
+    changed, the body when `content` has. `since`: when the state began, `found`: when the content was first found (UTC)."""
 
     stack: str
     region: str
@@ -38,23 +38,23 @@ class Marker(msgspec.Struct, frozen=True, tag_field="version", tag=1):
     content: str
     since: str
     unmade: tuple[str, ...] = ()
-    """The load balancers that were to be made while it was open."""
+    """The load balancers that were to be created while the issue was open."""
     asked: bool = False
     """Whether CloudTrail has said all that it is going to say."""
     found: str = ""
 
-    def is_about(self, record: Record) -> bool:
-        """Whether it is this stack's. A run that didn't get to know its account counts for the one that there is."""
+    def is_about(self, record: RunRecord) -> bool:
+        """Whether the issue is that of the record's stack. A record or marker without an account matches any account."""
         same = (self.stack, self.region, self.place) == (record.stack, record.region, record.place)
         return same and (self.account == record.account or not self.account or not record.account)
 
     def __str__(self) -> str:
-        text = msgspec.json.encode(self).decode().replace(">", "\\u003e")  # nothing in it ends the comment
+        text = msgspec.json.encode(self).decode().replace(">", "\\u003e")  # nothing in the text ends the comment
         return f"<!-- alb-reconcile {text} -->"
 
 
 def find_marker(body: str) -> Marker | None:
-    """The marker in an issue's body; None for anybody else's issue."""
+    """The marker in an issue's body; None for an issue that isn't one of ours."""
     if found := _MARKER.search(body):
         try:
             return msgspec.json.decode(found[1], type=Marker)
@@ -65,16 +65,17 @@ def find_marker(body: str) -> Marker | None:
 
 @dataclass(frozen=True)
 class Actors:
-    """Who has changed what has drifted, in words by step key; `note` says why somebody isn't known."""
+    """Which users changed the drifted resources, in words by step key; `note` says why some aren't known."""
 
     texts: Mapping[str, str]
     note: str = ""
     is_final: bool = True
-    """Whether it is of no use to ask again."""
+    """Whether asking again is of no use."""
 
 
-def marker_of(record: Record) -> Marker | Literal["closed"] | None:
-    """What the issue is to say after a run: nothing any more, or what the marker stands for. None: the run says nothing of it."""
+def marker_of(record: RunRecord) -> Marker | Literal["closed"] | None:
+    """The marker of what the issue is to say after a run; "closed" where there is nothing to say any more; None where the run says
+    nothing of it."""
     if record.is_gone:
         return "closed"
     state, _ = judge(None, record)
@@ -93,19 +94,19 @@ def marker_of(record: Record) -> Marker | Literal["closed"] | None:
     )  # fmt: skip
 
 
-def steps_of(record: Record) -> tuple[StepRecord, ...]:
-    """The steps that somebody has to look at: those that failed first."""
+def steps_of(record: RunRecord) -> tuple[StepRecord, ...]:
+    """The steps that a person has to look at: those that failed first."""
     return (*record.having(how="failed"), *record.withheld)
 
 
-def title_of(record: Record, marker: Marker) -> str:
+def title_of(record: RunRecord, marker: Marker) -> str:
     """The issue's title."""
     what = "runs fail" if marker.state == "failing" else "requires manual action"
     return one_line(f"{record.stack} ({', '.join(filter(None, [marker.region, marker.account]))}): {what}")
 
 
-def summary_of(record: Record, marker: Marker) -> str:
-    """A sentence of how it is now."""
+def summary_of(record: RunRecord, marker: Marker) -> str:
+    """A sentence on the stack's state now."""
     steps = steps_of(record)
     names = ", ".join(code_span(f"{step.action} {step.address}") for step in steps[:_MOST])
     if marker.state == "failing" and not names:
@@ -119,22 +120,22 @@ def summary_of(record: Record, marker: Marker) -> str:
 
 
 def listed(remarks: Sequence[str]) -> str:
-    """What a comment says in any case, since no later run knows it."""
+    """Remarks as a list for a comment; they are always written, since no later run knows them."""
     return "".join(f"\n\n- {code_span(line)}" for line in remarks[:_MOST])
 
 
-def closing_of(record: Record) -> str:
+def closing_of(record: RunRecord) -> str:
     """Why the issue is closed."""
     how = "The stack was destroyed" if record.is_gone else "The stack is in sync"
     return f"{how}: {code_span(record.command)} by {code_span(f'{record.user}@{record.host}')}, run {code_span(record.run)}, {record.ended}."
 
 
-def body_of(record: Record, marker: Marker, actors: Actors) -> str:
-    """The whole body: the same one for the same content."""
+def body_of(record: RunRecord, marker: Marker, actors: Actors) -> str:
+    """The whole body: the same text for the same content."""
     return "\n\n".join([str(marker), *_parts(record, marker, actors)])
 
 
-def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
+def _parts(record: RunRecord, marker: Marker, actors: Actors) -> Iterator[str]:
     about = {
         "Stack": record.stack,
         "Region": record.region,
@@ -170,7 +171,7 @@ def _parts(record: Record, marker: Marker, actors: Actors) -> Iterator[str]:
     command = "plan" if steps else "status"
     shows = code_span(typed("alb-reconcile", command, there and ("--sandbox",), record.spec_file))
     if any(re.search(r"alb-reconcile adopt |apply refuses|\?$", step.reason) for step in steps):
-        then = f"{shows} shows what is to be done once that is seen to."  # `apply` might make all of it a second time
+        then = f"{shows} shows what is to be done once that is seen to."  # `apply` might create all of it a second time
     elif any(NO_USE in step.reason for step in steps):
         then = f"{shows} shows what is to be done. {ADVICE}"
     elif steps:

@@ -1,4 +1,4 @@
-"""Issues as files: a folder of Markdown, one file a stack."""
+"""Keeps issues as Markdown files in a folder, one file for each stack."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FILE: Final = re.compile(r"# ([^\n]*)\n\nState: (open|closed)\n\n(.*)\n\n## His
 
 
 class Folder:
-    """The folder is made when the first issue is opened. A closed issue's file stays, and is opened again."""
+    """A folder of issues, made when the first issue is opened. A closed issue's file stays, and is opened again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self.title = folder, str(folder)
@@ -62,7 +62,7 @@ class Folder:
                 yield Issue(file.name, marker, parts[2], parts[1] == "open")
 
     def _read(self, file: Path) -> tuple[str, str, str, str] | None:
-        """None for what isn't ours."""
+        """The title, state, body and history of a file; None for a file that isn't one of our issues."""
         try:
             found = _FILE.fullmatch(read_file(file, _LARGEST).decode("utf-8"))
         except FileNotFoundError:
@@ -75,5 +75,5 @@ class Folder:
 
     def _write(self, name: str, title: str, state: str, body: str, history: str) -> None:
         text = f"# {title}\n\nState: {state}\n\n{body}\n\n## History\n\n{history.strip()}\n"
-        with only_writer(self._folder / ".issues"):  # one lock for all
+        with only_writer(self._folder / ".issues"):  # one lock for all files
             replace_file(self._folder / name, text.encode())

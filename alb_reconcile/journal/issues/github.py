@@ -1,4 +1,4 @@
-"""Issues in GitHub, by its REST API (docs.github.com/rest/issues, version 2022-11-28)."""
+"""Keeps issues in GitHub, by its REST API (docs.github.com/rest/issues, version 2022-11-28)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOKENS: Final = ("GITHUB_TOKEN", "GH_TOKEN")
 API: Final = "GITHUB_API_URL"
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[\w.-]{1,100}", re.ASCII)
 _PAGES: Final = 10
-"""Of 100 issues each, that are looked through."""
+"""The most pages, of 100 issues each, that are searched."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -38,11 +38,11 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class GoneError(RefusedForAllError):
-    """What was asked for isn't there, or not any more."""
+    """The repository or issue isn't there, or not any more."""
 
 
 class GitHub:
-    """One repository. The token is never shown."""
+    """The issues of one repository. The token is never shown."""
 
     def __init__(self, repository: str, token: str, base: str) -> None:
         self._repository, self._token, self._base = repository, token, base.rstrip("/")
@@ -67,14 +67,14 @@ class GitHub:
             await self._client.aclose()
 
     async def known(self) -> list[Issue]:
-        """The open ones. Of those that are too many to look through, the ones with our label: who has no permission to set
-        labels has none, and people remove them."""
+        """The open issues. Where they are too many to search, also those with our label: a user without the permission to set labels
+        sets none, and people remove them."""
         found, are_all = await self._list({"state": "open"}, _PAGES)
         labelled = [] if are_all else (await self._list({"state": "open", "labels": LABEL}, _PAGES))[0]
         return list({issue.name: issue for issue in (*found, *labelled)}.values())
 
     async def others(self) -> list[Issue]:
-        """The last closed ones, of which the stack's is opened again."""
+        """The last closed issues, among which the stack's is opened again."""
         query = {"state": "closed", "labels": LABEL, "sort": "updated", "direction": "desc"}
         return (await self._list(query, 1))[0]
 
@@ -99,7 +99,7 @@ class GitHub:
         return f"{self._base}/repos/{self._repository}/issues"
 
     async def _list(self, query: Mapping[str, str], pages: int) -> tuple[list[Issue], bool]:
-        """Ours among as many pages of issues, and whether that are all pages."""
+        """Our issues among so many pages, and whether there are no more pages."""
         url, found = self._issues, list[Issue]()
         params: Mapping[str, str] | None = {**query, "per_page": "100"}
         for _ in range(pages):
@@ -110,7 +110,7 @@ class GitHub:
                     body = (item.body or "").replace("\r\n", "\n")
                     found.append(Issue(str(item.number), marker, body, item.state == "open"))
             url, params = str(answer.links.get("next", {}).get("url", "")), None
-            if not url.startswith(f"{self._base}/"):  # the token goes nowhere else
+            if not url.startswith(f"{self._base}/"):  # the token is sent to no other address
                 return found, True
         return found, False
 
@@ -127,7 +127,7 @@ class GitHub:
         return answer
 
     def _refuse(self, answer: httpx.Response) -> None:
-        """Raises what an answer means that isn't a success."""
+        """Raises the error that an answer without success means."""
         status, headers = answer.status_code, answer.headers
         if 200 <= status < 300:
             return
@@ -155,8 +155,8 @@ class GitHub:
 
 
 def read_github(place: str, environ: Mapping[str, str]) -> GitHub:
-    """The repository that is named OWNER/REPO, with the token and the API's address of the environment. Raises UsageError,
-    whose text doesn't have the token."""
+    """The repository OWNER/REPO, with the token and the API's address from the environment. Raises UsageError, whose text doesn't have
+    the token."""
     if not _REPOSITORY.fullmatch(place):
         raise UsageError(f"--issue: {printable(place)!r} isn't a repository of GitHub's; write github:OWNER/REPO")
     token = next(filter(None, map(environ.get, TOKENS)), "")

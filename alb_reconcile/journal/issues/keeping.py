@@ -1,4 +1,4 @@
-"""Keeping the issues up to date: opened, changed, commented and closed by what runs find."""
+"""Opens, changes, comments and closes the stacks' issues by what runs find."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from alb_reconcile.journal.issues.folder import Folder
 from alb_reconcile.journal.issues.github import read_github
 from alb_reconcile.journal.issues.tracker import Issue, RefusedForAllError, Tracker
 from alb_reconcile.journal.mask import Mask
-from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.text import printable
 
 _PATIENCE: Final = 30.0
-"""Seconds for one stack's issue, with everything that belongs to it."""
+"""Seconds for one stack's issue, with all its requests."""
 _FRESH: Final = 60.0
-"""Seconds for which what was listed counts for all stacks; and for which none is tried after a refusal that is for all."""
+"""Seconds for which a list of issues counts for all stacks; and for which no issue is tried after a refusal that concerns all."""
 _A_MINUTE: Final = 30
-"""Issues that are written in a minute; GitHub takes 80 pieces of content, and an issue may be two."""
+"""The most issues that are written in a minute; GitHub takes 80 pieces of content, and an issue may be two."""
 
 
 class Issues:
-    """The issues of this process's stacks. One is written at a time, as GitHub asks for."""
+    """The issues of this process's stacks. One issue is written at a time, as GitHub asks for."""
 
     def __init__(self, tracker: Tracker, mask: Mask) -> None:
         self._tracker, self._mask = tracker, mask
@@ -55,17 +55,20 @@ class Issues:
         self._listed = self._refused = float("-inf")
         self._written: deque[float] = deque()
 
-    async def update(self, record: Record, aws: Aws, steps: Sequence[Step] = (), live: Sequence[Observed] = ()) -> None:
-        """Make a stack's issue say what a run has found; `steps` and what is `live` are its plan's. Nothing is owed to a later run.
+    async def update(
+        self, record: RunRecord, aws: Aws, steps: Sequence[Step] = (), live: Sequence[Observed] = ()
+    ) -> None:
+        """Make a stack's issue say what a run has found; `steps` and `live` are of the run's plan. What can't be written isn't kept for
+        a later run.
 
-        Raises RecordError, in half a minute at most from when it has its turn.
+        Raises RecordError, at most half a minute after its turn has come.
         """
         wanted = marker_of(record)
         if wanted is None:
             return
         async with self._turn():
             if time.monotonic() - self._refused < _FRESH:
-                return  # it was told
+                return  # the refusal was reported
             try:
                 async with asyncio.timeout(_PATIENCE), self._tracker:
                     await self._update(record, wanted, aws, find_clues(steps, live))
@@ -80,13 +83,13 @@ class Issues:
                 ) from None
 
     def _turn(self) -> asyncio.Lock:
-        """One lock for each event loop: a worker has one for each cell, one after the other."""
+        """The lock of this event loop: a worker has one loop after the other, one for each cell."""
         loop = asyncio.get_running_loop()
         if self._lock is None or self._lock[0] is not loop:
             self._lock = loop, asyncio.Lock()
         return self._lock[1]
 
-    async def _update(self, record: Record, wanted: Marker | str, aws: Aws, clues: Mapping[str, Clue]) -> None:
+    async def _update(self, record: RunRecord, wanted: Marker | str, aws: Aws, clues: Mapping[str, Clue]) -> None:
         if time.monotonic() - self._listed >= _FRESH:
             self._found, self._listed = await self._tracker.known(), time.monotonic()
         found, told = self._find(record), listed(record.remarks)
@@ -125,12 +128,12 @@ class Issues:
         comment = summary_of(record, wanted) + told if is_news else ""
         await self._write(found, body, title=title_of(record, wanted), comment=comment, is_open=True)
 
-    def _find(self, record: Record, among: list[Issue] | None = None) -> Issue | None:
-        """The stack's issue: an open one first, and one of its own account."""
+    def _find(self, record: RunRecord, among: list[Issue] | None = None) -> Issue | None:
+        """The stack's issue: first an issue of its own account, first an open one."""
         found = [item for item in (self._found if among is None else among) if item.marker.is_about(record)]
         own = [item for item in found if item.marker.account == record.account]
         if not own and len({item.marker.account for item in found}) > 1:
-            return None  # whose it is can't be said
+            return None  # the issues are of several accounts, and the run's own isn't known
         return next(iter(sorted(own or found, key=lambda item: not item.is_open)), None)
 
     async def _write(self, issue: Issue, body: str, *, is_open: bool, title: str = "", comment: str = "") -> None:
@@ -140,7 +143,7 @@ class Issues:
         self._found = [*others, Issue(issue.name, find_marker(body) or issue.marker, body, is_open)]
 
     def _may_write(self, *, count: bool = True) -> bool:
-        """Whether another one may be written now; what is held back is written by a later run."""
+        """Whether another issue may be written now; an issue that is held back is written by a later run."""
         now = time.monotonic()
         while self._written and now - self._written[0] > 60:
             self._written.popleft()
@@ -152,7 +155,7 @@ class Issues:
 
 
 def read_issues(place: str, environ: Mapping[str, str], mask: Mask) -> Issues:
-    """Where issues are written: github:OWNER/REPO, or a folder. Raises UsageError."""
+    """The issues at a place: github:OWNER/REPO, or a folder. Raises UsageError."""
     kind, colon, name = place.partition(":")
     if kind == "github" and colon:
         return Issues(read_github(name, environ), mask)

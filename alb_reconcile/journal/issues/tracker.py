@@ -1,4 +1,4 @@
-"""Where issues are: what GitHub and a folder have in common."""
+"""The interface to a place that keeps issues, which GitHub and a folder implement."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from alb_reconcile.journal.issues.content import Marker
 
 
 class RefusedForAllError(RecordError):
-    """None of the stacks' issues can be written now, so that there is no use in trying it for the next one."""
+    """No stack's issue can be written now, so that there is no use in trying the next one."""
 
 
 @dataclass(frozen=True)
 class Issue:
-    """An issue of ours that exists. `name` is its number, or its file."""
+    """An existing issue of ours. `name` is its number, or its file."""
 
     name: str
     marker: Marker
@@ -24,23 +24,23 @@ class Issue:
 
 
 class Tracker(Protocol):
-    """Everything in it raises RecordError. It is entered before it is asked."""
+    """A place that keeps issues, entered as a context before it is used. All its methods raise RecordError."""
 
     title: str
-    """What may be said of it."""
+    """The place's name, without secrets."""
 
     async def __aenter__(self) -> Any: ...
 
     async def __aexit__(self, *_: object) -> None: ...
 
     async def known(self) -> list[Issue]:
-        """The open issues, and closed ones as far as they come for nothing."""
+        """The open issues, and those closed ones that are read together with them."""
 
     async def others(self) -> list[Issue]:
-        """Others that have to be looked through before one is opened."""
+        """Further issues that have to be searched before a new one is opened."""
 
     async def create(self, title: str, body: str) -> str:
         """Open an issue. Returns its name."""
 
     async def change(self, issue: Issue, *, title: str = "", body: str = "", is_open: bool, comment: str = "") -> None:
-        """Change what is given, open or close it, and then comment."""
+        """Change what is given, open or close the issue, and then comment."""

@@ -1,4 +1,4 @@
-"""Certificates: requested of ACM and validated by DNS records, or imported from files (ACM RequestCertificate, ImportCertificate,"""
+"""The kind `certificate`: certificates that ACM issues after validation by DNS records, or that are imported from files."""
 
 from alb_reconcile.kinds.certificate.kind import KIND
 

@@ -1,67 +1,71 @@
-"""What stands against certificates beforehand: zones that aren't the one, names outside of them, files that have ended."""
+"""Checks certificates of a spec: whether their files belong together, and whether their names are in their zone."""
 
-from datetime import UTC, datetime
-from typing import Any
+from alb_reconcile.kinds._zones import LONGEST_FIRST, is_within, name_in, zone_text
+from alb_reconcile.kinds.base import Around, Entry
+from alb_reconcile.kinds.certificate.pem import MAX_FILE, PemError, key_mistake, read_certificate
+from alb_reconcile.model.files import file_mistake
+from alb_reconcile.model.nodes import Path, shorten
 
-from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._zones import ZoneError, find_zone, is_within, name_in
-from alb_reconcile.kinds.base import Intent
-from alb_reconcile.kinds.certificate.pem import PemError, read_certificate
-from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import AwsError
+_FILES = ("certificate", "private_key", "certificate_chain")
+_TOO_LARGE = "no certificate is that large: name the file with the certificate"
+_NAMES = 10
+"""AWS's quota of names of a certificate (L-FB94F0B0), where it wasn't raised."""
 
 
-async def check_certificate(aws: Aws, item: Intent) -> list[Finding]:
-    """The zone of one that is requested, the dates of one that is imported."""
-    wanted: Any = item.wanted
-    if wanted.certificate is not None:
-        return _check_dates(item, wanted)
-    if wanted.zone is None or not (item.fields is None or item.fields & {"zone", "status"}):
-        return []
+def check_entries(around: Around) -> None:
+    """Report certificates that couldn't be made."""
+    for name, entry in around.entries("certificates").items():
+        path: Path = ("certificates", name)
+        if "domain_name" in entry:
+            _check_names(around, path, entry)
+        else:
+            _check_files(around, path, entry)
+
+
+def _check_names(around: Around, path: Path, entry: Entry) -> None:
+    names = [((*path, "domain_name"), entry["domain_name"])]
+    names += around.texts(*path, "subject_alternative_names", ...)
+    if isinstance(first := entry["domain_name"], str) and len(first) > LONGEST_FIRST:
+        text = f"has {len(first)} characters, and ACM takes {LONGEST_FIRST} of a certificate's first name; put a shorter name first"
+        around.error(names[0][0], text)
+    seen: set[str] = set()
+    for place, name in names:
+        if name.lower() in seen:
+            around.error(place, f"{name} is given twice; remove it here")
+        seen.add(name.lower())
+    if len(names) > _NAMES:
+        text = f"has {len(names)} names, and AWS takes {_NAMES} unless the account's quota is higher; make two certificates of it"
+        around.warn(path, text)
+    zone = name_in(zone_text(entry["zone"])) if isinstance(entry.get("zone"), str) else ""
+    for place, name in names:
+        if zone and not is_within(name.removeprefix("*."), zone):
+            text = f"{name} isn't in zone {zone}; name the zone that it is in, or give it a certificate of its own"
+            around.error(place, text)
+
+
+def _check_files(around: Around, path: Path, entry: Entry) -> None:
+    given = {key: entry[key]["file"] for key in _FILES if isinstance(entry.get(key), dict) and "file" in entry[key]}
+    sound = True
+    for key, name in given.items():
+        mistake = file_mistake(around.folder, name, MAX_FILE, _TOO_LARGE)
+        if mistake is None and key != "private_key":
+            mistake = _pem_mistake(around, name)
+        if mistake is not None:
+            around.error((*path, key, "file"), mistake)
+            sound = False
+    if sound and {"certificate", "private_key"} <= given.keys():
+        mistake = key_mistake(around.folder / given["certificate"], around.folder / given["private_key"])
+        if mistake:
+            around.error((*path, "private_key", "file"), f"{shorten(given['private_key'])} {mistake}")
+
+
+def _pem_mistake(around: Around, name: str) -> str | None:
     try:
-        zone = await find_zone(aws, wanted.zone)
-    except ZoneError as error:
-        name = name_in(wanted.zone)
-        return [Finding(item.desired, "zone", _private(name) if "isn't public" in str(error) else str(error))]
-    except AwsError as error:
-        if "AccessDenied" not in error.code:
-            raise
-        return []
-    if zone.is_private:
-        return [Finding(item.desired, "zone", _private(f"{zone.id} ({zone.name})"))]
-    outside = [name for name in wanted.names if not is_within(name.removeprefix("*."), zone.name)]
-    path = "domain_name" if wanted.domain_name in outside else "subject_alternative_names"
-    text = f"{', '.join(outside)}: not in zone {zone.name}; name the zone that it is in, or give it a certificate of its own"
-    return [Finding(item.desired, path, text)] if outside else []
-
-
-def _private(zone: str) -> str:
-    return (
-        f"hosted zone {zone} is private, and ACM can't validate names there; name a public zone; or leave zone out, use a certificate that "
-        "exists (by its ARN, or {domain: …}), and write the names out under records"
-    )
-
-
-def _check_dates(item: Intent, wanted: Any) -> list[Finding]:
-    if not (item.fields is None or "certificate" in item.fields):
-        return []
-    try:
-        read = read_certificate(wanted.certificate.read())
-    except (OSError, PemError) as error:
-        return [Finding(item.desired, "certificate", f"can't be read: {error}; correct the file")]
-    now = datetime.now(UTC)
-    if read.not_after <= now:
-        return [
-            Finding(
-                item.desired, "certificate", f"it ended on {read.not_after:%Y-%m-%d}; put a newer one into the file"
-            )
-        ]
-    if read.not_before > now:
-        return [
-            Finding(
-                item.desired,
-                "certificate",
-                f"it isn't valid before {read.not_before:%Y-%m-%d %H:%M} UTC; wait until then",
-            )
-        ]
-    return []
+        found = read_certificate((around.folder / name).read_bytes())
+    except PemError as error:
+        return f"{shorten(name)} {error}; correct it"
+    if not found.key_algorithm:
+        return (
+            f"{shorten(name)} has a key of a sort that ACM doesn't take; use RSA, or ECDSA with P-256, P-384 or P-521"
+        )
+    return None

@@ -1,4 +1,4 @@
-"""Certificates: requested of ACM and validated by DNS records, or imported from files (ACM RequestCertificate, ImportCertificate,
+"""Drives certificates: requested of ACM and validated by DNS records, or imported from files (ACM RequestCertificate, ImportCertificate,
 DeleteCertificate)."""
 
 import asyncio
@@ -14,12 +14,13 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._rare import is_applied
 from alb_reconcile.kinds._zones import Zone, find_zone, zone_grants, zone_text
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
-from alb_reconcile.kinds.certificate import validation
-from alb_reconcile.kinds.certificate.checks import check_certificate
+from alb_reconcile.kinds.certificate import checks, validation
 from alb_reconcile.kinds.certificate.lists import list_certificates, read_tags
 from alb_reconcile.kinds.certificate.pem import PemError, PemFile, read_certificate
+from alb_reconcile.kinds.certificate.preconditions import check_certificate
 from alb_reconcile.kinds.certificate.reads import find_used, observe_zone, once, seen_in, tell, used
-from alb_reconcile.kinds.certificate.validation import DEAD, ISSUED, Deleted, Seen
+from alb_reconcile.kinds.certificate.serving import FINDING, find_certificates
+from alb_reconcile.kinds.certificate.validation import DEAD, ISSUED, REQUESTED, Deleted, Seen
 from alb_reconcile.kinds.context import Run, create_once
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
@@ -28,10 +29,11 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.text import digest
 
-IMPORTED, REQUESTED = "IMPORTED", "AMAZON_ISSUED"
+IMPORTED: Final = "IMPORTED"
 _FROM_FILES: Final = frozenset({"certificate", "certificate_chain", "domain_name", "subject_alternative_names"})
 
 
@@ -105,6 +107,7 @@ class CertificateKind(Kind[Certificate]):
     noun = "a certificate"
     position = 78
     section = "certificates"
+    entry_checks = (checks.check_entries,)
     arn_type = "certificate"
     missing = ("ResourceNotFoundException",)
     in_use = waits.CERTIFICATE_IN_USE
@@ -158,6 +161,15 @@ class CertificateKind(Kind[Certificate]):
         found = await asyncio.gather(*(check_certificate(aws, item) for item in intents))
         return [finding for part in found for finding in part]
 
+    async def find_by_domain(
+        self, aws: Aws, wanted: Sequence[Lookup], stack: str
+    ) -> dict[Lookup, tuple[list[str], str]]:
+        return await find_certificates(aws, wanted, stack)
+
+    def finding_grants(self, scope: Scope) -> Iterable[Grant]:
+        yield Grant(FINDING[:1])
+        yield Grant(FINDING[1:], (scope.arn("acm", "certificate/*"),))
+
     def grants(self, wanted: Certificate, scope: Scope) -> Iterable[Grant]:
         own = (scope.arn("acm", "certificate/*"),)
         ours = (("StringEquals", f"aws:ResourceTag/{tags.STACK}", scope.stacks),)
@@ -197,9 +209,9 @@ class CertificateKind(Kind[Certificate]):
         """The first label of its name, but for a wildcard's."""
         return str(state.domain_name).removeprefix("*.").partition(".")[0]
 
-    async def owners(self, aws: Aws) -> list[str]:
-        rows = await list_certificates(aws)
-        found = await asyncio.gather(*(read_tags(aws, str(row["CertificateArn"])) for row in rows))
+    async def owners(self, reader: Reader) -> list[str]:
+        rows = await list_certificates(reader.aws)
+        found = await asyncio.gather(*(read_tags(reader.aws, str(row["CertificateArn"])) for row in rows))
         return [there[tags.STACK] for there in found if tags.STACK in there]
 
     async def _find(self, reader: Reader) -> list[tuple[str, dict[str, str], bool]]:
@@ -264,7 +276,7 @@ class CertificateKind(Kind[Certificate]):
         raise WaitError(f"ACM doesn't show {arn}, which it has just made; run again")
 
     async def _validate(
-        self, run: Run, arn: str, zone: Zone | None, records: Sequence[validation.Record], before: str
+        self, run: Run, arn: str, zone: Zone | None, records: Sequence[validation.ValidationRecord], before: str
     ) -> None:
         if zone is not None:
             if before.split()[:1] not in ([], [zone.id]):

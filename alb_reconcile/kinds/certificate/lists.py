@@ -1,4 +1,4 @@
-"""The certificates of an account, in one region and in all (ACM ListCertificates, EC2 DescribeRegions)."""
+"""Lists the certificates of an account, in one region or in all regions (ACM ListCertificates, EC2 DescribeRegions)."""
 
 import asyncio
 from collections.abc import Mapping

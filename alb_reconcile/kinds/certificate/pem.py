@@ -1,4 +1,4 @@
-"""Certificates in files (PEM, X.509): as much of them as a plan needs. A private key is read for the call that takes it, and nowhere else."""
+"""Reads certificates from files (PEM, X.509) as far as a plan needs them. A private key is read only for the call that takes it."""
 
 import base64
 import binascii
@@ -54,7 +54,7 @@ class PemFile(str):
         return read_file(self.folder / self.key_file, MAX_FILE)
 
 
-class Certificate(NamedTuple):
+class PemCertificate(NamedTuple):
     """What a certificate says. `names` are the domain names that it is for."""
 
     names: tuple[str, ...]
@@ -79,7 +79,7 @@ def digests_of(data: bytes) -> tuple[str, ...]:
     return tuple(hashlib.sha256(part).hexdigest()[:16] for part in blocks(data))
 
 
-def read_certificate(data: bytes) -> Certificate:
+def read_certificate(data: bytes) -> PemCertificate:
     """The first certificate of a file. Raises PemError."""
     try:
         return _parse(blocks(data)[0])
@@ -124,13 +124,13 @@ def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
         place += length
 
 
-def _parse(der: bytes) -> Certificate:
+def _parse(der: bytes) -> PemCertificate:
     ((_, whole),) = list(_items(der))[:1]
     parts = [item for item in _items(next(_items(whole))[1]) if item[0] != _VERSION]
     validity, subject, key = parts[3][1], parts[4][1], parts[5][1]
     begin, end = (_time(tag, text) for tag, text in _items(validity))
     names = tuple(_alternative_names(next((text for tag, text in parts[6:] if tag == _EXTENSIONS), b"")))
-    return Certificate(names or tuple(_common_names(subject)), _algorithm(key), begin, end)
+    return PemCertificate(names or tuple(_common_names(subject)), _algorithm(key), begin, end)
 
 
 def _time(tag: int, text: bytes) -> datetime:

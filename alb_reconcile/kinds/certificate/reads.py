@@ -1,4 +1,4 @@
-"""What is read of certificates: whose they are, who uses them, how they are."""
+"""Reads certificates: which stack owns each, what uses it, and its status."""
 
 import asyncio
 from collections import defaultdict

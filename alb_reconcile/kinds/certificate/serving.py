@@ -1,4 +1,4 @@
-"""Whether certificates can serve a listener (ACM DescribeCertificate)."""
+"""Checks whether certificates can serve a listener (ACM DescribeCertificate)."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds.base import Intent
-from alb_reconcile.kinds.certificate.kind import REQUESTED
 from alb_reconcile.kinds.certificate.lists import list_certificates, read_tags
-from alb_reconcile.kinds.certificate.validation import ISSUED
+from alb_reconcile.kinds.certificate.validation import ISSUED, REQUESTED
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding

@@ -1,7 +1,7 @@
-"""How a requested certificate is validated: CNAME records that stay, since ACM looks at them again whenever it renews.
+"""Validates requested certificates with CNAME records, which stay: ACM reads them again at each renewal.
 
-A name has the same record in all certificates of an account. So what others need stays, and what was there before this tool
-came isn't its to delete: a tag says which records it has made.
+A name has the same record in all certificates of an account. So a record that other certificates need stays, and this tool deletes
+no record that was there before: a tag says which records the tool has made.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.text import digest
 
+REQUESTED: Final = "AMAZON_ISSUED"
 PENDING, ISSUED = "PENDING_VALIDATION", "ISSUED"
 DEAD: Final = frozenset({"FAILED", "EXPIRED", "REVOKED", "VALIDATION_TIMED_OUT"})
 """Statuses out of which a certificate doesn't come."""
@@ -37,7 +38,7 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True)
-class Record:
+class ValidationRecord:
     """The record that validates a name, and its wildcard."""
 
     name: str
@@ -63,19 +64,19 @@ class Seen:
     """What ACM says of a certificate beside its properties."""
 
     type: str = ""
-    records: tuple[Record, ...] = ()
+    records: tuple[ValidationRecord, ...] = ()
     users: tuple[str, ...] = ()
     ends: datetime | None = None
     renewal: str = ""
 
 
-def records_of(row: Mapping[str, Any]) -> tuple[Record, ...]:
+def records_of(row: Mapping[str, Any]) -> tuple[ValidationRecord, ...]:
     """Those that ACM asks for, as far as it tells them by now."""
     found = {}
     for option in row.get("DomainValidationOptions") or ():
         if told := option.get("ResourceRecord"):
             name = str(option["DomainName"]).removeprefix("*.")
-            found[told["Name"]] = Record(told["Name"], told["Value"], name)
+            found[told["Name"]] = ValidationRecord(told["Name"], told["Value"], name)
     return tuple(found[name] for name in sorted(found))
 
 
@@ -100,7 +101,9 @@ async def describe(aws: Aws, arn: str) -> dict[str, Any] | None:
     return None
 
 
-async def faults(aws: Aws, zone: Zone, records: Sequence[Record]) -> list[tuple[Record, dict[str, Any] | None]]:
+async def faults(
+    aws: Aws, zone: Zone, records: Sequence[ValidationRecord]
+) -> list[tuple[ValidationRecord, dict[str, Any] | None]]:
     """The records that a zone hasn't, or has with another value: each with what it has."""
     rows = await asyncio.gather(*(read_record(aws, zone.id, (_plain(item.name), "CNAME", "")) for item in records))
     return [(item, row) for item, row in zip(records, rows, strict=True) if row is None or not _is_right(item, row)]
@@ -114,7 +117,7 @@ def _values(row: Mapping[str, Any]) -> list[str]:
     return [_plain(item["Value"]) for item in row.get("ResourceRecords", ())]
 
 
-def _is_right(record: Record, row: Mapping[str, Any]) -> bool:
+def _is_right(record: ValidationRecord, row: Mapping[str, Any]) -> bool:
     return _values(row) == [_plain(record.value)]
 
 
@@ -122,7 +125,7 @@ class Deleted(set[str]):
     """The ARNs of certificates that this run has deleted; ACM may list them still."""
 
 
-async def wait_for_records(run: Run, arn: str) -> tuple[Record, ...] | None:
+async def wait_for_records(run: Run, arn: str) -> tuple[ValidationRecord, ...] | None:
     """The records that ACM asks for, some seconds after a request. None where it doesn't know the certificate."""
 
     def check(row: dict[str, Any] | None) -> str:
@@ -149,7 +152,7 @@ async def _wait(run: Run, arn: str, check: Callable[[Any], str], timeout: float)
     return await run.wait("certificates", fetch, arn, check, timeout)
 
 
-async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[Record], before: str) -> None:
+async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[ValidationRecord], before: str) -> None:
     """Make the records that a zone lacks, and put right those of ACM's that are wrong. `before` is what the tag says.
 
     One that this tool has made for another certificate counts as made for this one, too: whichever goes last takes it along.
@@ -179,7 +182,9 @@ async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[Record
         await change_records(run, zone.id, changes)
 
 
-async def _told_of_others(arn: str, records: Sequence[Record], everywhere: Everywhere) -> dict[str, list[str]]:
+async def _told_of_others(
+    arn: str, records: Sequence[ValidationRecord], everywhere: Everywhere
+) -> dict[str, list[str]]:
     """By ARN, what the tag of other certificates of these names says, whichever stack's: the zone, and the marks of what was made."""
     domains = {item.domain.lower() for item in records}
     others = [item for item in everywhere.found if item.arn != arn and domains & item.names]
@@ -193,7 +198,7 @@ async def _tags_of(item: Listed) -> dict[str, str]:
     return {}
 
 
-async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequence[Record]) -> None:
+async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequence[ValidationRecord]) -> None:
     """Raises RefusedError where ACM gives up; WaitError, with what is missing, where it takes too long."""
     needed = "; ".join(map(str, records))
 
@@ -234,7 +239,7 @@ async def wait_until_let_go(run: Run, arn: str) -> str:
     return f"{', '.join(users)}, as ACM still shows, though it was let go; run again" if users else ""
 
 
-async def _why_pending(run: Run, zone: Zone | None, records: Sequence[Record]) -> str:
+async def _why_pending(run: Run, zone: Zone | None, records: Sequence[ValidationRecord]) -> str:
     said = f"the certificate isn't issued after {waits.CERTIFICATE_ISSUED / 60:.0f} min"
     if zone is None:
         return f"{said}: ACM doesn't see {' and '.join(map(str, records))}; make {'it' if len(records) == 1 else 'them'}, or correct what is there, and run again"
@@ -247,7 +252,7 @@ async def _why_pending(run: Run, zone: Zone | None, records: Sequence[Record]) -
     )
 
 
-async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Record]) -> None:
+async def remove_records(run: Run, arn: str, tag: str, records: Sequence[ValidationRecord]) -> None:
     """Delete the records of a zone that this tool has made for a certificate, as its tag says, and that no other in any region
     needs: one that is validated in another zone doesn't. Where a region can't be read, they stay, and the user is told."""
     zone, *marks = tag.split() or [""]

@@ -1,5 +1,5 @@
-"""EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
+"""The kind `instance`: EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
 
-from alb_reconcile.kinds.instance.kind import KIND, Instance, LaunchedWith, place_of
+from alb_reconcile.kinds.instance.kind import KIND, Instance
 
-__all__ = ["KIND", "Instance", "LaunchedWith", "place_of"]
+__all__ = ["KIND", "Instance"]

@@ -1,10 +1,12 @@
-"""Writes the entry of a spec that describes instances as they run."""
+"""Writes the entry of a spec that describes running instances."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from alb_reconcile.kinds.base import Entry, Named
+from alb_reconcile.kinds.images import entry_for
 from alb_reconcile.kinds.instance import volumes
+from alb_reconcile.model import tags
 from alb_reconcile.model.resource import Observed
 
 USUAL: Final = {
@@ -14,16 +16,9 @@ USUAL: Final = {
     "metadata_options.http_endpoint": "enabled",
     "metadata_options.http_protocol_ipv6": "disabled",
     "metadata_options.instance_metadata_tags": "disabled",
-    "private_dns_name_options.hostname_type": "ip-name",
-    "maintenance_options.auto_recovery": "default",
-    "network_performance_options.bandwidth_weighting": "default",
     "placement.tenancy": "default",
-    "placement.affinity": "default",
-    "capacity_reservation_specification.capacity_reservation_preference": "open",
-    "cpu_options.amd_sev_snp": "disabled",
-    "cpu_options.nested_virtualization": "disabled",
 }
-CHOSEN: Final = frozenset({"private_ip_address", "cpu_options.core_count", "cpu_options.threads_per_core", "user_data"})
+CHOSEN: Final = frozenset({"private_ip_address", "user_data"})
 _CREDITS: Final = {"t2": "standard", "t3": "unlimited", "t3a": "unlimited", "t4g": "unlimited"}
 """Amazon EC2 User Guide, "Burstable performance instances": the default of each family."""
 _WITH_IOPS: Final = ("gp3", "io1", "io2")
@@ -58,6 +53,18 @@ def write_instance(observed: Observed, entry: Entry, named: Named) -> Entry:
     usual = getattr(named.state_of(state.subnets[0]), "map_public_ip_on_launch", None) if state.subnets else None
     if state.associate_public_ip_address not in (None, usual):
         entry["associate_public_ip_address"] = state.associate_public_ip_address
+    return entry
+
+
+def write_remembered(entry: Entry, own: Mapping[str, str]) -> Entry:
+    """With its image's reference, and of its root volume what a spec has said: else that has what the image and the account gave
+    it."""
+    if reference := own.get(tags.IMAGE):
+        del entry["image_id"]
+        entry |= entry_for(reference)
+    if tags.SPEC in own and (disk := entry.pop("root_volume", None)):
+        said = {key: value for key, value in disk.items() if tags.has_declared(own[tags.SPEC], f"root_volume.{key}")}
+        entry |= {"root_volume": said} if said else {}
     return entry
 
 

@@ -1,7 +1,6 @@
-"""EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
+"""Drives EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
 
 import asyncio
-import base64
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,14 +12,16 @@ from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._health import stop_if_ill
 from alb_reconcile.kinds._instance_rows import is_alive, is_copy, primary_interface
 from alb_reconcile.kinds._protection import unlocked
-from alb_reconcile.kinds.base import Around, Entry, Intent, Listing, Named, Zones
+from alb_reconcile.kinds.base import Adopted, Around, Entry, Intent, Keep, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip_association import associations
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.images import RESOLVE, search_for
-from alb_reconcile.kinds.instance import permissions
+from alb_reconcile.kinds.instance import checks, permissions
 from alb_reconcile.kinds.instance import volumes as _volumes
-from alb_reconcile.kinds.instance.entry import CHOSEN, USUAL, write_instance
+from alb_reconcile.kinds.instance.adoption import adopt_instance
+from alb_reconcile.kinds.instance.audit import audit
+from alb_reconcile.kinds.instance.entry import CHOSEN, USUAL, write_instance, write_remembered
 from alb_reconcile.kinds.instance.launch_parameters import launch_parameters, metadata, read_image, set_profile
 from alb_reconcile.kinds.instance.launchable import check_launches
 from alb_reconcile.kinds.instance.launches import (
@@ -41,6 +42,8 @@ from alb_reconcile.kinds.instance.options import (
     observe_options,
     read_attributes,
     read_credits,
+    read_user_data,
+    unmanaged,
     unshown,
 )
 from alb_reconcile.kinds.instance.persistent_volumes import attach_volumes, read_volumes
@@ -55,6 +58,7 @@ from alb_reconcile.kinds.instance.protection import (
     stoppable,
 )
 from alb_reconcile.kinds.instance.recognition import weigh_instance
+from alb_reconcile.kinds.instance.volume_plans import check_volumes, handed_on, tell_new, tell_old
 from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -62,36 +66,40 @@ from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
 from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.files import read_file
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Desired, Lookups, Observed, Properties, each_of, stops
+from alb_reconcile.model.service import JointLaunch, Server
 from alb_reconcile.model.steps import Launch
+
+_GOES_WITHOUT: Final = "its replacement goes without what no spec can say: "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Instance(Properties):
+class Instance(Server):
     """An instance. `subnets` are those that it may be in; observed, the one that it is in."""
 
     kind = "instance"
+    worn = "security_groups"
+    is_costly = True
+    size_field = "instance_type"
     removed_late = ("security_groups",)
     is_target = True
+    in_subnets = "subnets"
     service = "ec2"
     addresses = 1
     missed = 0
     leaving = frozenset({"shutting-down"})
     gone = frozenset({"terminated"})
-    stopped_on = frozenset(
-        {
-            "instance_type", "ebs_optimized", "placement", "capacity_reservation_specification", "cpu_options",
-            "network_performance_options", "private_dns_name_options.hostname_type", "enclave_options",
-        }
-    )  # fmt: skip
+    stopped_on = frozenset({"instance_type", "placement"})
     holds = frozenset({"security_groups"})
     replaced_on = stopped_on | frozenset(
         {
-            "image_id", "subnets", "private_ip_address", "key_name", "user_data", "hibernation_options",
-            "cpu_options.amd_sev_snp", "root_volume.encrypted", "root_volume.kms_key_id",
+            "image_id", "subnets", "private_ip_address", "key_name", "user_data", "root_volume.encrypted",
+            "root_volume.kms_key_id",
         }
     )  # fmt: skip
     follows = (
@@ -111,28 +119,23 @@ class Instance(Properties):
     """A name, or the ARN of one of the spec; observed, the ARN."""
     associate_public_ip_address: bool | None = None
     private_ip_address: str | None = None
-    ipv6_address_count: int | None = None
     source_dest_check: bool | None = None
     root_volume: Mapping[str, Any] | None = None
     data_volumes: Mapping[str, Any] | None = None
     """By path: `logs.volume_size`."""
-    ebs_optimized: bool | None = None
     metadata_options: Mapping[str, Any] | None = None
-    private_dns_name_options: Mapping[str, Any] | None = None
     monitoring: Mapping[str, Any] | None = None
-    maintenance_options: Mapping[str, Any] | None = None
     credit_specification: Mapping[str, Any] | None = None
-    cpu_options: Mapping[str, Any] | None = None
-    network_performance_options: Mapping[str, Any] | None = None
     placement: Mapping[str, Any] | None = None
-    capacity_reservation_specification: Mapping[str, Any] | None = None
-    hibernation_options: Mapping[str, Any] | None = None
-    enclave_options: Mapping[str, Any] | None = None
     instance_initiated_shutdown_behavior: str | None = None
     disable_api_termination: bool | None = None
     disable_api_stop: bool | None = None
     user_data: UserData | None = None
     state: str | None = None
+
+    @property
+    def tells_address(self) -> bool:
+        return True
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         image, subnets, user_data = (lookups.images.get(self.image_id, self.image_id), self.subnets, self.user_data)
@@ -188,19 +191,31 @@ class Instance(Properties):
 
 
 @dataclass(frozen=True)
-class LaunchedWith:
-    """The client token of an instance's launch, for whom else that was, and what hangs on the instance."""
+class LaunchedWith(JointLaunch):
+    """An instance's launch, and what hangs on the instance."""
 
-    token: str
-    members: tuple[Address, ...]
     interface: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The primary network interface, as AWS describes it."""
     volumes: _volumes.Attached = field(default_factory=_volumes.Attached, compare=False)
+    unmanaged: tuple[str, ...] = field(default=(), compare=False)
+    """The options that no spec can say."""
 
 
-def place_of(found: Observed | None) -> tuple[str, ...]:
-    """The subnet that an instance is in, if there is one."""
-    return tuple(map(str, getattr(found.state, "subnets", ()))) if found else ()
+def _held(found: Observed | None) -> _volumes.Attached:
+    """The volumes of an instance; none of one that isn't there yet."""
+    return found.details.volumes if found and isinstance(found.details, LaunchedWith) else _volumes.Attached()
+
+
+def _tell_lost(replaced: Iterable[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
+    """What instances have that no spec can say: those that replace them have what AWS and the subnet give."""
+    without = {
+        item.id for item in discovery.resources if getattr(item.state, "assign_ipv6_address_on_creation", None) is False
+    }
+    for step in replaced:
+        if isinstance(found := step.observed, Observed) and isinstance(has := found.details, LaunchedWith):
+            ipv6 = has.interface.get("Ipv6Addresses") and has.interface.get("SubnetId") in without
+            if lost := [*has.unmanaged, *(["IPv6 addresses"] if ipv6 else [])]:
+                yield step, _GOES_WITHOUT + ", ".join(lost)
 
 
 class InstanceKind(Ec2Kind[Instance]):
@@ -210,9 +225,13 @@ class InstanceKind(Ec2Kind[Instance]):
     noun = "an instance"
     position = 60
     section = "instances"
+    entry_checks = (checks.check_entries,)
+    use_checks = (checks.check_use,)
+    audits = (audit,)
+    used_by = "the target group"
     recognized_after = ("target_group", "load_balancer")
     id_prefix = "i-"
-    listing = Listing("describe_instances", "Reservations", "InstanceId", "instance-id")
+    listing = Listing("describe_instances", "Reservations", "InstanceId", "instance-id", is_nested=True)
     missing = ("InvalidInstanceID.NotFound",)
     ready = frozenset({"running"})
     quotas = (Quota("L-2AFB9258", "security groups on a network interface", 5, path="security_groups"),)
@@ -229,9 +248,23 @@ class InstanceKind(Ec2Kind[Instance]):
     def group_of(self, name: str) -> str:
         return name.rpartition("-")[0]
 
+    def entry_of(self, name: str) -> Address:
+        return Address(self.name, self.group_of(name))
+
     def member_of(self, state: Instance, number: int) -> Instance:
         given: Any = state.private_ip_address
         return replace(state, private_ip_address=given[number - 1]) if isinstance(given, list) else state
+
+    def addresses_of(self, name: str, entry: Entry) -> Iterable[Address]:
+        """The group's, and each member's."""
+        count: Any = entry.get("count", 1)
+        yield Address(self.name, name)
+        yield from (
+            Address(self.name, f"{name}-{number}") for number in range(1, count + 1 if type(count) is int else 1)
+        )
+
+    def tells_apart(self, entry: Entry) -> bool:
+        return "elastic_ip" in entry
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Instance:
         if "key_name" in entry:
@@ -251,16 +284,20 @@ class InstanceKind(Ec2Kind[Instance]):
         return Instance(**fields)
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        if lost := observed.detail(LaunchedWith).unmanaged:
+            named.remark(_GOES_WITHOUT + ", ".join(lost))
         return write_instance(observed, entry, named)
+
+    def write_remembered(self, entry: Entry, own: Mapping[str, str]) -> Entry:
+        return write_remembered(entry, own)
 
     async def read_unshown(self, aws: Aws, observed: Observed) -> Properties:
         """Its protections, and what becomes of it when it shuts itself down (DescribeInstanceAttribute)."""
         return replace(self.of(observed), **await read_attributes(aws, observed.id, UNSHOWN))
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
-        """Its user data (DescribeInstanceAttribute)."""
-        answer = await aws.call("ec2", "describe_instance_attribute", InstanceId=observed.id, Attribute="userData")
-        return base64.b64decode((answer.get("UserData") or {}).get("Value") or "")
+        """Its user data."""
+        return await read_user_data(aws, observed.id)
 
     async def find_protections(self, aws: Aws, observed: Observed) -> Collection[str]:
         return await find_protections(aws, observed.id)
@@ -271,6 +308,22 @@ class InstanceKind(Ec2Kind[Instance]):
 
     async def is_stop_protected(self, aws: Aws, observed: Observed) -> bool:
         return await is_on(aws, observed.id, STOPPING)
+
+    def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
+        for item, state in each_of(decisions.desired.values(), Instance):
+            yield from check_volumes(item, state.data_volumes, _held(item.found), decisions, discovery)
+
+    def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
+        new = [
+            (step, step.state.data_volumes)
+            for step in steps
+            if isinstance(step.state, Instance) and step.action in ("create", "replace")
+        ]
+        old = [(step, _held(step.observed)) for step in steps if step.action == "delete"]
+        handed = [volume for step, disks in new for volume in handed_on(step, disks, discovery).values()]
+        yield from tell_new(new, discovery)
+        yield from tell_old(old, handed)
+        yield from _tell_lost([step for step, _ in old if step.part_of], discovery)
 
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
         return associations(name, entry)
@@ -283,6 +336,18 @@ class InstanceKind(Ec2Kind[Instance]):
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         return weigh_instance(desired, item, known)
+
+    async def owners(self, reader: Reader) -> list[str]:
+        """Without copies, which have the tags of what they were copied from, and without what has ended."""
+        states = ["pending", "running", "stopping", "stopped"]
+        filters = [{"Name": "tag-key", "Values": [tags.STACK]}, {"Name": "instance-state-name", "Values": states}]
+        reservations = await reader.aws.pages("ec2", "describe_instances", "Reservations", Filters=filters)
+        rows = [row for reservation in reservations for row in reservation["Instances"]]
+        reader.warnings += warnings_of_copies(rows)
+        return [tags.from_list(row["Tags"])[tags.STACK] for row in rows if not is_copy(row)]
+
+    async def adopt(self, aws: Aws, item: Adopted, known: Known, keep: Keep) -> Adopted:
+        return await adopt_instance(aws, item, known.images, keep, _held(item.found))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await reader.instances()
@@ -321,7 +386,7 @@ class InstanceKind(Ec2Kind[Instance]):
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )
         token, members = str(item.get("ClientToken", "")), tuple(launched_in(item))
-        launch = LaunchedWith(token, members, primary_interface(item), _volumes.attached(item))
+        launch = LaunchedWith(token, members, primary_interface(item), _volumes.attached(item), unmanaged(item))
         seen = self.observe(reader, item, state, status, str(item.get("LaunchTime", "")), launch)
         return replace(seen, attached=_volumes.made_tags(launch.volumes, volumes))
 

@@ -1,4 +1,4 @@
-"""The parameters of a launch, of which the image says some (DescribeImages)."""
+"""Builds the parameters of RunInstances, some of which come from the image (DescribeImages)."""
 
 import asyncio
 from functools import partial

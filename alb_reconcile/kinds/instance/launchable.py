@@ -1,4 +1,4 @@
-"""What of a launch EC2 and IAM can be asked about beforehand: image, type, key pair and instance profile."""
+"""Asks EC2 and IAM before a launch whether it can work: image, type, key pair and instance profile."""
 
 import asyncio
 import re
@@ -114,11 +114,10 @@ def vcpu_quota(instance_type: str) -> str:
 
 async def _over_vcpus(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
     """Whether the vCPUs of what is launched fit in beside the On-Demand instances that run, for each quota. Dedicated hosts have
-    their own quotas; what is launched into a capacity reservation is counted with that, used or not."""
+    their own quotas."""
     launched: dict[str, list[Intent]] = defaultdict(list)
     for item in made:
-        reserved = (item.wanted.capacity_reservation_specification or {}).get("capacity_reservation_target")
-        if not reserved and (item.wanted.placement or {}).get("tenancy") != "host":
+        if (item.wanted.placement or {}).get("tenancy") != "host":
             launched[vcpu_quota(item.wanted.instance_type)].append(item)
     launched.pop("", None)
     found = await asyncio.gather(*(_over_quota(aws, name, items) for name, items in launched.items()))

@@ -1,4 +1,4 @@
-"""Launching an instance exactly once (EC2 RunInstances, by its client tokens), and waiting for its states (DescribeInstances)."""
+"""Launches an instance exactly once (EC2 RunInstances, by client tokens), and waits for instances' states (DescribeInstances)."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,5 +1,6 @@
-"""What RunInstances takes as a structure or an attribute beside the essentials: how it is asked for, shown and changed."""
+"""Sets, reads and changes the optional settings of an instance that RunInstances takes as a structure or an attribute."""
 
+import base64
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,15 +17,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Option:
-    """A mapping of an instance's entry that RunInstances takes, and DescribeInstances shows, under one name.
-
-    `change` is the call that changes it, `whole` the name under which that call wants all of it rather than key by key.
-    """
+    """A mapping of an instance's entry that RunInstances takes, and DescribeInstances shows, under one name."""
 
     field: str
     keys: tuple[str, ...]
-    change: str = ""
-    whole: str = ""
 
     @property
     def name(self) -> str:
@@ -38,63 +34,40 @@ METADATA: Final = Option(
 )
 MONITORING: Final = Option("monitoring", ("enabled",))
 CREDITS: Final = Option("credit_specification", ("cpu_credits",))
-HOSTNAMES: Final = Option(
-    "private_dns_name_options",
-    ("hostname_type", "enable_resource_name_dns_a_record", "enable_resource_name_dns_aaaa_record"),
-    "modify_private_dns_name_options",
-)
-RESERVATION: Final = Option(
-    "capacity_reservation_specification",
-    ("capacity_reservation_preference", "capacity_reservation_target"),
-    "modify_instance_capacity_reservation_attributes",
-    whole="CapacityReservationSpecification",
-)
-OPTIONS: Final = (
-    MONITORING,
-    CREDITS,
-    Option(
-        "placement",
-        ("tenancy", "group_name", "group_id", "partition_number", "host_id", "host_resource_group_arn", "affinity"),
-        "modify_instance_placement",
-    ),
-    RESERVATION,
-    Option(
-        "cpu_options",
-        ("core_count", "threads_per_core", "amd_sev_snp", "nested_virtualization"),
-        "modify_instance_cpu_options",
-    ),
-    Option("hibernation_options", ("configured",)),
-    Option("enclave_options", ("enabled",)),
-    Option("maintenance_options", ("auto_recovery",), "modify_instance_maintenance_options"),
-    HOSTNAMES,
-    Option("network_performance_options", ("bandwidth_weighting",), "modify_instance_network_performance_options"),
-)
+PLACEMENT: Final = Option("placement", ("tenancy", "group_name"))
+OPTIONS: Final = (MONITORING, CREDITS, PLACEMENT)
 """All but the metadata service's, which has rules of its own."""
 
 UNSHOWN: Final = ("instance_initiated_shutdown_behavior", "disable_api_termination", "disable_api_stop")
 """Attributes that only a call for each instance and attribute would show. A tag keeps what they were set to."""
-PLAIN: Final = ("ebs_optimized", *UNSHOWN)
-"""What RunInstances takes as it is."""
 _MOST: Final = 1000
 """Instances of one DescribeInstanceCreditSpecifications call."""
-_SPELLED: Final = {"enable_resource_name_dns_aaaa_record": "EnableResourceNameDnsAAAARecord"}
+_UNMANAGED: Final[Mapping[tuple[str, str], object]] = {
+    ("CapacityReservationSpecification", "CapacityReservationPreference"): "open",
+    ("CapacityReservationSpecification", "CapacityReservationTarget"): None,
+    ("CpuOptions", "AmdSevSnp"): "disabled",
+    ("CpuOptions", "NestedVirtualization"): "disabled",
+    ("EnclaveOptions", "Enabled"): False,
+    ("HibernationOptions", "Configured"): False,
+    ("MaintenanceOptions", "AutoRecovery"): "default",
+    ("NetworkPerformanceOptions", "BandwidthWeighting"): "default",
+    ("Placement", "PartitionNumber"): None,
+    ("Placement", "HostId"): None,
+    ("Placement", "Affinity"): "default",
+}
+"""What DescribeInstances shows of options that no spec can say, where nothing was asked for."""
 
 
 def by_aws(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a spec gives, by AWS's names, all the way down."""
-    return {
-        _SPELLED.get(key) or camel(key): by_aws(value) if isinstance(value, Mapping) else value
-        for key, value in (given or {}).items()
-    }
+    """What a spec gives, by AWS's names."""
+    return {camel(key): value for key, value in (given or {}).items()}
 
 
 def launch_options(wanted: Any) -> dict[str, Any]:
     """The parameters of RunInstances for what an instance's properties say of these."""
-    found: dict[str, Any] = {camel(name): getattr(wanted, name) for name in PLAIN}
+    found: dict[str, Any] = {camel(name): getattr(wanted, name) for name in UNSHOWN}
     found |= {item.name: by_aws(getattr(wanted, item.field)) or None for item in OPTIONS}
-    address, count = wanted.private_ip_address, wanted.ipv6_address_count
-    found |= {"PrivateIpAddress": address, "Ipv6AddressCount": count or None}
-    return found
+    return {**found, "PrivateIpAddress": wanted.private_ip_address}
 
 
 def with_public_address(params: dict[str, Any], wanted: bool | None) -> dict[str, Any]:
@@ -102,8 +75,7 @@ def with_public_address(params: dict[str, Any], wanted: bool | None) -> dict[str
     is said of that (RunInstances: not of both)."""
     if wanted is None:
         return params
-    moved = {"SubnetId": "SubnetId", "SecurityGroupIds": "Groups"}
-    moved |= {name: name for name in ("PrivateIpAddress", "Ipv6AddressCount")}
+    moved = {"SubnetId": "SubnetId", "SecurityGroupIds": "Groups", "PrivateIpAddress": "PrivateIpAddress"}
     interface = {"DeviceIndex": 0, "AssociatePublicIpAddress": wanted, "DeleteOnTermination": True}
     interface |= {moved[key]: value for key, value in params.items() if key in moved and value is not None}
     return {key: value for key, value in params.items() if key not in moved} | {"NetworkInterfaces": [interface]}
@@ -114,21 +86,21 @@ def observe_options(row: Row) -> dict[str, Any]:
     shown: dict[str, Any] = {item.field: _keys(item, row.get(item.name)) for item in (METADATA, *OPTIONS)}
     state = (row.get("Monitoring") or {}).get("State")
     shown["monitoring"] = {"enabled": state in ("enabled", "pending")} if state else None
-    interface = primary_interface(row)
     shown["private_ip_address"] = row.get("PrivateIpAddress") or None
-    shown["ipv6_address_count"] = len(interface.get("Ipv6Addresses", ())) if interface else None
-    shown["associate_public_ip_address"] = _has_public_address(row, interface)
-    return shown | {"source_dest_check": row.get("SourceDestCheck"), "ebs_optimized": row.get("EbsOptimized")}
+    shown["associate_public_ip_address"] = _has_public_address(row, primary_interface(row))
+    return shown | {"source_dest_check": row.get("SourceDestCheck")}
+
+
+def unmanaged(row: Row) -> tuple[str, ...]:
+    """The options that an instance was given and no spec can say: another one that takes its place hasn't got them."""
+    shown = {(name, key): (row.get(name) or {}).get(key) for name, key in _UNMANAGED}
+    return tuple(".".join(path) for path, value in shown.items() if value and value != _UNMANAGED[path])
 
 
 def _keys(item: Option, shown: Row | None) -> dict[str, Any] | None:
     if shown is None:
         return None
-    found = {key: shown.get(_SPELLED.get(key) or camel(key)) for key in item.keys}
-    if target := shown.get("CapacityReservationTarget"):
-        names = {"capacity_reservation_id", "capacity_reservation_resource_group_arn"}
-        found["capacity_reservation_target"] = {key: target[camel(key)] for key in names if target.get(camel(key))}
-    return found
+    return {key: shown.get(camel(key)) for key in item.keys}
 
 
 def _has_public_address(row: Row, interface: Row) -> bool | None:
@@ -168,6 +140,12 @@ async def read_attributes(aws: Aws, instance: str, names: Iterable[str]) -> dict
     return found
 
 
+async def read_user_data(aws: Aws, instance: str) -> bytes:
+    """What an instance was launched with (DescribeInstanceAttribute)."""
+    answer = await aws.call("ec2", "describe_instance_attribute", InstanceId=instance, Attribute="userData")
+    return base64.b64decode((answer.get("UserData") or {}).get("Value") or "")
+
+
 async def read_credits(aws: Aws, instances: Iterable[str]) -> dict[str, Any]:
     """The credit options of instances by id (DescribeInstanceCreditSpecifications); none where one of them is gone meanwhile."""
     found: dict[str, Any] = {}
@@ -181,8 +159,7 @@ async def read_credits(aws: Aws, instances: Iterable[str]) -> dict[str, Any]:
 
 def unshown(wanted: Any, found: Any, interface: Row, is_changed: bool) -> dict[str, Any]:
     """Of these, what a comparison leaves out: what AWS doesn't show. Who starts by a changed entry is told anew of a public address."""
-    names = {"private_ip_address", "ipv6_address_count", "source_dest_check", "ebs_optimized", METADATA.field}
-    names |= {item.field for item in OPTIONS}
+    names = {"private_ip_address", "source_dest_check", METADATA.field, *(item.field for item in OPTIONS)}
     if not is_changed or (wanted.state, found.state) != ("running", "stopped") or has_elastic_ip(interface):
         names.add("associate_public_ip_address")
     return {name: None for name in names if getattr(wanted, name) is not None and getattr(found, name) is None}
@@ -209,12 +186,6 @@ async def change_running(run: Run, wanted: Any, instance: str, interface: Row, f
             NetworkInterfaceId=interface["NetworkInterfaceId"],
             AssociatePublicIpAddress=wanted.associate_public_ip_address,
         )
-    if "ipv6_address_count" in fields:
-        await _change_addresses(run, wanted.ipv6_address_count, interface)
-    for item in OPTIONS:
-        names = {key for key in item.keys if f"{item.field}.{key}" in fields and not _stops(wanted, item, key)}
-        if item.change and names:
-            await modify(item.change, InstanceId=instance, **_changes(wanted, item, names))
 
 
 async def _change_credits(run: Run, specification: dict[str, Any]) -> None:
@@ -234,39 +205,7 @@ async def change_stopped(run: Run, wanted: Any, instance: str, fields: Collectio
     async def modify(operation: str, **params: Any) -> None:
         await run.aws.call("ec2", operation, retry=waits.INSTANCE_BUSY, InstanceId=instance, **params)
 
-    for name in ("instance_type", "ebs_optimized"):
-        if name in fields:
-            await modify("modify_instance_attribute", **{camel(name): {"Value": getattr(wanted, name)}})
-    if "enclave_options" in fields:
-        await modify("modify_instance_attribute", EnclaveOptions=by_aws(wanted.enclave_options))
-    for item in OPTIONS:
-        names = {key for key in item.keys if f"{item.field}.{key}" in fields and _stops(wanted, item, key)}
-        if item.change and names:
-            await modify(item.change, **_changes(wanted, item, names))
-
-
-def _stops(wanted: Any, item: Option, key: str) -> bool:
-    return item.field in wanted.stopped_on or f"{item.field}.{key}" in wanted.stopped_on
-
-
-def _changes(wanted: Any, item: Option, names: Collection[str]) -> dict[str, Any]:
-    given = getattr(wanted, item.field)
-    if item.whole:
-        return {item.whole: by_aws(given)}
-    if item.field == "cpu_options" and not {"core_count", "threads_per_core"}.isdisjoint(names):
-        names = {*names, "core_count", "threads_per_core"}  # AWS wants both
-    found = by_aws({key: given[key] for key in names if key in given})
-    if "HostnameType" in found:  # what ModifyPrivateDnsNameOptions calls it
-        found["PrivateDnsHostnameType"] = found.pop("HostnameType")
-    return found
-
-
-async def _change_addresses(run: Run, count: int, interface: Row) -> None:
-    """AWS chooses those that are added; the last ones go."""
-    there = [item["Ipv6Address"] for item in interface.get("Ipv6Addresses", ())]
-    identity = {"NetworkInterfaceId": interface["NetworkInterfaceId"]}
-    if count > len(there):
-        # it has no token: repeated after a lost reply it would assign twice as many
-        await run.aws.call("ec2", "assign_ipv6_addresses", once=True, Ipv6AddressCount=count - len(there), **identity)
-    else:
-        await run.aws.call("ec2", "unassign_ipv6_addresses", Ipv6Addresses=there[count:], **identity)
+    if "instance_type" in fields:
+        await modify("modify_instance_attribute", InstanceType={"Value": wanted.instance_type})
+    if placement := {key: value for key, value in (wanted.placement or {}).items() if f"placement.{key}" in fields}:
+        await modify("modify_instance_placement", **by_aws(placement))

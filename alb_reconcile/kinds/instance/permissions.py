@@ -1,4 +1,4 @@
-"""The IAM actions of instances, and what they name that isn't told by a stack's tag: profiles, images, keys, parameters."""
+"""Lists the IAM actions of instances, and the resources they name that carry no tag of the stack: profiles, images, keys, parameters."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -28,11 +28,8 @@ ACTIONS: Final = IamActions(
     ),
     update=(
         "ec2:ModifyInstanceAttribute", "ec2:ModifyInstanceMetadataOptions", "ec2:ModifyInstanceCreditSpecification",
-        "ec2:ModifyInstancePlacement", "ec2:ModifyInstanceCapacityReservationAttributes",
-        "ec2:ModifyInstanceCpuOptions", "ec2:ModifyInstanceMaintenanceOptions",
-        "ec2:ModifyInstanceNetworkPerformanceOptions", "ec2:ModifyPrivateDnsNameOptions", "ec2:MonitorInstances",
-        "ec2:UnmonitorInstances", "ec2:ModifyNetworkInterfaceAttribute", "ec2:AssignIpv6Addresses",
-        "ec2:UnassignIpv6Addresses", "ec2:ModifyVolume", "ec2:DescribeVolumesModifications", "ec2:CreateVolume",
+        "ec2:ModifyInstancePlacement", "ec2:MonitorInstances", "ec2:UnmonitorInstances",
+        "ec2:ModifyNetworkInterfaceAttribute", "ec2:ModifyVolume", "ec2:DescribeVolumesModifications", "ec2:CreateVolume",
         "ec2:AttachVolume", "ec2:DescribeIamInstanceProfileAssociations", "ec2:AssociateIamInstanceProfile",
         "ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole", "ec2:StartInstances", "ec2:StopInstances",
         "ec2:DescribeInstanceAttribute", "ec2:DescribeNetworkInterfaces", "ec2:CreateTags", *_KMS,
@@ -41,24 +38,18 @@ ACTIONS: Final = IamActions(
         "ec2:TerminateInstances", "ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute", "ec2:CreateTags",
     ),
     on={  # a network interface carries no tag of the stack
-        "ec2:RunInstances": "instance+ volume+ network-interface* subnet security-group placement-group capacity-reservation snapshot",
+        "ec2:RunInstances": "instance+ volume+ network-interface* subnet security-group placement-group snapshot",
         "ec2:CreateVolume": "volume+ snapshot", "ec2:AttachVolume": "instance volume", "ec2:ModifyVolume": "volume",
         "ec2:ModifyInstanceAttribute": "instance security-group", "ec2:DescribeInstanceAttribute": "instance",
-        "ec2:ModifyInstancePlacement": "instance placement-group dedicated-host",
-        "ec2:ModifyInstanceCapacityReservationAttributes": "instance capacity-reservation",
-        "ec2:ModifyNetworkInterfaceAttribute": "network-interface*", "ec2:AssignIpv6Addresses": "network-interface*",
-        "ec2:UnassignIpv6Addresses": "network-interface*",
+        "ec2:ModifyInstancePlacement": "instance placement-group",
+        "ec2:ModifyNetworkInterfaceAttribute": "network-interface*",
     },
     fields={
         "ec2:DescribeInstanceCreditSpecifications": "credit_specification",
         "ec2:ModifyInstanceCreditSpecification": "credit_specification",
         "ec2:ModifyInstanceMetadataOptions": "metadata_options", "ec2:ModifyInstancePlacement": "placement",
-        "ec2:ModifyInstanceCapacityReservationAttributes": "capacity_reservation_specification",
-        "ec2:ModifyInstanceCpuOptions": "cpu_options", "ec2:ModifyInstanceMaintenanceOptions": "maintenance_options",
-        "ec2:ModifyInstanceNetworkPerformanceOptions": "network_performance_options",
-        "ec2:ModifyPrivateDnsNameOptions": "private_dns_name_options", "ec2:MonitorInstances": "monitoring",
-        "ec2:UnmonitorInstances": "monitoring", "ec2:ModifyNetworkInterfaceAttribute": "associate_public_ip_address",
-        "ec2:AssignIpv6Addresses": "ipv6_address_count", "ec2:UnassignIpv6Addresses": "ipv6_address_count",
+        "ec2:MonitorInstances": "monitoring", "ec2:UnmonitorInstances": "monitoring",
+        "ec2:ModifyNetworkInterfaceAttribute": "associate_public_ip_address",
         "ec2:CreateVolume": "data_volumes", "ec2:AttachVolume": "data_volumes",
         "ec2:ModifyVolume": "root_volume data_volumes",
         "ec2:DescribeVolumesModifications": "root_volume data_volumes",

@@ -1,4 +1,4 @@
-"""Data volumes that outlive their instance (EC2 CreateVolume, AttachVolume): found by their tags, attached to its successor."""
+"""Keeps data volumes that outlive their instance (EC2 CreateVolume, AttachVolume): finds them by tags, attaches them to the next instance."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What protects resources from being deleted, and instances from being stopped (EC2 ModifyInstanceAttribute DisableApiTermination,
+"""Reads and switches the protection of instances from being terminated and stopped (EC2 ModifyInstanceAttribute DisableApiTermination,
 DisableApiStop)."""
 
 import asyncio

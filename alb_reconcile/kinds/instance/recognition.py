@@ -1,4 +1,4 @@
-"""Weighs what speaks for an instance being the one that an entry describes."""
+"""Weighs the evidence that an instance of the account is the one that an entry describes."""
 
 from collections import defaultdict
 from collections.abc import Mapping

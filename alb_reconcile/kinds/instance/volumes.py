@@ -1,4 +1,4 @@
-"""An instance's volumes: how its launch asks for them, how AWS shows them, and what ModifyVolume can change."""
+"""Translates an instance's volumes: how a launch asks for them, how AWS shows them, and what ModifyVolume can change."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -26,7 +26,7 @@ _SHOWN: Final = {
 _CHANGED: Final = {"volume_size": "Size", "volume_type": "VolumeType", "iops": "Iops", "throughput": "Throughput"}
 """By what ModifyVolume calls them."""
 _ALTERABLE: Final = frozenset({*_CHANGED, "delete_on_termination", "persistent"})
-_OF_NEW: Final = ("encrypted", "kms_key_id", "snapshot_id", "volume_initialization_rate")
+_OF_NEW: Final = ("encrypted", "kms_key_id", "snapshot_id")
 """What a volume is made with, and what of one that outlives its instance isn't compared."""
 DEFAULTS: Final = {"encrypted": True, "delete_on_termination": True}
 """What a data volume is made with where the spec says nothing."""
@@ -144,7 +144,7 @@ def settled(wanted: Disk, found: Disk) -> Disk:
         parent, _, key = path.rpartition(".")
         there = found.get(path)
         is_kept = wanted.get(f"{parent}.persistent") and f"{parent}.volume_size" in found
-        if key == "volume_initialization_rate" or (key in _OF_NEW and is_kept):
+        if key in _OF_NEW and is_kept:
             result[path] = there
             continue
         if key == "encrypted" and value is False and there:

@@ -1,4 +1,4 @@
-"""Actions of listeners and rules: from a spec, to ELBv2, and back from what it describes."""
+"""Translates the actions of listeners and rules: from a spec, to ELBv2's parameters, and back from what ELBv2 describes."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,7 @@ from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.model.actions import SHORTEST, Action, Authentication, Forward, Secret, canonical
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.text import camel, snake
 
 _ROUTING: Final = {
@@ -192,6 +193,26 @@ def _forward(parts: Iterable[tuple[Ref, int]]) -> tuple[Forward, ...]:
 
 
 # -- from a spec
+
+
+def actions_in(around: Around) -> Sequence[tuple[Path, Entry]]:
+    """All actions of listeners and rules, with their paths. Ask for it as `around.kept(actions_in)`."""
+    return [
+        action
+        for path, _ in around.all_of("listener")
+        for below in (("default_action",), ("rules", ..., "action"))
+        for action in around.mappings(*path, *below)
+    ]
+
+
+def forwards_in(around: Around) -> Sequence[tuple[str, Path, str]]:
+    """Each (load balancer, path, target group) that a listener or rule forwards to. Ask for it as `around.kept(forwards_in)`."""
+    return [
+        (str(path[1]), path, group)
+        for action, _ in around.kept(actions_in)
+        for below in ((), ("target_groups", ..., "target_group"))
+        for path, group in around.texts(*action, "forward", *below)
+    ]
 
 
 def read_action(entry: Entry, around: Around) -> Action:

@@ -1,4 +1,4 @@
-"""Listeners (ELBv2 CreateListener, ModifyListener, DeleteListener)."""
+"""Drives listeners (ELBv2 CreateListener, ModifyListener, DeleteListener)."""
 
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -10,13 +10,14 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._attached import is_attached
 from alb_reconcile.kinds._elb import HasAttributes, is_ours
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
+from alb_reconcile.kinds.base import Adopted, Around, Entry, IamActions, Intent, Keep, Named, Zones
 from alb_reconcile.kinds.certificate.serving import check_certificates
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import refer
-from alb_reconcile.kinds.listener import secrets
+from alb_reconcile.kinds.listener import checks, secrets
 from alb_reconcile.kinds.listener.actions import actions_from_aws, call_with_actions, read_action, write_action
+from alb_reconcile.kinds.listener.audit import audit
 from alb_reconcile.kinds.listener.providers import check_providers
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -27,7 +28,8 @@ from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import RefusedError, ignoring
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.resource import Desired, Lookups, Observed
+from alb_reconcile.model.service import Frontend
 from alb_reconcile.model.steps import Shift
 
 
@@ -48,7 +50,7 @@ class MutualAuthentication(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listener(Properties):
+class Listener(Frontend):
     """One port of a load balancer."""
 
     kind = "listener"
@@ -73,6 +75,14 @@ class Listener(Properties):
     mutual_authentication: MutualAuthentication | None = None
     attributes: Mapping[str, str] | None = None
     default_action: Action
+
+    @property
+    def wants_certificate(self) -> bool:
+        mutual = self.mutual_authentication
+        return mutual is not None and mutual.mode == "verify"
+
+    def keeps_out(self) -> dict[str, str]:
+        return {"mutual_authentication": "mutual authentication"} if self.wants_certificate else {}
 
     def with_others(self, observed: Self) -> Self:
         return replace(self, certificates=keep_others(self.certificates, observed.certificates, str))
@@ -102,6 +112,8 @@ class ListenerKind(HasAttributes[Listener]):
     noun = "a listener"
     position = 90
     section = "listeners"
+    entry_checks = (checks.check_entries,)
+    audits = (audit,)
     arn_type = "listener/app"
     missing = ("ListenerNotFound",)
     usual: ClassVar[Mapping[str, Any]] = {"attributes.routing.http.response.server.enabled": True}
@@ -174,6 +186,9 @@ class ListenerKind(HasAttributes[Listener]):
             check_providers(aws, intents, "default_action"),
         )
         return [finding for part in found for finding in part]
+
+    async def adopt(self, aws: Aws, item: Adopted, known: Known, keep: Keep) -> Adopted:
+        return await secrets.adopt_secret(aws, item, keep)
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         port = self.of(item.found).port

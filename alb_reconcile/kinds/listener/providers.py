@@ -1,8 +1,8 @@
-"""Whether identity providers answer that a load balancer is going to ask.
+"""Checks whether the identity providers that a load balancer will call answer.
 
 A load balancer fetches the keys of jwt_validation, and asks the token and user info endpoints of authenticate_oidc (Elastic Load
 Balancing, "Verify JWTs using an Application Load Balancer", "Authenticate users using an Application Load Balancer"). The
-authorization endpoint is for browsers. What can't be reached from here may be reachable for AWS, so this is a warning only.
+authorization endpoint is for browsers. AWS may reach an address that this machine can't reach, so a failure is a warning only.
 """
 
 import asyncio

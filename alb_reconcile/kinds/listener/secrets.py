@@ -1,7 +1,7 @@
-"""Client secrets of authenticate-oidc actions: where they are read, and how a change of them is seen without keeping them.
+"""Reads the client secrets of authenticate-oidc actions, and notices a changed secret without storing it.
 
-The resource carries a tag with a digest of where the secret is and the version that was written last. SSM and Secrets
-Manager say the version without saying the secret; of the environment and of files the spec says it (`version`).
+The listener or rule carries a tag with a digest of the secret's place and of the version that was written last. SSM and Secrets
+Manager tell the version without the secret; for the environment and files the spec says the version (`version`).
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds.base import Intent
+from alb_reconcile.kinds.base import Adopted, Intent, Keep
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.listener.actions import actions_to_aws
@@ -102,6 +102,15 @@ def _place(secret: Secret) -> str:
 def secret_tag(secret: Secret) -> dict[str, str]:
     """The tag that says which secret was written."""
     return {tags.CLIENT_SECRET: f"{_place(secret)} {secret.version}".strip()}
+
+
+async def adopt_secret(aws: Aws, item: Adopted, keep: Keep) -> Adopted:
+    """With the tag of the client secret that an entry names, where that is to count as the one that AWS has."""
+    secret = secret_of(action_of(item.desired.state))
+    if secret is None or not keep.secrets:
+        return item
+    known = replace(secret, version=await current_version(aws, secret))
+    return replace(item, tags={**item.tags, **secret_tag(known)})
 
 
 async def read_secret(run: Run, secret: Secret) -> tuple[str, Secret]:

@@ -1,5 +1,5 @@
-"""Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, DeleteLoadBalancer)."""
+"""The kind `load_balancer`: Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, …)."""
 
-from alb_reconcile.kinds.load_balancer.kind import KIND, Entrance, LoadBalancer, dns_names
+from alb_reconcile.kinds.load_balancer.kind import KIND, LoadBalancer
 
-__all__ = ["KIND", "Entrance", "LoadBalancer", "dns_names"]
+__all__ = ["KIND", "LoadBalancer"]

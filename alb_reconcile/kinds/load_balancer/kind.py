@@ -1,4 +1,4 @@
-"""Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, DeleteLoadBalancer)."""
+"""Drives Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, DeleteLoadBalancer)."""
 
 import asyncio
 from collections import defaultdict
@@ -9,12 +9,15 @@ from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._elb import LINKED_ROLE, HasAttributes, NamedKind
+from alb_reconcile.kinds._elb import LINKED_ROLE, HasAttributes, NamedKind, others_among
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._protection import unlocked
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.grants import Grant, Scope
+from alb_reconcile.kinds.load_balancer import checks
+from alb_reconcile.kinds.load_balancer.audit import audit
+from alb_reconcile.kinds.load_balancer.https import write_out
 from alb_reconcile.kinds.load_balancer.logs import (
     bucket_refs,
     check_logs,
@@ -23,16 +26,19 @@ from alb_reconcile.kinds.load_balancer.logs import (
     with_bucket_arns,
     with_bucket_names,
 )
-from alb_reconcile.kinds.load_balancer.nodes import Moved, wait_until_active, wait_until_gone
+from alb_reconcile.kinds.load_balancer.nodes import Moved, wait_for_old_nodes, wait_until_active, wait_until_gone
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, name_in_common
 from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import AwsError, ignoring
-from alb_reconcile.model.resource import Desired, Observed, Properties, bind
+from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.discovery import Discovery, Finding, Other
+from alb_reconcile.model.errors import AwsError, Problem, ignoring
+from alb_reconcile.model.nodes import Node, Path
+from alb_reconcile.model.resource import Desired, Observed, bind, each_of
+from alb_reconcile.model.service import Balancer, Entrance, Segment
 from alb_reconcile.model.steps import Place, TakeOver
 
 _PROTECTION: Final = "deletion_protection.enabled"
@@ -48,32 +54,21 @@ _USUAL: Final = {
 """ELBv2 LoadBalancerAttribute: the defaults."""
 
 
-@dataclass(frozen=True)
-class Entrance:
-    """Where a load balancer answers: its DNS name, and its VPC."""
-
-    dns_name: str
-    vpc: str
-
-
-def dns_names(live: Iterable[Observed]) -> dict[Address, str]:
-    """Where the load balancers among them answer."""
-    return {item.address: item.detail(Entrance).dns_name for item in live if item.address.kind == "load_balancer"}
-
-
 @dataclass(frozen=True, kw_only=True)
-class LoadBalancer(Properties):
+class LoadBalancer(Balancer):
     """A load balancer without its listeners."""
 
     kind = "load_balancer"
-    is_entrance = True
+    worn = "security_groups"
+    is_costly = True
+    in_subnets = "subnets"
     service = "elbv2"
     removed_late = ("subnets", "security_groups", "ip_address_type")
     is_for_others = True
     addresses = 8
     missed = 3
     holds = frozenset({"security_groups"})
-    replaced_on = frozenset({"scheme", "name", "customer_owned_ipv4_pool"})
+    replaced_on = frozenset({"scheme", "name"})
     follows = ("internet_gateway",)
     longest_name: ClassVar[int] = 32
 
@@ -84,12 +79,12 @@ class LoadBalancer(Properties):
     attributes: Mapping[str, str] | None = None
     ipam_pools: str | None = None
     """The pool of IPv4 addresses; empty for none."""
-    customer_owned_ipv4_pool: str | None = None
-    minimum_load_balancer_capacity: int | None = None
-    """In capacity units; 0 for none."""
     web_acl: str | None = None
     """Its ARN; empty for none."""
     name: str | None = None
+
+    def keeps_out(self) -> dict[str, str]:
+        return {"web_acl": "the web ACL"} if self.web_acl else {}
 
     def slots(self) -> Iterable[Hashable]:
         return (("load balancer name", self.name),) if self.name else ()
@@ -119,6 +114,9 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     noun = "a load balancer"
     position = 80
     section = "load_balancers"
+    entry_checks = (checks.check_entries,)
+    use_checks = (checks.check_use,)
+    audits = (audit,)
     arn_type = "loadbalancer/app"
     missing = ("LoadBalancerNotFound",)
     quotas = (
@@ -132,8 +130,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     iam_actions = IamActions(
         read=(
             "elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeLoadBalancerAttributes",
-            "elasticloadbalancing:DescribeCapacityReservation", "elasticloadbalancing:DescribeTags",
-            "wafv2:GetWebACLForResource", "wafv2:GetWebACL",
+            "elasticloadbalancing:DescribeTags", "wafv2:GetWebACLForResource", "wafv2:GetWebACL",
         ),
         look=(
             "elasticloadbalancing:DescribeAccountLimits", "servicequotas:GetServiceQuota", "wafv2:GetWebACL",
@@ -141,16 +138,15 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         ),
         create=(
             "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:AddTags",
-            "elasticloadbalancing:ModifyLoadBalancerAttributes", "elasticloadbalancing:ModifyCapacityReservation",
-            "iam:CreateServiceLinkedRole", "ec2:DescribeAccountAttributes", "ec2:DescribeAddresses",
-            "ec2:GetSecurityGroupsForVpc", "wafv2:AssociateWebACL", "elasticloadbalancing:SetWebACL",
+            "elasticloadbalancing:ModifyLoadBalancerAttributes", "iam:CreateServiceLinkedRole",
+            "ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "ec2:GetSecurityGroupsForVpc",
+            "wafv2:AssociateWebACL", "elasticloadbalancing:SetWebACL",
         ),
         update=(
             "elasticloadbalancing:SetSubnets", "elasticloadbalancing:SetSecurityGroups",
             "elasticloadbalancing:SetIpAddressType", "elasticloadbalancing:ModifyLoadBalancerAttributes",
-            "elasticloadbalancing:ModifyCapacityReservation", "elasticloadbalancing:ModifyIpPools",
-            "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "elasticloadbalancing:SetWebACL",
-            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:ModifyIpPools", "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL",
+            "elasticloadbalancing:SetWebACL", "elasticloadbalancing:AddTags",
         ),
         delete=(
             "elasticloadbalancing:DeleteLoadBalancer", "elasticloadbalancing:ModifyLoadBalancerAttributes",
@@ -158,21 +154,19 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         ),
         on={
             "elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+", "elasticloadbalancing:SetWebACL": "",
-            "ec2:GetSecurityGroupsForVpc": "vpc*",
+            "ec2:GetSecurityGroupsForVpc": "vpc@",
         },
-        fields={
-            "elasticloadbalancing:DescribeCapacityReservation": "minimum_load_balancer_capacity",
-            "elasticloadbalancing:ModifyCapacityReservation": "minimum_load_balancer_capacity",
-            "elasticloadbalancing:ModifyIpPools": "ipam_pools",
-        },
+        fields={"elasticloadbalancing:ModifyIpPools": "ipam_pools"},
     )  # fmt: skip
+
+    def write_out(self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any]) -> list[Problem]:
+        """Certificate, records, listener and redirect in the place of `https`."""
+        return write_out(root, invalid, schema)
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LoadBalancer:
         read: dict[str, Any] = {}
         if (pools := entry.get("ipam_pools")) is not None:
             read["ipam_pools"] = pools.get("ipv4_ipam_pool_id", "")
-        if (capacity := entry.get("minimum_load_balancer_capacity")) is not None:
-            read["minimum_load_balancer_capacity"] = capacity.get("capacity_units", 0)
         if "web_acl" in entry:
             read["web_acl"] = "" if entry["web_acl"] == "none" else entry["web_acl"]
         if "attributes" in fields:
@@ -185,8 +179,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         if pool := entry.pop("ipam_pools", None):
             entry["ipam_pools"] = {"ipv4_ipam_pool_id": pool}
-        if units := entry.pop("minimum_load_balancer_capacity", None):
-            entry["minimum_load_balancer_capacity"] = {"capacity_units": units}
         if attributes := entry.get("attributes"):
             entry["attributes"] = name_buckets(attributes, named)
         return entry
@@ -211,6 +203,37 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             yield Grant(("wafv2:GetWebACL",), (acls,))
             used = ("wafv2:GetWebACLForResource", "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL")
             yield Grant(used, (acls, balancers))
+
+    def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
+        """Foreign subnets, of which only AWS knows the zone and the VPC; and IPAM pools of load balancers that were made as internal,
+        of which the spec doesn't say whether they are."""
+        for item, state in each_of((decision.desired for decision in decisions.desired.values()), LoadBalancer):
+            decision = decisions.desired[item.address]
+            places = [decisions.location_of(subnet, discovery) for subnet in state.subnets]
+            zones, vpcs = [place.zone for place in places if place.zone], {place.vpc for place in places if place.vpc}
+            if len(vpcs) > 1:
+                text = f"its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
+                yield Finding(item, "subnets", text)
+            if len(places) < 2:
+                text = f"only one subnet is found ({state.subnets[0]}), and AWS requires two in different zones"
+                yield Finding(item, "subnets", text)
+            if len(set(zones)) < len(zones):
+                text = f"two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS allows one per zone"
+                yield Finding(item, "subnets", text)
+            without = [str(subnet) for subnet in state.subnets if _lacks_ipv6(subnet, decisions, discovery)]
+            if (state.ip_address_type or "ipv4") != "ipv4" and without:
+                text = f"{state.ip_address_type} needs an IPv6 range in each of its subnets; give {', '.join(without)} an ipv6_cidr_block"
+                yield Finding(item, "ip_address_type", text)
+            there = decision.found.state if decision.found and not decision.forces else None
+            if state.ipam_pools and isinstance(there, LoadBalancer) and there.scheme == "internal":
+                text = "are for public addresses, which this internal load balancer has none of; remove them"
+                yield Finding(item, "ipam_pools", text)
+
+    async def wait_for_old_nodes(self, run: Run, subnets: Mapping[str, Collection[Ref]]) -> None:
+        await wait_for_old_nodes(run, subnets)
+
+    async def others(self, reader: Reader) -> dict[str, Other]:
+        return others_among(await reader.load_balancers(), reader, self.name)
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)
@@ -242,31 +265,23 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             ip_address_type=item.get("IpAddressType"),
             security_groups=tuple(sorted(item.get("SecurityGroups", ()))),
             attributes=with_bucket_arns(attributes, wanted.state if wanted else None, reader.aws.region),
-            customer_owned_ipv4_pool=item.get("CustomerOwnedIpv4Pool"),
             ipam_pools=(item.get("IpamPools") or {}).get("Ipv4IpamPoolId", ""),
             name=item["LoadBalancerName"],
-            **await self._read_beside(reader, arn, wanted),
+            web_acl=await self._read_web_acl(reader, arn, wanted),
         )
         details = Entrance(dns_name=item.get("DNSName", ""), vpc=item.get("VpcId", ""))
         return Observed(
             address, arn, state, found, reader.stack, item["State"]["Code"], str(item.get("CreatedTime", "")), details
         )
 
-    async def _read_beside(self, reader: Reader, arn: str, wanted: Desired | None) -> dict[str, Any]:
-        """What DescribeLoadBalancers doesn't say, where the spec says it."""
-        found: dict[str, Any] = {}
-        if reader.asks(wanted, "minimum_load_balancer_capacity"):
-            with ignoring("LoadBalancerNotFound"):
-                read = reader.aws.call("elbv2", "describe_capacity_reservation", LoadBalancerArn=arn)
-                answer = await reader.beside("the reserved capacity", read) or {}
-                units = (answer.get("MinimumLoadBalancerCapacity") or {}).get("CapacityUnits")
-                found["minimum_load_balancer_capacity"] = int(units or 0)
+    async def _read_web_acl(self, reader: Reader, arn: str, wanted: Desired | None) -> str | None:
+        """Its ARN, which DescribeLoadBalancers doesn't say, where the spec says one."""
         if reader.asks(wanted, "web_acl"):
             with ignoring("WAFNonexistentItemException"):
                 read = reader.aws.call("wafv2", "get_web_acl_for_resource", ResourceArn=arn)
                 answer = await reader.beside("the web ACL", read) or {}
-                found["web_acl"] = (answer.get("WebACL") or {}).get("ARN", "")
-        return found
+                return str((answer.get("WebACL") or {}).get("ARN", ""))
+        return None
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until it is active (19 public logs of `terraform apply`: 126 to 192 s); until its network interfaces are gone."""
@@ -281,8 +296,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             params["SecurityGroups"] = list(wanted.security_groups)
         if wanted.ip_address_type is not None:
             params["IpAddressType"] = wanted.ip_address_type
-        if wanted.customer_owned_ipv4_pool:
-            params["CustomerOwnedIpv4Pool"] = wanted.customer_owned_ipv4_pool
         if wanted.ipam_pools:
             params["IpamPools"] = {"Ipv4IpamPoolId": wanted.ipam_pools}
         balancer = await self.create_named(
@@ -293,7 +306,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         await all_of(
             self._write_attributes(run, balancer, wanted.attributes),
             _set_web_acl(run, balancer, wanted.web_acl) if wanted.web_acl else asyncio.sleep(0),
-            _reserve(run, balancer, units) if (units := wanted.minimum_load_balancer_capacity) else asyncio.sleep(0),
         )
         return balancer
 
@@ -308,8 +320,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         if "ipam_pools" in fields:
             pools = {"IpamPools": {"Ipv4IpamPoolId": wanted.ipam_pools}}
             calls.append(change("modify_ip_pools", **pools if wanted.ipam_pools else {"RemoveIpamPools": ["ipv4"]}))
-        if "minimum_load_balancer_capacity" in fields:
-            calls.append(_reserve(run, observed.id, wanted.minimum_load_balancer_capacity or 0))
         if "web_acl" in fields:
             calls.append(_set_web_acl(run, observed.id, wanted.web_acl))
         await all_of(*calls)
@@ -348,13 +358,6 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         return self.protections if (attributes or {}).get(_PROTECTION) == "true" else ()
 
 
-async def _reserve(run: Run, arn: str, units: int) -> None:
-    told: dict[str, Any] = {"MinimumLoadBalancerCapacity": {"CapacityUnits": units}}
-    if not units:
-        told = {"ResetCapacityReservation": True}
-    await run.aws.call("elbv2", "modify_capacity_reservation", retry=waits.CAPACITY_BUSY, LoadBalancerArn=arn, **told)
-
-
 async def _set_web_acl(run: Run, arn: str, acl: str | None) -> None:
     """A load balancer has one at most: another takes its place, without a gap."""
     if acl:
@@ -383,6 +386,14 @@ def _ports(known: Known) -> Mapping[str, set[int]]:
     for state in known.there("listener"):
         found[str(state.load_balancer)].add(state.port)
     return found
+
+
+def _lacks_ipv6(subnet: Ref, decisions: Decisions, discovery: Discovery) -> bool:
+    """Whether a subnet is known to have no IPv6 range, and gets none."""
+    entry = decisions.desired.get(subnet) if isinstance(subnet, Address) else None
+    if entry is not None and isinstance(entry.desired.state, Segment) and entry.desired.state.location.has_ipv6:
+        return False
+    return decisions.location_of(bind(subnet, decisions.ids), discovery).has_ipv6 is False
 
 
 KIND: Final = LoadBalancerKind()

@@ -1,5 +1,5 @@
-"""What a bucket's policy says of the logs of load balancers (Elastic Load Balancing, "Enable access logs for your Application Load
-Balancer", "Attach a policy to your S3 bucket")."""
+"""Reads and writes the bucket policy that lets load balancers write logs (Elastic Load Balancing, "Enable access logs for your
+Application Load Balancer", "Attach a policy to your S3 bucket")."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Where a load balancer's logs go: buckets of the stack, or others', which have to let load balancers write there."""
+"""Connects a load balancer's logs to buckets: the stack's own, or others', which have to let load balancers write there."""
 
 import json
 from collections.abc import Container, Iterator, Mapping

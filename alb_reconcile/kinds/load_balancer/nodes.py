@@ -1,4 +1,4 @@
-"""The nodes of load balancers: when they answer, and when they have left their subnets."""
+"""Waits for the nodes of load balancers: until they answer, and until they have left their old subnets."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence

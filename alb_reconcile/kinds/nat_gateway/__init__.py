@@ -1,4 +1,4 @@
-"""NAT gateways (EC2 CreateNatGateway, AssociateNatGatewayAddress, DeleteNatGateway)."""
+"""The kind `nat_gateway` (EC2 CreateNatGateway, AssociateNatGatewayAddress, DeleteNatGateway)."""
 
 from alb_reconcile.kinds.nat_gateway.kind import KIND, NatGateway
 

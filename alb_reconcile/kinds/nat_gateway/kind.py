@@ -1,23 +1,18 @@
-"""NAT gateways (EC2 CreateNatGateway, AssociateNatGatewayAddress, DeleteNatGateway)."""
+"""Drives NAT gateways (EC2 CreateNatGateway, AssociateNatGatewayAddress, DeleteNatGateway)."""
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
+from alb_reconcile.kinds.base import Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.grants import Grant, Scope
-from alb_reconcile.kinds.identifiers import refer_all
-from alb_reconcile.kinds.nat_gateway.addresses import (
-    Pair,
-    set_private_addresses,
-    set_public_addresses,
-    wait_for_gateway,
-)
+from alb_reconcile.kinds.nat_gateway import checks
+from alb_reconcile.kinds.nat_gateway.addresses import set_addresses, wait_for_gateway
 from alb_reconcile.kinds.nat_gateway.zones import crowded_zones
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -27,17 +22,9 @@ from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.text import digest
 
 _REGIONAL: Final = "regional"
-_ZONES: Final = "availability_zone_addresses"
-_PRIVATE: Final = "secondary_private_ip_addresses"
+_MORE: Final = "secondary_elastic_ips"
 _USUAL: Final = {"connectivity_type": "public", "availability_mode": "zonal"}
-_LEAVING: Final = ("disassociating", "unassigning", "failed")
-
-
-class ZoneAddresses(NamedTuple):
-    """The Elastic IP addresses of a regional NAT gateway in one zone."""
-
-    availability_zone: str
-    elastic_ips: tuple[Ref, ...]
+_LEAVING: Final = ("disassociating", "failed")
 
 
 @dataclass(frozen=True)
@@ -53,26 +40,22 @@ class Parts:
 class NatGateway(Properties):
     """A way out for what has no public address: in one zone (in a subnet), or in all zones of a VPC.
 
-    Observed, `availability_zone_addresses` is None where AWS chooses zones and addresses itself.
+    Observed, `secondary_elastic_ips` of a regional one are all that it was given, which a spec can't say.
     """
 
     kind = "nat_gateway"
+    route_filter = "route.nat-gateway-id"
+    is_costly = True
     service = "ec2"
+    in_vpc = "vpc"
     is_for_others = True
     addresses = 1
+    in_subnets = "subnet"
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted", "failed"})
-    holds = frozenset({"secondary_elastic_ips", "availability_zone_addresses"})
+    holds = frozenset({_MORE})
     replaced_on = frozenset(
-        {
-            "vpc",
-            "subnet",
-            "elastic_ip",
-            "connectivity_type",
-            "availability_mode",
-            "private_ip_address",
-            "secondary_private_ip_address_count",
-        }
+        {"vpc", "subnet", "elastic_ip", "connectivity_type", "availability_mode", "private_ip_address"}
     )
     follows = ("internet_gateway",)
 
@@ -83,22 +66,9 @@ class NatGateway(Properties):
     availability_mode: str | None = None
     private_ip_address: str | None = None
     secondary_elastic_ips: tuple[Ref, ...] | None = None
-    secondary_private_ip_addresses: tuple[str, ...] | None = None
-    secondary_private_ip_address_count: int | None = None
-    availability_zone_addresses: tuple[ZoneAddresses, ...] | None = None
-
-    def fixed(self, observed: Observed) -> frozenset[str]:
-        # one whose zones AWS chooses can't be told which; AWS documents no way back, either
-        is_automatic = getattr(observed.state, _ZONES, None) is None
-        return self.replaced_on | {_ZONES} if is_automatic else self.replaced_on
 
     def slots(self) -> Iterable[Hashable]:
-        zones = self.availability_zone_addresses or ()
-        held = [
-            self.elastic_ip,
-            *(self.secondary_elastic_ips or ()),
-            *(item for zone in zones for item in zone.elastic_ips),
-        ]
+        held = (self.elastic_ip, *(self.secondary_elastic_ips or ()))
         return tuple(("Elastic IP address", str(item)) for item in held if item)
 
 
@@ -109,6 +79,8 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     noun = "a NAT gateway"
     position = 34
     section = "nat_gateways"
+    entry_checks = (checks.check_entries,)
+    use_checks = (checks.check_use,)
     id_prefix = "nat-"
     is_rare = True
     recognized_after = ("elastic_ip",)
@@ -116,16 +88,13 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     missing = ("NatGatewayNotFound", "InvalidNatGatewayID.NotFound")
     ready = frozenset({"available"})
     usual = _USUAL
-    chosen = frozenset({"private_ip_address", "secondary_private_ip_address_count"})
+    chosen = frozenset({"private_ip_address"})
     iam_type = "natgateway"
     iam_actions = IamActions(
         read=("ec2:DescribeNatGateways", "ec2:DescribeTags"),
         look=("ec2:DescribeAddresses", "ec2:DescribeSubnets", "servicequotas:GetServiceQuota"),
         create=("ec2:CreateNatGateway", "ec2:CreateTags", "iam:CreateServiceLinkedRole"),
-        update=(
-            "ec2:AssociateNatGatewayAddress", "ec2:DisassociateNatGatewayAddress",
-            "ec2:AssignPrivateNatGatewayAddress", "ec2:UnassignPrivateNatGatewayAddress", "ec2:CreateTags",
-        ),
+        update=("ec2:AssociateNatGatewayAddress", "ec2:DisassociateNatGatewayAddress", "ec2:CreateTags"),
         delete=("ec2:DeleteNatGateway",),
         on={
             "ec2:CreateNatGateway": "natgateway+ vpc subnet elastic-ip",
@@ -138,23 +107,11 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         if wanted.availability_mode == _REGIONAL:
             yield scope.linked_role("ec2-nat-gateway.amazonaws.com", "AWSServiceRoleForNATGateway")
 
-    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> NatGateway:
-        if (given := entry.get(_ZONES)) is not None:
-            zones = [(item["availability_zone"], refer_all("elastic_ip", item["elastic_ips"])) for item in given]
-            fields[_ZONES] = _ordered(
-                ZoneAddresses(f"{around.region or ''}{zone}" if len(zone) == 1 else zone, addresses or ())
-                for zone, addresses in zones
-            )
-        return NatGateway(**fields)
-
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         if "subnet" in entry:
             entry.pop("vpc", None)  # which is its subnet's
-        if zones := self.of(observed).availability_zone_addresses:
-            entry[_ZONES] = [
-                {"availability_zone": zone, "elastic_ips": [named.name_of(str(item)) for item in addresses]}
-                for zone, addresses in zones
-            ]
+        if entry.get("availability_mode") == _REGIONAL and entry.pop(_MORE, None):
+            named.remark("it was given its zones' addresses, which aren't managed and stay as they are")
         return entry
 
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -166,21 +123,17 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         addresses = [item for item in row.get("NatGatewayAddresses", ()) if item.get("Status") not in _LEAVING]
         is_regional = row.get("AvailabilityMode") == _REGIONAL
         primary = next((item for item in addresses if item.get("IsPrimary")), addresses[0] if addresses else {})
-        others = [] if is_regional else [item for item in addresses if item is not primary]
-        is_private = row.get("ConnectivityType") == "private"
-        private = tuple(sorted(str(item.get("PrivateIp")) for item in others)) if is_private else None
-        public = None if is_private or is_regional else tuple(sorted(str(item.get("AllocationId")) for item in others))
+        is_given = not is_regional or row.get("AutoProvisionZones") == "disabled"
+        held = {str(item["AllocationId"]) for item in addresses if is_given and "AllocationId" in item}
+        elastic_ip = None if is_regional else primary.get("AllocationId")
         state = NatGateway(
             vpc=row["VpcId"],
             subnet=row.get("SubnetId") or None,
-            elastic_ip=None if is_regional else primary.get("AllocationId"),
+            elastic_ip=elastic_ip,
             connectivity_type=row.get("ConnectivityType") or "public",
             availability_mode=row.get("AvailabilityMode") or "zonal",
             private_ip_address=None if is_regional else primary.get("PrivateIp"),
-            secondary_elastic_ips=public,
-            secondary_private_ip_addresses=private,
-            secondary_private_ip_address_count=None if private is None else len(private),
-            availability_zone_addresses=_zones_of(addresses) if row.get("AutoProvisionZones") == "disabled" else None,
+            secondary_elastic_ips=tuple(sorted(held - {elastic_ip})),
         )
         interfaces = (item.get("NetworkInterfaceId") for item in row.get("NatGatewayAddresses", ()))
         parts = Parts(
@@ -197,16 +150,11 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """AWS documents no time. Nine public logs of `terraform apply` have 84 to 121 s for a new one; else minutes are usual."""
-        slow = not {_ZONES, _PRIVATE, "secondary_elastic_ips"}.isdisjoint(fields)
-        usual = (60, 300) if action in ("replace", "delete") or slow else (0, 2)
+        usual = (60, 300) if action in ("replace", "delete") or _MORE in fields else (0, 2)
         return (80, 150) if action == "create" else usual
 
     async def create(self, run: Run, wanted: NatGateway, desired: Desired) -> str:
         is_regional = wanted.availability_mode == _REGIONAL
-        zones = [
-            {"AvailabilityZone": item.availability_zone, "AllocationIds": list(item.elastic_ips)}
-            for item in wanted.availability_zone_addresses or ()
-        ]
         params: dict[str, Any] = {
             "VpcId": wanted.vpc if is_regional else None,
             "SubnetId": wanted.subnet,
@@ -215,9 +163,6 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
             "AvailabilityMode": wanted.availability_mode,
             "PrivateIpAddress": wanted.private_ip_address,
             "SecondaryAllocationIds": list(wanted.secondary_elastic_ips or ()) or None,
-            "SecondaryPrivateIpAddresses": list(wanted.secondary_private_ip_addresses or ()) or None,
-            "SecondaryPrivateIpAddressCount": wanted.secondary_private_ip_address_count,
-            "AvailabilityZoneAddresses": zones or None,
             "TagSpecifications": [{"ResourceType": "natgateway", "Tags": run.tag_list(desired)}],
         }
         given, before = {key: value for key, value in params.items() if value is not None}, run.step.beside
@@ -231,36 +176,14 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         return gateway
 
     async def update(self, run: Run, wanted: NatGateway, observed: Observed, fields: frozenset[str]) -> None:
-        before, gateway = self.of(observed), observed.id
-        if fields & {_ZONES, "secondary_elastic_ips"}:
-            associations = observed.detail(Parts).associations
-            await set_public_addresses(run, gateway, _pairs(before), _pairs(wanted), associations)
-        if _PRIVATE in fields:
-            have, want = before.secondary_private_ip_addresses, wanted.secondary_private_ip_addresses
-            await set_private_addresses(run, gateway, have or (), want or ())
+        if _MORE in fields:
+            have, want = (set(map(str, item.secondary_elastic_ips or ())) for item in (self.of(observed), wanted))
+            await set_addresses(run, observed.id, have, want, observed.detail(Parts).associations)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         if not observed.is_leaving:
             await self.call_delete(run, observed.id, self.in_use)
         await wait_for_gateway(run, observed.id, _until_deleted, waits.NAT_DELETED)
-
-
-def _ordered(zones: Iterable[ZoneAddresses]) -> tuple[ZoneAddresses, ...]:
-    return tuple(sorted(zones, key=str))
-
-
-def _zones_of(addresses: Iterable[Mapping[str, Any]]) -> tuple[ZoneAddresses, ...]:
-    by_zone: dict[str, list[str]] = {}
-    for item in addresses:
-        by_zone.setdefault(str(item.get("AvailabilityZone", "")), []).append(str(item.get("AllocationId", "")))
-    return _ordered(ZoneAddresses(zone, tuple(sorted(found))) for zone, found in by_zone.items())
-
-
-def _pairs(state: NatGateway) -> set[Pair]:
-    """Each zone of a regional one with each of its addresses; of a zonal one those beside its first one."""
-    zones = state.availability_zone_addresses or ()
-    found = {(zone.availability_zone, str(address)) for zone in zones for address in zone.elastic_ips}
-    return found | {("", str(address)) for address in state.secondary_elastic_ips or ()}
 
 
 def _until_available(row: Any) -> str:

@@ -1,4 +1,4 @@
-"""How many NAT gateways a zone has, whosever they are, and may have (Amazon VPC quotas)."""
+"""Counts all NAT gateways in a zone, the stack's and others', and compares the count with the quota (Amazon VPC quotas)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence

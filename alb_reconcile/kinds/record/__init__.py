@@ -1,4 +1,4 @@
-"""DNS records (Route 53 ChangeResourceRecordSets). A TXT record beside each says whose it is (`aws.record_tags`)."""
+"""The kind `record`: DNS records (Route 53 ChangeResourceRecordSets). A TXT record for each says which stack owns it (`aws.record_tags`)."""
 
 from alb_reconcile.kinds.record.kind import KIND, Record
 

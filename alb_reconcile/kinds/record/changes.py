@@ -1,7 +1,7 @@
-"""Changes of record sets, in as few batches as Route 53 takes them (ChangeResourceRecordSets, GetChange, ListResourceRecordSets).
+"""Changes record sets, in as few batches as Route 53 allows (ChangeResourceRecordSets, GetChange, ListResourceRecordSets).
 
-A batch is done as a whole, or not at all. Nothing is ever upserted: what was seen is deleted with its exact values, and what
-wasn't is created. So where somebody else was faster, Route 53 refuses, and nobody's record is overwritten.
+Route 53 applies a batch as a whole, or not at all. No record is ever upserted: a record that was seen is deleted with its exact values,
+and a record that wasn't is created. So where another program was faster, Route 53 refuses the batch, and no record is overwritten.
 """
 
 import asyncio

@@ -1,77 +1,107 @@
-"""What is asked before a record is made: its zone, what of that name is in it already, and its health check."""
+"""Checks DNS records of a spec: the values of each type, records that exclude each other, and names outside of their zones."""
 
-import asyncio
-from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Final
 
-from alb_reconcile.aws.client import Aws
-from alb_reconcile.aws.record_tags import RecordId, name_about, read_about
-from alb_reconcile.kinds._zones import Zone, ZoneError, find_zone, is_within
-from alb_reconcile.kinds.base import Intent
-from alb_reconcile.kinds.record.changes import read_record, records_at
-from alb_reconcile.kinds.record.values import Record, state_of
-from alb_reconcile.model import tags
-from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import AwsError, ignoring
+from alb_reconcile.aws.record_tags import plain_name
+from alb_reconcile.kinds._targets import as_address
+from alb_reconcile.kinds._zones import is_within, name_in, zone_text
+from alb_reconcile.kinds.base import Around, Entry
+
+_NEEDED: Final = ("zone", "name", "type")
+_Key = tuple[str, str]
 
 
-def owner_text(record: RecordId, said: Mapping[str, str]) -> str:
-    """Whose a record is that is there, and the way out."""
-    told = f"record {record.name} ({' '.join(filter(None, record[2:]))})"
-    if stack := said.get(tags.STACK):
-        return f"{told} is stack {stack}'s; choose another name, or let {stack} release it"
-    return f"there is a {told} already, outside this stack; adopt it, choose another name, or delete it"
+def check_entries(around: Around) -> None:
+    """Report records that Route 53 would refuse."""
+    entries = around.entries("records")
+    usable = {name: entry for name, entry in entries.items() if all(entry.get(key) for key in _NEEDED)}
+    for name, entry in usable.items():
+        _check_place(around, name, entry)
+        _check_target(around, name, entry)
+        _check_routing(around, name, entry)
+        _check_values(around, name, entry)
+    _check_beside(around, usable)
 
 
-async def check_record(aws: Aws, item: Intent, certified: Collection[tuple[Any, str]]) -> list[Finding]:
-    """What is wrong with a record that is to be made or changed."""
-    """`certified` has the names for which a certificate is validated, by zone: what is wrong with that is told of the certificate."""
-    wanted: Record = item.wanted
-    is_told = (wanted.zone, wanted.name) in certified
-    findings = []
-    if wanted.health_check_id and (item.fields is None or "health_check_id" in item.fields):
-        try:
-            await aws.call("route53", "get_health_check", HealthCheckId=wanted.health_check_id)
-        except AwsError as error:
-            if error.code == "NoSuchHealthCheck":
-                text = f"there is no health check {wanted.health_check_id} in this account; correct the id"
-                findings.append(Finding(item.desired, "health_check_id", text))
-    if item.fields is not None:
-        return findings
-    with ignoring("AccessDenied", "AccessDeniedException"):
-        try:
-            zone = await find_zone(aws, wanted.zone)
-        except ZoneError as error:
-            return findings if is_told else [*findings, Finding(item.desired, "zone", str(error))]
-        if not is_within(wanted.name, zone.name):
-            if is_told:
-                return findings
-            text = f"{wanted.name} isn't in zone {zone.name}, nor is it that name itself; name the zone that it is in"
-            return [*findings, Finding(item.desired, "name", text)]
-        findings += await _check_taken(aws, item, wanted, zone)
-    return findings
+def _check_place(around: Around, name: str, entry: Entry) -> None:
+    zone = name_in(zone_text(entry["zone"]))
+    if zone and not is_within(entry["name"], zone):
+        text = f"{plain_name(entry['name'])} isn't in zone {zone}; write the whole name, such as api.{zone}"
+        around.error(("records", name, "name"), text)
+    if entry["type"] == "CNAME" and plain_name(entry["name"]) == zone:
+        text = "there is no CNAME for the name of a zone itself; make it an A record with an alias"
+        around.error(("records", name, "type"), text)
 
 
-async def _check_taken(aws: Aws, item: Intent, wanted: Record, zone: Zone) -> list[Finding]:
-    own = RecordId(zone.id, *wanted.key)
-    there, about = await asyncio.gather(
-        records_at(aws, zone.id, wanted.name), read_record(aws, zone.id, (name_about(own, zone.name), "TXT", ""))
-    )
-    said = (read_about(about, zone.id, aws.region) or (own, {}))[1] if about else {}
-    if said.get(tags.STACK, item.stack) != item.stack:
-        return [Finding(item.desired, "name", owner_text(own, said))]
-    for row in there:
-        beside = state_of(row, wanted.zone, None, {})
-        if beside.key == wanted.key and not said:
-            return [Finding(item.desired, "name", owner_text(own, said))]
-        if beside.key != wanted.key and wanted.conflicts(beside):
-            other = RecordId(zone.id, *beside.key)
-            about = await read_record(aws, zone.id, (name_about(other, zone.name), "TXT", ""))
-            said = (read_about(about, zone.id, aws.region) or (other, {}))[1] if about else {}
-            if said.get(tags.STACK) != item.stack:
-                whose = f"of stack {said[tags.STACK]} " if tags.STACK in said else ""
-                text = (
-                    f"there is a record {beside.name} ({beside.type}) {whose}already, which can't stand beside this one"
-                )
-                return [Finding(item.desired, "name", f"{text}; delete it, or choose another name")]
-    return []
+def _check_target(around: Around, name: str, entry: Entry) -> None:
+    path, given = ("records", name), around.given(("records", name))
+    if "alias" not in given and "resource_records" not in given:
+        around.error(path, "leads nowhere; give it resource_records, or an alias", at_key=True)
+    for key in ("resource_records", "ttl"):
+        if "alias" in given and key in given:
+            text = "is given together with alias, which has its target's values; keep one"
+            around.error((*path, key), text, at_key=True)
+    if "alias" not in given and "evaluate_target_health" in given:
+        around.error((*path, "evaluate_target_health"), "is for an alias; remove it", at_key=True)
+    if isinstance(entry.get("alias"), str) and entry["type"] not in ("A", "AAAA"):
+        around.error((*path, "type"), f"a load balancer has addresses: make it A or AAAA instead of {entry['type']}")
+    if isinstance(balancer := entry.get("alias"), str) and entry["type"] == "AAAA":
+        found = around.entries("load_balancers").get(balancer, {}).get("ip_address_type", "ipv4")
+        if balancer in around.entries("load_balancers") and found == "ipv4":
+            text = f"{balancer} has no IPv6 address, so that nothing is answered; set its ip_address_type: dualstack"
+            around.warn((*path, "alias"), text)
+
+
+def _check_routing(around: Around, name: str, entry: Entry) -> None:
+    path, given = ("records", name), around.given(("records", name))
+    routed = [key for key in ("weight", "failover") if key in given]
+    if len(routed) == 2:
+        around.error((*path, "failover"), "is given together with weight; keep one", at_key=True)
+    if routed and "set_identifier" not in given:
+        text = "needs a set_identifier beside it; give it one that no other record of that name has"
+        around.error((*path, routed[0]), text, at_key=True)
+    if "set_identifier" in given and not routed:
+        around.error((*path, "set_identifier"), "is for records with weight or failover; remove it", at_key=True)
+
+
+def _check_values(around: Around, name: str, entry: Entry) -> None:
+    values = entry.get("resource_records") or ()
+    if entry["type"] == "CNAME" and len(values) > 1:
+        around.error(("records", name, "resource_records"), "a CNAME has one value; keep one")
+    version = {"A": 4, "AAAA": 6}.get(entry["type"])
+    for index, value in enumerate(values):
+        if version and isinstance(value, str) and (not as_address(value) or (":" in value) != (version == 6)):
+            text = f"{value} isn't an IPv{version} address; {entry['type']} records have nothing else"
+            around.error(("records", name, "resource_records", index), text)
+
+
+def _check_beside(around: Around, entries: dict[str, Entry]) -> None:
+    """Of one name: a CNAME stands alone; of one type there is one, or several of one sort with identifiers."""
+    seen: dict[_Key, list[tuple[str, Entry]]] = {}
+    told: set[tuple[_Key, str]] = set()
+    for name, entry in entries.items():
+        key = zone_text(entry["zone"]), plain_name(entry["name"])
+        for other, found in seen.setdefault(key, []):
+            if text := _conflict(entry, found):
+                if found["type"] == "CNAME":
+                    if (key, other) in told:
+                        break  # A and AAAA beside one CNAME are one mistake
+                    told.add((key, other))
+                around.error(("records", name, "name"), f"{text} records.{other}; change one of them")
+                break
+        seen[key].append((name, entry))
+
+
+def _conflict(entry: Entry, other: Entry) -> str:
+    if entry["type"] != other["type"]:
+        return (
+            "a CNAME stands beside no other record of its name, as" if "CNAME" in (entry["type"], other["type"]) else ""
+        )
+    identifiers = entry.get("set_identifier"), other.get("set_identifier")
+    if None in identifiers or identifiers[0] == identifiers[1]:
+        return f"there is one {entry['type']} record of a name, or several with their own set_identifier; it is also that of"
+    if ("weight" in entry) != ("weight" in other):
+        return "records of one name and type have all weight or all failover, unlike"
+    if entry.get("failover") and entry.get("failover") == other.get("failover"):
+        return f"there is one {entry['failover']} record of a name and type, and it is"
+    return ""

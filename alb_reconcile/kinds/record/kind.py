@@ -1,4 +1,4 @@
-"""DNS records (Route 53 ChangeResourceRecordSets). A TXT record beside each says whose it is (`aws.record_tags`)."""
+"""Drives DNS records (Route 53 ChangeResourceRecordSets). A TXT record for each says which stack owns it (`aws.record_tags`)."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,6 +23,7 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.load_balancer.nodes import wait_until_active
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.record import checks
 from alb_reconcile.kinds.record.changes import (
     Change,
     change_records,
@@ -31,7 +32,7 @@ from alb_reconcile.kinds.record.changes import (
     list_records,
     read_record,
 )
-from alb_reconcile.kinds.record.checks import check_record, owner_text
+from alb_reconcile.kinds.record.preconditions import check_record, owner_text
 from alb_reconcile.kinds.record.reads import Rows, find_rows, find_used, read_owners
 from alb_reconcile.kinds.record.values import DUALSTACK, AliasTarget, state_of, values_of
 from alb_reconcile.kinds.record.values import Record as Record  # a kind's value is found in the kind's file
@@ -50,6 +51,7 @@ class RecordKind(Kind[Record]):
     noun = "a DNS record"
     position = 110
     section = "records"
+    entry_checks = (checks.check_entries,)
     is_rare = True
     missing = ("NoSuchHostedZone",)
     iam_actions = IamActions(
@@ -139,8 +141,8 @@ class RecordKind(Kind[Record]):
         state = state_of(rows.record, zone, wanted, balancers)
         return Observed(address, arn, state, found, reader.stack, details=rows)
 
-    async def owners(self, aws: Aws) -> list[str]:
-        return await read_owners(aws)
+    async def owners(self, reader: Reader) -> list[str]:
+        return await read_owners(reader.aws)
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones

@@ -1,8 +1,9 @@
-"""Which DNS records a stack may have, read with as few calls as Route 53's five a second allow.
+"""Reads the DNS records that a stack may have, with as few calls as Route 53's limit of five a second allows.
 
-A zone that fits into few pages is read whole; of a larger one the TXT records that say whose its records are, which follow each other,
-and then each record by its name. Nothing is read for a stack that has none: what its spec no longer declares is found by a tag of
-the stack's own resources, which names the zones (`model.tags.ZONES`). A destroy that finds no resource with tags looks at all zones.
+A zone that fits into few pages is read whole. Of a larger zone, the TXT records that say which stack owns its records are read first,
+which follow each other, and then each record by its name. No zone is read for a stack without records: a tag of the stack's own
+resources names the zones of records that the spec no longer declares (`model.tags.ZONES`). A destroy that finds no resource with tags
+reads all zones.
 """
 
 import asyncio

@@ -1,5 +1,6 @@
-"""A DNS record as a value, and as Route 53 says it."""
+"""A DNS record as a value, and its translation from and to Route 53's form."""
 
+import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -7,11 +8,14 @@ from typing import Any, Final, NamedTuple
 from alb_reconcile.aws.record_tags import plain_name, quoted
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.service import DnsName
 
 _TEXTS: Final = ("TXT", "SPF")
 _NAMES: Final = ("CNAME", "MX", "PTR", "SRV")
 """Types whose values end in a name, which may have a dot at its end or not."""
 DUALSTACK: Final = "dualstack."
+_BALANCER: Final = re.compile(r"\.([a-z0-9-]+)\.elb\.amazonaws\.com")
+"""In the DNS name of an Application Load Balancer: its region."""
 
 
 class AliasTarget(NamedTuple):
@@ -22,12 +26,13 @@ class AliasTarget(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record(Properties):
+class Record(DnsName):
     """A record set."""
 
     kind = "record"
     service = "route53"
     keeps_tags = False
+    keeps_used = False
     replaced_on = frozenset({"zone", "name", "type", "set_identifier"})
     unique_names = False
     moves = frozenset(
@@ -50,6 +55,11 @@ class Record(Properties):
     failover: str | None = None
     health_check_id: str | None = None
     """Empty for none."""
+
+    @property
+    def region(self) -> str:
+        found = _BALANCER.search(self.alias.dns_name) if isinstance(self.alias, AliasTarget) else None
+        return found[1] if found else ""
 
     @property
     def key(self) -> tuple[str, str, str]:

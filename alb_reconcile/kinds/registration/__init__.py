@@ -1,5 +1,5 @@
-"""Registrations of instances, addresses and functions in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
+"""The kind `registration`: instances, addresses and functions registered in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
 
-from alb_reconcile.kinds.registration.kind import KIND, Registered, Registration
+from alb_reconcile.kinds.registration.kind import KIND, Registration
 
-__all__ = ["KIND", "Registered", "Registration"]
+__all__ = ["KIND", "Registration"]

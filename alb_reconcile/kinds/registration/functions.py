@@ -1,4 +1,4 @@
-"""What lets load balancers invoke a Lambda function, and whether it is there (Lambda AddPermission, RemovePermission, GetPolicy)."""
+"""Lets load balancers invoke a Lambda function, and checks whether they may (Lambda AddPermission, RemovePermission, GetPolicy)."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Registrations of instances, addresses and functions in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
+"""Drives registrations of instances, addresses and functions in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
 
 import asyncio
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
@@ -27,7 +27,8 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
+from alb_reconcile.model.resource import Desired, Lookups, Observed, each_of
+from alb_reconcile.model.service import Member, Registered
 from alb_reconcile.model.steps import Deregister, Register
 
 _MOST: Final = 200
@@ -35,16 +36,8 @@ _MOST: Final = 200
 _GONE: Final = "TargetGroupNotFound"
 
 
-@dataclass(frozen=True)
-class Registered:
-    """How AWS knows a target: an instance's id, an address or a function's ARN; and the zone that it counts to."""
-
-    id: str
-    availability_zone: str | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
-class Registration(Properties):
+class Registration(Member):
     """One target in one group on one port.
 
     An instance is its target by id also where the group knows it by its address: so it is told from its successor, which
@@ -52,6 +45,7 @@ class Registration(Properties):
     """
 
     kind = "registration"
+    said_in = frozenset({"targets"})
     service = ""
     leaving = frozenset({"draining"})
     replaced_on = frozenset({"target_group", "target", "port", "target_type", "ip_address_type", "availability_zone"})
@@ -124,6 +118,9 @@ class RegistrationKind(Kind[Registration]):
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until health checks have begun; what a look may be behind."""
         return 0, 30 if action == "create" else 15
+
+    def entry_of(self, name: str) -> Address:
+        return Address("target_group", name.partition("/")[0])
 
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
         """Each instance of an entry is a target that is said once. What has no entry is somebody's, an ECS service's, say, who

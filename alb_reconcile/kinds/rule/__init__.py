@@ -1,4 +1,4 @@
-"""Listener rules (ELBv2 CreateRule, ModifyRule, SetRulePriorities, DeleteRule)."""
+"""The kind `rule`: rules of listeners (ELBv2 CreateRule, ModifyRule, SetRulePriorities, DeleteRule)."""
 
 from alb_reconcile.kinds.rule.kind import KIND, Rule
 

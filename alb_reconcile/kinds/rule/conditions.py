@@ -1,83 +1,15 @@
-"""Conditions and transforms of rules: from a spec, to ELBv2, and back from what it describes."""
+"""Translates the conditions and transforms of rules: from a spec, to ELBv2's parameters, and back from what ELBv2 describes."""
 
 import json
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from alb_reconcile.kinds.base import Entry, Named
 from alb_reconcile.kinds.listener.actions import from_words, in_words
-from alb_reconcile.model.secrets import Headers, is_secret_header
+from alb_reconcile.model.requests.conditions import FIELDS, TRANSFORMS, Condition, Transform
 
-_FIELDS: Final = {
-    "host_header": ("host-header", "HostHeaderConfig"),
-    "path_pattern": ("path-pattern", "PathPatternConfig"),
-    "http_header": ("http-header", "HttpHeaderConfig"),
-    "http_request_method": ("http-request-method", "HttpRequestMethodConfig"),
-    "query_string": ("query-string", "QueryStringConfig"),
-    "source_ip": ("source-ip", "SourceIpConfig"),
-}
-_TRANSFORMS: Final = {
-    "host_header_rewrite": ("host-header-rewrite", "HostHeaderRewriteConfig"),
-    "url_rewrite": ("url-rewrite", "UrlRewriteConfig"),
-}
 _KNOWN: Final = frozenset({"Values", "RegexValues", "HttpHeaderName"})
-_HEADERS: Final = ("http_header", "http-header")
-_QUERIES: Final = ("query_string", "query-string")
-"""As a spec names the conditions, and AWS those that no spec can say."""
-
-
-class Condition(NamedTuple):
-    """One condition: any of its values, regular expressions or (key, value) pairs meets it. `name` is a header's.
-
-    What no spec can say is in AWS's words: `field` is its type, and `values` has the rest.
-    """
-
-    field: str
-    values: tuple[str, ...] = ()
-    regex_values: tuple[str, ...] = ()
-    name: str = ""
-    pairs: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def unsupported(self) -> str:
-        """What no spec can say; empty for what one can."""
-        return "" if self.field in _FIELDS else f"{self.field} {self.values[0]}"
-
-    def redacted(self, headers: Headers, instead: str) -> "Condition":
-        """Without the values of secret headers, and of all queries. What takes anything is no secret."""
-
-        def hidden(values: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(dict.fromkeys(instead if value.strip("*?") else value for value in values))
-
-        if self.field in _QUERIES:
-            pairs = ((key, instead if value.strip("*?") else value) for key, value in self.pairs)
-            return self._replace(values=hidden(self.values), pairs=tuple(dict.fromkeys(pairs)))
-        if self.field not in _HEADERS or (self.name and not is_secret_header(self.name, headers)):
-            return self
-        return self._replace(values=hidden(self.values), regex_values=hidden(self.regex_values))
-
-    def __str__(self) -> str:
-        pairs = (f"{key}={value}" if key else value for key, value in self.pairs)
-        regex = (f"regex {text}" for text in self.regex_values)
-        return f"{self.field} {self.name + ': ' if self.name else ''}{', '.join([*self.values, *regex, *pairs])}"
-
-
-class Transform(NamedTuple):
-    """A rewriting of the request that goes to the target; what no spec can say is in AWS's words, as in `Condition`."""
-
-    type: str
-    regex: str = ""
-    replacement: str = ""
-
-    @property
-    def unsupported(self) -> str:
-        """What no spec can say; empty for what one can."""
-        return "" if self.type in _TRANSFORMS else f"{self.type} {self.regex}"
-
-    def __str__(self) -> str:
-        return self.unsupported or f"{self.type} {self.regex} to {self.replacement}"
-
 
 _S = TypeVar("_S", Condition, Transform)
 
@@ -123,7 +55,7 @@ def _condition_to_aws(item: Condition) -> dict[str, Any]:
     if item.unsupported:
         kind, rest = from_words(item.unsupported)
         return {"Field": kind, **rest}
-    field, key = _FIELDS[item.field]
+    field, key = FIELDS[item.field]
     config: dict[str, Any] = {"HttpHeaderName": item.name} if item.name else {}
     if item.pairs:
         config["Values"] = [{**({"Key": name} if name else {}), "Value": value} for name, value in item.pairs]
@@ -140,7 +72,7 @@ def conditions_from_aws(items: Iterable[Mapping[str, Any]]) -> tuple[Condition, 
 
 
 def _condition_from_aws(item: Mapping[str, Any]) -> Condition:
-    for name, (field, key) in _FIELDS.items():
+    for name, (field, key) in FIELDS.items():
         if item["Field"] != field:
             continue
         config = item.get(key) or {}
@@ -180,7 +112,7 @@ def _transform_to_aws(item: Transform) -> dict[str, Any]:
     if item.unsupported:
         kind, rest = from_words(item.unsupported)
         return {"Type": kind, **rest}
-    kind, key = _TRANSFORMS[item.type]
+    kind, key = TRANSFORMS[item.type]
     return {"Type": kind, key: {"Rewrites": [{"Regex": item.regex, "Replace": item.replacement}]}}
 
 
@@ -190,7 +122,7 @@ def transforms_from_aws(items: Iterable[Mapping[str, Any]]) -> tuple[Transform, 
 
 
 def _transform_from_aws(item: Mapping[str, Any]) -> Transform:
-    for name, (kind, key) in _TRANSFORMS.items():
+    for name, (kind, key) in TRANSFORMS.items():
         config = item.get(key) or {}
         rewrites: list[dict[str, str]] = config.get("Rewrites") or []
         is_plain = len(rewrites) == 1 and rewrites[0].keys() == {"Regex", "Replace"} and config.keys() == {"Rewrites"}

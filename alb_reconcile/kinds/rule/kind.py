@@ -1,6 +1,7 @@
-"""Listener rules (ELBv2 CreateRule, ModifyRule, SetRulePriorities, DeleteRule)."""
+"""Drives rules of listeners (ELBv2 CreateRule, ModifyRule, SetRulePriorities, DeleteRule)."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
@@ -11,7 +12,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._attached import is_attached
 from alb_reconcile.kinds._elb import is_ours
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Zones
+from alb_reconcile.kinds.base import Adopted, Around, Entry, IamActions, Intent, Keep, Kind, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.listener import secrets
@@ -20,9 +21,8 @@ from alb_reconcile.kinds.listener.providers import check_providers
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
+from alb_reconcile.kinds.rule import checks, redirects, unreachable
 from alb_reconcile.kinds.rule.conditions import (
-    Condition,
-    Transform,
     conditions_from_aws,
     conditions_to_aws,
     read_conditions,
@@ -36,14 +36,18 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import tell_unsupported
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.requests.conditions import Condition, Transform
+from alb_reconcile.model.requests.shadows import find_shadows
+from alb_reconcile.model.resource import Desired, Lookups, Observed, bind, each_of
+from alb_reconcile.model.service import RoutingRule
 from alb_reconcile.model.steps import SetPriorities, Shift
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule(Properties):
+class Rule(RoutingRule):
     """A rule. Its priority is no slot: priorities are moved by one call of their own (`RuleKind.set_order`)."""
 
     kind = "rule"
@@ -94,6 +98,8 @@ class RuleKind(Kind[Rule]):
     noun = "a rule"
     position = 100
     section = "rules"
+    entry_checks = (checks.check_entries,)
+    use_checks = (unreachable.check, redirects.check)
     arn_type = "listener-rule/app"
     missing = ("RuleNotFound",)
     quotas = (Quota("rules-per-application-load-balancer", "rules", 100, ("listener", "load_balancer")),)
@@ -143,6 +149,25 @@ class RuleKind(Kind[Rule]):
         checks = (secrets.check_secret(aws, item, "action") for item in intents)
         found = await asyncio.gather(*checks, check_providers(aws, intents, "action"))
         return [finding for part in found for finding in part]
+
+    def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
+        """Rules all of whose requests are taken by others' rules that stay in the listener. What the spec's own rules take
+        from each other `validate` has said."""
+        strangers: dict[Ref, list[Rule]] = defaultdict(list)
+        for item, rule in each_of(decisions.live, Rule):
+            if item.owner != decisions.stack and item.id not in decisions.to_delete:
+                strangers[rule.listener].append(rule)
+        for decision, rule in each_of(decisions.desired.values(), Rule) if strangers else ():
+            before = sorted(strangers[bind(rule.listener, decisions.ids)], key=lambda item: item.priority)
+            earlier = [(str(item.priority), item.conditions) for item in before if item.priority < rule.priority]
+            if found := find_shadows(rule.conditions, earlier):
+                noun = "the rule of others with priority" if len(found) == 1 else "the rules of others with priorities"
+                text = f"no request reaches it: {noun} {' and '.join(found)} before it"
+                text += " takes all of its requests" if len(found) == 1 else " take all of its requests"
+                yield Finding(decision.desired, "priority", text, warning=True)
+
+    async def adopt(self, aws: Aws, item: Adopted, known: Known, keep: Keep) -> Adopted:
+        return await secrets.adopt_secret(aws, item, keep)
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)

@@ -1,5 +1,5 @@
-"""Subnets (EC2 CreateSubnet, AssociateSubnetCidrBlock, ModifySubnetAttribute, DeleteSubnet)."""
+"""The kind `subnet` (EC2 CreateSubnet, AssociateSubnetCidrBlock, ModifySubnetAttribute, DeleteSubnet)."""
 
-from alb_reconcile.kinds.subnet.kind import KIND, Subnet, place_of
+from alb_reconcile.kinds.subnet.kind import KIND, Subnet
 
-__all__ = ["KIND", "Subnet", "place_of"]
+__all__ = ["KIND", "Subnet"]

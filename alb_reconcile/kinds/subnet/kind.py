@@ -1,6 +1,5 @@
-"""Subnets (EC2 CreateSubnet, AssociateSubnetCidrBlock, ModifySubnetAttribute, DeleteSubnet)."""
+"""Drives subnets (EC2 CreateSubnet, AssociateSubnetCidrBlock, ModifySubnetAttribute, DeleteSubnet)."""
 
-import asyncio
 import ipaddress
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,25 +7,17 @@ from functools import partial
 from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Unmet, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.networks import zone_of
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known, by_name_and_shape, name_in_common
 from alb_reconcile.kinds.route_table import ways_out
-from alb_reconcile.kinds.subnet.free_ranges import choose_range, find_in, full_vpcs, lost_subnets, taken
-from alb_reconcile.kinds.vpc.ipam import (
-    Allocations,
-    Use,
-    check_pools,
-    from_pool,
-    length_of,
-    pool_params,
-    read_allocations,
-)
+from alb_reconcile.kinds.subnet import checks
+from alb_reconcile.kinds.subnet.holders import lost_subnets, taken
 from alb_reconcile.kinds.vpc.ranges import (
     associate,
     describe,
@@ -37,52 +28,30 @@ from alb_reconcile.kinds.vpc.ranges import (
     wait_until_gone,
     wait_while_associating,
 )
-from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Finding, Foreign
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.service import Foreign, Segment
 from alb_reconcile.model.text import camel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subnet(Properties):
+class Subnet(Segment):
     """A part of a VPC in one availability zone."""
 
     kind = "subnet"
     service = "ec2"
+    in_vpc = "vpc"
     is_for_others = True
     carries_applied = True
-    replaced_on = frozenset(
-        {
-            "vpc",
-            "cidr_block",
-            "ipv4_ipam_pool_id",
-            "ipv4_netmask_length",
-            "availability_zone",
-            "availability_zone_id",
-            "ipv6_native",
-            "besides",
-        }
-    )
-
-    said_elsewhere = frozenset({"besides"})
+    replaced_on = frozenset({"vpc", "cidr_block", "availability_zone", "ipv6_native"})
 
     vpc: Ref
+    availability_zone: str
     cidr_block: str | None = None
-    ipv4_ipam_pool_id: str | None = None
-    """Where its range is from. AWS doesn't tell, so it isn't compared."""
-    ipv4_netmask_length: int | None = None
-    """Without a pool, how long the netmask of the range is that is chosen for it in its VPC."""
-    besides: tuple[str, ...] | None = None
-    """The ranges that the spec gives to other subnets, where one is to be chosen."""
-    availability_zone: str | None = None
-    availability_zone_id: str | None = None
     ipv6_cidr_block: str | int | None = None
     """A range, or which of the 256 of its VPC's it is."""
-    ipv6_ipam_pool_id: str | None = None
-    """Observed, None where nobody has looked whether its range is of that which the spec says."""
-    ipv6_netmask_length: int | None = None
     ipv6_native: bool | None = None
     assign_ipv6_address_on_creation: bool | None = None
     map_public_ip_on_launch: bool | None = None
@@ -90,32 +59,21 @@ class Subnet(Properties):
     private_dns_name_options_on_launch: Mapping[str, Any] | None = None
 
     @property
+    def location(self) -> Foreign:
+        return Foreign(self.vpc, self.availability_zone, self.size, self.ipv6_cidr_block is not None)
+
+    @property
     def size(self) -> int | None:
         """How many IPv4 addresses it has, without the five that AWS keeps (Amazon VPC User Guide, "Subnet CIDR blocks")."""
-        length = length_of(self.cidr_block) if self.cidr_block else self.ipv4_netmask_length
-        return 2 ** (32 - length) - 5 if length is not None else None
-
-    @property
-    def is_chosen(self) -> bool:
-        """Whether its range is to be chosen by us, as one of its VPC that is free."""
-        return self.ipv4_netmask_length is not None and not (self.ipv4_ipam_pool_id or self.cidr_block)
-
-    @property
-    def wants_ipv6(self) -> bool:
-        """Whether it is to have an IPv6 range."""
-        return self.ipv6_cidr_block is not None or self.ipv6_ipam_pool_id is not None
+        return ipaddress.IPv4Network(self.cidr_block).num_addresses - 5 if self.cidr_block else None
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         if observed is None or not isinstance(found := observed.state, Subnet):
             return self
-        own = replace(self, ipv4_ipam_pool_id=None, besides=None)
         cidr = found.ipv6_cidr_block
         if isinstance(self.ipv6_cidr_block, int) and isinstance(cidr, str) and _is_number(cidr, self.ipv6_cidr_block):
-            own = replace(own, ipv6_cidr_block=cidr)
-        same_length = self.ipv6_netmask_length in (None, found.ipv6_netmask_length)
-        if cidr and found.ipv6_ipam_pool_id is None and same_length:
-            own = replace(own, ipv6_ipam_pool_id=None)
-        return own
+            return replace(self, ipv6_cidr_block=cidr)
+        return self
 
     def slots(self) -> Iterable[Hashable]:
         return (("range", str(self.vpc)),)
@@ -140,6 +98,14 @@ def _is_number(found: str, index: int) -> bool:
     return bool(found) and index_of(found) == index
 
 
+def _audit(around: Around) -> Iterable[Unmet]:
+    for name, entry in around.entries("subnets").items():
+        for key in ("map_public_ip_on_launch", "assign_ipv6_address_on_creation"):
+            if entry.get(key) is True:
+                problem = "what is launched in it gets a public address"
+                yield Unmet("EC2.15", f"subnet.{name}", ("subnets", name, key), problem, f"write {key}: false")
+
+
 class SubnetKind(Ec2Kind[Subnet]):
     """Drives subnets."""
 
@@ -147,34 +113,32 @@ class SubnetKind(Ec2Kind[Subnet]):
     noun = "a subnet"
     position = 20
     section = "subnets"
+    entry_checks = (checks.check_entries,)
+    audits = (_audit,)
+    has_default = True
     id_prefix = "subnet-"
-    listing = Listing("describe_subnets", "Subnets", "SubnetId", "subnet-id", needs_foreign=True)
+    listing = Listing(
+        "describe_subnets", "Subnets", "SubnetId", "subnet-id", needs_foreign=True, default_filter="default-for-az"
+    )
     missing = ("InvalidSubnetID.NotFound",)
     in_use = waits.SUBNET_IN_USE
     holds_interfaces = True
     ready = frozenset({"available"})
     usual: ClassVar[Mapping[str, Any]] = {"private_dns_name_options_on_launch.hostname_type": "ip-name"}
-    chosen = frozenset({"ipv4_netmask_length", "availability_zone_id", "ipv6_ipam_pool_id", "ipv6_netmask_length"})
     quotas = (Quota("L-407747CB", "subnets", 200, ("vpc",)),)
     iam_actions = IamActions(
-        read=("ec2:DescribeSubnets", "ec2:GetIpamPoolAllocations"),
-        look=(
-            "ec2:DescribeAvailabilityZones", "ec2:DescribeIpamPools", "ec2:DescribeVpcs",
-            "servicequotas:GetServiceQuota",
-        ),
+        read=("ec2:DescribeSubnets",),
+        look=("ec2:DescribeAvailabilityZones", "servicequotas:GetServiceQuota"),
         create=("ec2:CreateSubnet", "ec2:CreateTags", "ec2:DescribeVpcs", "ec2:ModifySubnetAttribute"),
         update=(
             "ec2:ModifySubnetAttribute", "ec2:DescribeVpcs", "ec2:AssociateSubnetCidrBlock",
             "ec2:DisassociateSubnetCidrBlock", "ec2:CreateTags",
         ),
         delete=("ec2:DeleteSubnet", "ec2:DescribeNetworkInterfaces"),
-        on={
-            "ec2:GetIpamPoolAllocations": "ipam-pool", "ec2:CreateSubnet": "subnet+ vpc ipam-pool",
-            "ec2:AssociateSubnetCidrBlock": "subnet ipam-pool",
-        },
+        on={"ec2:CreateSubnet": "subnet+ vpc"},
         fields={
-            "ec2:AssociateSubnetCidrBlock": "ipv6_cidr_block ipv6_ipam_pool_id",
-            "ec2:DisassociateSubnetCidrBlock": "ipv6_cidr_block ipv6_ipam_pool_id",
+            "ec2:AssociateSubnetCidrBlock": "ipv6_cidr_block",
+            "ec2:DisassociateSubnetCidrBlock": "ipv6_cidr_block",
         },
     )  # fmt: skip
 
@@ -182,11 +146,10 @@ class SubnetKind(Ec2Kind[Subnet]):
         return "a default subnet" if row.get("DefaultForAz") else ""
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Subnet:
-        read = {"availability_zone": around.zone_of(name)}
+        read = {"availability_zone": zone_of(around, name)}
         if isinstance(ipv6 := fields.get("ipv6_cidr_block"), str):
             read["ipv6_cidr_block"] = str(ipaddress.IPv6Network(ipv6))
-        state = Subnet(**{**fields, **read})
-        return replace(state, besides=around.given_ranges(name)) if state.is_chosen else state
+        return Subnet(**{**fields, **read})
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         letter = entry["availability_zone"].removeprefix(named.region)
@@ -195,33 +158,29 @@ class SubnetKind(Ec2Kind[Subnet]):
     def suggest_name(self, state: Subnet) -> str:
         return f"subnet-{str(state.availability_zone)[-1:]}"
 
+    def locate(self, row: Mapping[str, Any]) -> Foreign:
+        free = row.get("AvailableIpAddressCount") if row.get("CidrBlock") else None
+        return replace(super().locate(row), free=free, has_ipv6=ipv6_of(row) is not None)
+
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
         wanted, found = known.bound(desired), self.of(item.found)
-        same = wanted.cidr_block == found.cidr_block and (
-            wanted.availability_zone in (None, found.availability_zone)
-            and wanted.availability_zone_id in (None, found.availability_zone_id)
-        )
+        same = wanted.cidr_block == found.cidr_block and wanted.availability_zone == found.availability_zone
         shape = f"its CIDR block {wanted.cidr_block} in that zone" if same else ""
         return by_name_and_shape(name_in_common(desired, item), shape)
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        pools = [state.ipv6_ipam_pool_id for _, state in each_of(reader.desired.values(), Subnet)]
-        rows, known = await asyncio.gather(self.own_rows(reader), read_allocations(reader, pools))
+        rows = await self.own_rows(reader)
         leads = await ways_out(reader, rows)
-        return [self._observe(reader, row, known, leads.get(row["SubnetId"])) for row in rows]
+        return [self._observe(reader, row, leads.get(row["SubnetId"])) for row in rows]
 
-    def _observe(self, reader: Reader, row: Row, known: Allocations | None, leads: bool | None) -> Observed:
+    def _observe(self, reader: Reader, row: Row, leads: bool | None) -> Observed:
         options = row.get("PrivateDnsNameOptionsOnLaunch") or {}
         ipv6 = ipv6_of(row)
         state = Subnet(
             vpc=row["VpcId"],
             cidr_block=row.get("CidrBlock") or "",
-            ipv4_netmask_length=length_of(row.get("CidrBlock") or ""),
             availability_zone=row["AvailabilityZone"],
-            availability_zone_id=row.get("AvailabilityZoneId"),
             ipv6_cidr_block=ipv6[0] if ipv6 else "",
-            ipv6_ipam_pool_id=None if known is None else known.get((row["SubnetId"], ipv6[0] if ipv6 else ""), ""),
-            ipv6_netmask_length=length_of(ipv6[0]) if ipv6 else None,
             ipv6_native=row.get("Ipv6Native", False),
             assign_ipv6_address_on_creation=row.get("AssignIpv6AddressOnCreation", False),
             map_public_ip_on_launch=row["MapPublicIpOnLaunch"],
@@ -230,72 +189,46 @@ class SubnetKind(Ec2Kind[Subnet]):
                 name: options[key] for name, (key, _) in _DNS_NAMES.items() if key in options
             },
         )
-        return self.observe(reader, row, state, row.get("State", ""), details=replace(place_of(row), leads_out=leads))
+        return self.observe(
+            reader, row, state, row.get("State", ""), details=replace(self.locate(row), leads_out=leads)
+        )
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """Zones that there aren't, what IPAM pools would refuse, VPCs without room, and what should be adopted instead."""
-        uses = [use for item in intents for use in _uses(item)]
-        found = await asyncio.gather(check_pools(aws, uses), full_vpcs(aws, intents), lost_subnets(aws, intents))
-        return [*_lost_zones(intents, await zones), *(finding for part in found for finding in part)]
+        """Zones that there aren't, and what should be adopted instead."""
+        lost = await lost_subnets(aws, intents)
+        return [*_lost_zones(intents, await zones), *lost]
 
     async def create(self, run: Run, wanted: Subnet, desired: Desired) -> str:
         ipv6 = await _ipv6_params(run, wanted)
         given = {
             "CidrBlock": wanted.cidr_block,
-            "Ipv4IpamPoolId": wanted.ipv4_ipam_pool_id,
-            "Ipv4NetmaskLength": wanted.ipv4_netmask_length if wanted.ipv4_ipam_pool_id else None,
             "AvailabilityZone": wanted.availability_zone,
-            "AvailabilityZoneId": wanted.availability_zone_id,
             "Ipv6Native": wanted.ipv6_native,
         }
         params: dict[str, Any] = {key: value for key, value in given.items() if value} | ipv6
-        if wanted.is_chosen:
-            subnet = await self._create_where_free(run, wanted, desired, params)
-        else:
-            try:
-                subnet = await self._call_create_in_range(run, wanted, desired, params)
-            except AwsError as error:
-                if error.code != "InvalidSubnet.Conflict":
-                    raise
-                subnet = await self._find(run, wanted, desired, error)
+        try:
+            subnet = await self._call_create_in_range(run, wanted, desired, params)
+        except AwsError as error:
+            if error.code != "InvalidSubnet.Conflict":
+                raise
+            subnet = await self._find(run, wanted, desired, error)
         run.others.announce(subnet, usable=False)  # an instance would be launched without a public address
         if ipv6:
-            await _wait_for_ipv6(run, subnet, ipv6)
+            await wait_until_associated(run, "subnet", subnet, ipv6.values())
         names = [name for name in _ATTRIBUTES if getattr(wanted, name) is not None]
         await self._modify(run, wanted, subnet, [*names, *_dns_paths(wanted)])
         return subnet
 
-    async def _create_where_free(self, run: Run, wanted: Subnet, desired: Desired, params: dict[str, Any]) -> str:
-        """In a range of its length that is free; where AWS says that it isn't, it may be that a lost call has taken it."""
-        vpc, length = str(wanted.vpc), int(wanted.ipv4_netmask_length or 0)
-        while True:
-            cidr = await choose_range(run, vpc, length, wanted.besides or ())
-            try:
-                return await self._call_create_in_range(run, wanted, desired, {**params, "CidrBlock": cidr})
-            except AwsError as error:
-                if error.code != "InvalidSubnet.Conflict":
-                    raise
-            find = partial(find_in, run, vpc, cidr)
-            row = await repeat_until(run.aws, find, bool, waits.LAG)
-            if tags.identity(desired, run.stack).items() <= tags.from_list(row.get("Tags")).items():
-                return str(row["SubnetId"])
-
     async def _call_create_in_range(self, run: Run, wanted: Subnet, desired: Desired, params: dict[str, Any]) -> str:
         """The call, once more where its range has just been associated with the VPC, by a run that was killed."""
-        # a range that AWS chooses is another one each time, and so is ours after another call
-        is_any = wanted.is_chosen or "Ipv4IpamPoolId" in params or "Ipv6IpamPoolId" in params
-        make = self.create_once if is_any else self._call_create
         try:
-            return await make(run, desired, VpcId=wanted.vpc, **params)
+            return await self.call_create(run, desired, VpcId=wanted.vpc, **params)
         except AwsError as error:
             if error.code != "InvalidSubnet.Range" or not await wait_while_associating(run, str(wanted.vpc)):
                 raise
-            return await make(run, desired, VpcId=wanted.vpc, **params)
-
-    async def _call_create(self, run: Run, desired: Desired, **params: Any) -> str:
-        return await self.call_create(run, desired, **params)
+            return await self.call_create(run, desired, VpcId=wanted.vpc, **params)
 
     async def _find(self, run: Run, wanted: Subnet, desired: Desired, error: AwsError) -> str:
         """Who holds the range: we ourselves, whose reply got lost, or a stranger."""
@@ -306,7 +239,7 @@ class SubnetKind(Ec2Kind[Subnet]):
 
     async def update(self, run: Run, wanted: Subnet, observed: Observed, fields: frozenset[str]) -> None:
         subnet, names = observed.id, [name for name in _ATTRIBUTES if name in fields]
-        if fields.intersection(_IPV6):
+        if "ipv6_cidr_block" in fields:
             before = self.of(observed).assign_ipv6_address_on_creation
             if before and "assign_ipv6_address_on_creation" not in names:
                 names.insert(0, "assign_ipv6_address_on_creation")
@@ -325,7 +258,7 @@ class SubnetKind(Ec2Kind[Subnet]):
             await wait_until_gone(run, "subnet", subnet, association)
         params = await _ipv6_params(run, wanted)
         await associate(run, "subnet", subnet, params)
-        await _wait_for_ipv6(run, subnet, params)
+        await wait_until_associated(run, "subnet", subnet, params.values())
 
     async def _modify(self, run: Run, wanted: Subnet, subnet: str, names: Iterable[str]) -> None:
         for name in names:  # one attribute a call
@@ -336,6 +269,8 @@ class SubnetKind(Ec2Kind[Subnet]):
 
 
 _ATTRIBUTES: Final = ("map_public_ip_on_launch", "assign_ipv6_address_on_creation", "enable_dns64")
+
+
 _DNS_NAMES: Final = {
     "hostname_type": ("HostnameType", "PrivateDnsHostnameTypeOnLaunch"),
     "enable_resource_name_dns_a_record": ("EnableResourceNameDnsARecord", "EnableResourceNameDnsARecordOnLaunch"),
@@ -350,11 +285,10 @@ _DNS_NAMES: Final = {
 def _lost_zones(intents: Iterable[Intent], zones: Collection[str]) -> Iterator[Finding]:
     """Subnets that are to be made in a zone that the region doesn't have, as far as its zones are known."""
     for item in intents:
-        path = "availability_zone" if item.wanted.availability_zone else "availability_zone_id"
-        zone = getattr(item.wanted, path)
-        if item.fields is None and zone and zones and zone not in zones:
-            alike = [name for name in zones if ("-az" in name) == (path == "availability_zone_id")]  # use1-az1 is an id
-            yield Finding(item.desired, path, f"there is no zone {zone} here; choose one of {', '.join(alike)}")
+        zone = item.wanted.availability_zone
+        if item.fields is None and zones and zone not in zones:
+            names = ", ".join(name for name in zones if "-az" not in name)  # use1-az1 is an id
+            yield Finding(item.desired, "availability_zone", f"there is no zone {zone} here; choose one of {names}")
 
 
 def _dns_paths(wanted: Subnet) -> list[str]:
@@ -366,40 +300,11 @@ async def _change(run: Run, subnet: str, **attribute: Any) -> None:
     await change(SubnetId=subnet, **attribute)
 
 
-_IPV6: Final = ("ipv6_cidr_block", "ipv6_ipam_pool_id", "ipv6_netmask_length")
-
-
 async def _ipv6_params(run: Run, wanted: Subnet) -> dict[str, Any]:
     """The IPv6 range that CreateSubnet and AssociateSubnetCidrBlock are to give it."""
-    if wanted.ipv6_ipam_pool_id:
-        return pool_params(from_pool(wanted.ipv6_ipam_pool_id, wanted.ipv6_netmask_length), "Ipv6")
     if wanted.ipv6_cidr_block is None:
         return {}
     return {"Ipv6CidrBlock": await ipv6_part(run, str(wanted.vpc), wanted.ipv6_cidr_block)}
-
-
-async def _wait_for_ipv6(run: Run, subnet: str, params: Mapping[str, Any]) -> None:
-    named = [params["Ipv6CidrBlock"]] if "Ipv6CidrBlock" in params else []
-    await wait_until_associated(run, "subnet", subnet, named, ipv6=not named)
-
-
-def _uses(intent: Intent) -> Iterator[Use]:
-    """What IPAM pools are to give to a subnet that is to be made or changed."""
-    wanted, fields = intent.wanted, intent.fields
-    if fields is None and wanted.ipv4_ipam_pool_id:
-        length, is_named = wanted.ipv4_netmask_length, wanted.cidr_block is not None
-        yield Use(intent.desired, "ipv4_ipam_pool_id", wanted.ipv4_ipam_pool_id, length, is_named=is_named)
-    if wanted.ipv6_ipam_pool_id and (fields is None or fields.intersection(_IPV6)):
-        yield Use(intent.desired, "ipv6_ipam_pool_id", wanted.ipv6_ipam_pool_id, wanted.ipv6_netmask_length, "ipv6")
-
-
-def place_of(row: Row) -> Foreign:
-    """Where something is that AWS describes so; of a subnet how many IPv4 addresses are free, if it has any, and whether it
-    has some of IPv6; of an Elastic IP address who has it."""
-    free = row.get("AvailableIpAddressCount") if row.get("CidrBlock") else None
-    has_ipv6 = ipv6_of(row) is not None if "SubnetId" in row else None
-    holder = row.get("InstanceId") or row.get("NetworkInterfaceId") if "AllocationId" in row else ""
-    return Foreign(row.get("VpcId"), row.get("AvailabilityZone"), free, has_ipv6, holder or "")
 
 
 KIND: Final = SubnetKind()

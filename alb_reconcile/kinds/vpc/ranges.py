@@ -1,6 +1,5 @@
-"""The address ranges of VPCs and subnets beside their first (EC2 AssociateVpcCidrBlock, AssociateSubnetCidrBlock …)."""
+"""Adds and removes the further address ranges of VPCs and subnets (EC2 AssociateVpcCidrBlock, AssociateSubnetCidrBlock …)."""
 
-import asyncio
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -9,7 +8,6 @@ from typing import Any, Final
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run, all_of
-from alb_reconcile.kinds.vpc.ipam import is_from_pool, length_of, pool_params
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 
 AMAZON: Final = "Amazon"
@@ -37,9 +35,15 @@ def leaving(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def is_amazons(item: Association) -> bool:
+    """Whether it is that of an IPv6 range that Amazon provides, and not one of a pool."""
+    return item.get("Ipv6Pool") == AMAZON
+
+
 def ipv6_of(row: Mapping[str, Any]) -> tuple[str, Association] | None:
-    """The first IPv6 range of a VPC or a subnet."""
-    return next((found for found in associations(row) if ":" in found[0] or "Ipv6Pool" in found[1]), None)
+    """The IPv6 range of a subnet, or of a VPC: the one that Amazon provides, if it has one."""
+    found = (item for item in associations(row) if ":" in item[0])
+    return max(found, key=lambda item: is_amazons(item[1]), default=None)
 
 
 def index_of(ipv6_range: str) -> int:
@@ -78,7 +82,7 @@ async def associate(run: Run, kind: str, physical_id: str, params: Mapping[str, 
 
     async def is_there() -> bool:
         row = await describe(run, kind, physical_id)
-        return named in dict(associations(row)) if named else ipv6_of(row) is not None
+        return named in dict(associations(row)) if named else any(is_amazons(item) for _, item in associations(row))
 
     try:
         await call(**{key: physical_id, **params})
@@ -89,38 +93,16 @@ async def associate(run: Run, kind: str, physical_id: str, params: Mapping[str, 
 
 
 async def add_ranges(run: Run, vpc: str, ranges: Sequence[str], *, ipv6: bool) -> None:
-    """Associate further ranges with a VPC, and wait until it has them; with `ipv6` also one of IPv6 that is coming."""
-    literal = [item for item in ranges if not is_from_pool(item)]
-    await all_of(*(associate(run, "vpc", vpc, {"CidrBlock": item}) for item in literal))
-    # one after the other: which one came is told by what wasn't there before
-    given = [await _associate_from_pool(run, vpc, item) for item in filter(is_from_pool, ranges)]
-    if literal or given or ipv6:
-        await wait_until_associated(run, "vpc", vpc, [*literal, *given], ipv6=ipv6)
+    """Associate further ranges with a VPC, and wait until it has them; with `ipv6` also Amazon's one of IPv6 that is coming."""
+    await all_of(*(associate(run, "vpc", vpc, {"CidrBlock": item}) for item in ranges))
+    if ranges or ipv6:
+        await wait_until_associated(run, "vpc", vpc, ranges, ipv6=ipv6)
 
 
-async def _associate_from_pool(run: Run, vpc: str, wanted: str) -> str:
-    """The range that an IPAM pool has given a VPC. Where a reply got lost, it is looked for."""
-    there = set(dict(associations(await describe(run, "vpc", vpc))))
-    params = pool_params(wanted, "Ipv4")
-
-    async def find_new() -> str:
-        row = await describe(run, "vpc", vpc)
-        length = params.get("Ipv4NetmaskLength")
-        new = [name for name, _ in associations(row) if ":" not in name and name not in there]
-        return next((name for name in new if length in (None, length_of(name))), "")
-
-    try:
-        call = partial(run.aws.call, "ec2", "associate_vpc_cidr_block", once=True)
-        answer = await call(VpcId=vpc, **params)
-        return str(answer["CidrBlockAssociation"]["CidrBlock"])
-    except AwsError as error:
-        if not error.ambiguous or not (found := await repeat_until(run.aws, find_new, bool, waits.LOST_REPLY)):
-            raise
-        return found
-
-
-async def wait_until_associated(run: Run, kind: str, physical_id: str, ranges: Iterable[str], *, ipv6: bool) -> None:
-    """Until a VPC or a subnet has those ranges, and one of IPv6 whichever it is: nothing can be made in them before."""
+async def wait_until_associated(
+    run: Run, kind: str, physical_id: str, ranges: Iterable[str], *, ipv6: bool = False
+) -> None:
+    """Until a VPC or a subnet has those ranges, and one of IPv6 of Amazon's: nothing can be made in them before."""
     wanted = set(ranges)
 
     def check(row: Any) -> str:
@@ -130,9 +112,9 @@ async def wait_until_associated(run: Run, kind: str, physical_id: str, ranges: I
                 if state.get("State") in ("failing", "failed") and (item.get(part) in wanted or ipv6):
                     why = state.get("StatusMessage") or "no reason given"
                     raise WaitError(f"AWS couldn't associate {item.get(part)}: {why}")
-        there = {name for name, item in associations(row or {}) if _is_associated(item)}
-        missing = sorted(wanted - there)
-        if ipv6 and not any(":" in name for name in there):
+        there = {name: item for name, item in associations(row or {}) if _is_associated(item)}
+        missing = sorted(wanted - there.keys())
+        if ipv6 and not any(map(is_amazons, there.values())):
             missing.append("an IPv6 range")
         return f"{', '.join(missing)} to be associated" if missing else ""
 
@@ -177,14 +159,8 @@ async def _until(run: Run, kind: str, physical_id: str, check: Callable[[Any], s
     await run.wait(f"ranges of {kind}s", fetch, physical_id, check, waits.RANGE_ASSOCIATED)
 
 
-class Exchanges(dict[str, asyncio.Future[None]]):
-    """By VPC whose IPv6 range goes in this run: a subnet that is to have a part of another one waits for that."""
-
-
 async def ipv6_part(run: Run, vpc: str, wanted: str | int) -> str:
     """A subnet's IPv6 range; of a number, the one of that number in its VPC's, which is known when the VPC is made."""
-    if exchange := run.shared.of(Exchanges).get(vpc):
-        await exchange
     if isinstance(wanted, str):
         return wanted
 

@@ -1,31 +1,5 @@
-"""VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
+"""The kind `vpc_endpoint` (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
 
-from alb_reconcile.kinds.vpc_endpoint.kind import (
-    DOMAINS,
-    GATEWAY,
-    INTERFACE,
-    KIND,
-    LEADS_TO,
-    LOAD_BALANCER,
-    ONLY_INBOUND,
-    RESOURCE,
-    SERVICE_NETWORK,
-    full_name,
-    gateway_name,
-    type_of,
-)
+from alb_reconcile.kinds.vpc_endpoint.kind import KIND
 
-__all__ = [
-    "DOMAINS",
-    "GATEWAY",
-    "INTERFACE",
-    "KIND",
-    "LEADS_TO",
-    "LOAD_BALANCER",
-    "ONLY_INBOUND",
-    "RESOURCE",
-    "SERVICE_NETWORK",
-    "full_name",
-    "gateway_name",
-    "type_of",
-]
+__all__ = ["KIND"]

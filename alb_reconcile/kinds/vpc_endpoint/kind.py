@@ -1,7 +1,6 @@
-"""VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
+"""Drives VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
 
 import json
-import re
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +15,16 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.vpc_endpoint import checks
+from alb_reconcile.kinds.vpc_endpoint.endpoint_types import (
+    GATEWAY,
+    INTERFACE,
+    LOAD_BALANCER,
+    ONLY_INBOUND,
+    full_name,
+    gateway_name,
+    type_of,
+)
 from alb_reconcile.kinds.vpc_endpoint.services import find_lost_services
 from alb_reconcile.kinds.vpc_endpoint.subnets import MISSING, exchange_subnets, read_endpoints
 from alb_reconcile.model.abilities import keep_others
@@ -26,24 +35,8 @@ from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.text import camel
 
-GATEWAY, INTERFACE, LOAD_BALANCER = "Gateway", "Interface", "GatewayLoadBalancer"
-_FULL_NAME: Final = re.compile(r"(com|cn\.com|aws)\.")
 _LISTS: Final = {"route_tables": "RouteTableIds", "subnets": "SubnetIds", "security_groups": "SecurityGroupIds"}
-RESOURCE, SERVICE_NETWORK = "Resource", "ServiceNetwork"
-LEADS_TO: Final = {
-    "service_name": "ServiceName",
-    "resource_configuration_arn": "ResourceConfigurationArn",
-    "service_network_arn": "ServiceNetworkArn",
-}
-"""What an endpoint leads to, one of these: a service, or what VPC Lattice has."""
-DOMAINS: Final = "private_dns_specified_domains"
-ONLY_INBOUND: Final = "private_dns_only_for_inbound_resolver_endpoint"
-_DNS_OPTIONS: Final = (
-    "dns_record_ip_type",
-    ONLY_INBOUND,
-    "private_dns_preference",
-    DOMAINS,
-)
+_DNS_OPTIONS: Final = ("dns_record_ip_type", ONLY_INBOUND)
 _USUAL: Final = {
     "private_dns_enabled": True,
     "ip_address_type": "ipv4",
@@ -64,20 +57,20 @@ class VpcEndpoint(Properties):
     """A private way from a VPC to a service."""
 
     kind = "vpc_endpoint"
+    worn = "security_groups"
     service = "ec2"
+    in_vpc = "vpc"
     carries_applied = True
     addresses = 1
+    in_subnets = "subnets"
     holds = frozenset({"security_groups"})
     ways = frozenset({"route_tables"})
-    replaced_on = frozenset({"vpc", *LEADS_TO, "service_region", "vpc_endpoint_type"})
+    replaced_on = frozenset({"vpc", "service_name", "vpc_endpoint_type"})
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted"})
 
     vpc: Ref
-    service_name: str | None = None
-    resource_configuration_arn: str | None = None
-    service_network_arn: str | None = None
-    service_region: str | None = None
+    service_name: str
     vpc_endpoint_type: str | None = None
     route_tables: tuple[Ref, ...] | None = None
     subnets: tuple[Ref, ...] | None = None
@@ -87,17 +80,12 @@ class VpcEndpoint(Properties):
     dns_options: Mapping[str, Any] | None = None
     policy_document: PolicyDocument | None = None
 
-    @property
-    def leads_to(self) -> str:
-        """The service or the ARN."""
-        return self.service_name or self.resource_configuration_arn or self.service_network_arn or ""
-
     def with_others(self, observed: Self) -> Self:
         return replace(self, route_tables=keep_others(self.route_tables, observed.route_tables, str))
 
     def slots(self) -> Iterable[Hashable]:
         if self.private_dns_enabled:
-            yield "private DNS", str(self.vpc), self.leads_to
+            yield "private DNS", str(self.vpc), self.service_name
         for table in self.route_tables or ():
             yield "endpoint's route", str(table), self.service_name
 
@@ -109,14 +97,14 @@ class VpcEndpoint(Properties):
             isinstance(other, VpcEndpoint)
             and (self.vpc_endpoint_type, other.vpc_endpoint_type) == (INTERFACE, GATEWAY)
             and (self.vpc, gateway_name(self.service_name)) == (other.vpc, other.service_name)
-            and self.leads_to.endswith(".s3")
+            and self.service_name.endswith(".s3")
             and not (is_open or self.private_dns_enabled is False)
         )
 
     def remark(self, found: Observed) -> str:
         """What nobody but a user, or the service's owner, can mend."""
         if found.status == "pendingacceptance":
-            return f"waits for the owner of {self.leads_to} to accept it"
+            return f"waits for the owner of {self.service_name} to accept it"
         if found.status in _OVER:
             why = f" ({found.reason})" if found.reason else ""
             return f"is {found.status}{why}; delete {found.id} by hand, and apply again"
@@ -130,6 +118,8 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     noun = "a VPC endpoint"
     position = 58
     section = "vpc_endpoints"
+    entry_checks = (checks.check_entries,)
+    use_checks = (checks.check_use,)
     id_prefix = "vpce-"
     listing = Listing("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "vpc-endpoint-id")
     is_rare = True
@@ -146,12 +136,9 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     iam_actions = IamActions(
         read=("ec2:DescribeVpcEndpoints",),
         look=("servicequotas:GetServiceQuota", "ec2:DescribeVpcEndpointServices"),
-        create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone", "vpce:AllowMultiRegion"),
-        update=(
-            "ec2:ModifyVpcEndpoint", "ec2:CreateTags", "ec2:DescribeSubnets", "ec2:DescribeNetworkInterfaces",
-            "vpce:AllowMultiRegion",
-        ),
-        delete=("ec2:DeleteVpcEndpoints", "vpce:AllowMultiRegion"),
+        create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone"),
+        update=("ec2:ModifyVpcEndpoint", "ec2:CreateTags", "ec2:DescribeSubnets", "ec2:DescribeNetworkInterfaces"),
+        delete=("ec2:DeleteVpcEndpoints",),
         on={
             "ec2:CreateVpcEndpoint": "vpc-endpoint+ vpc subnet route-table security-group",
             "ec2:ModifyVpcEndpoint": "vpc-endpoint subnet route-table security-group",
@@ -159,36 +146,30 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     )  # fmt: skip
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> VpcEndpoint:
-        own: dict[str, Any] = {"vpc_endpoint_type": type_of(entry)}
-        if "service_name" in entry:
-            own["service_name"] = full_name(fields["service_name"], entry.get("service_region") or around.region)
-        if DOMAINS in (options := entry.get("dns_options") or {}):
-            own["dns_options"] = {**options, DOMAINS: tuple(sorted(options[DOMAINS]))}
+        service = full_name(fields["service_name"], around.region)
+        own: dict[str, Any] = {"vpc_endpoint_type": type_of(entry), "service_name": service}
         if "policy_document" in entry:
             own["policy_document"] = PolicyDocument.of(entry["policy_document"])
         return VpcEndpoint(**{**fields, **own})
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         state = self.of(observed)
-        region = entry.pop("service_region", named.region)
-        if region != named.region:
-            entry["service_region"] = region
-        if "service_name" in entry:
-            entry["service_name"] = entry["service_name"].removeprefix(f"com.amazonaws.{region}.")
+        entry["service_name"] = entry["service_name"].removeprefix(f"com.amazonaws.{named.region}.")
         if type_of({**entry, "vpc_endpoint_type": None}) == state.vpc_endpoint_type:
             entry.pop("vpc_endpoint_type", None)
         if state.vpc_endpoint_type == INTERFACE and not state.private_dns_enabled:
             entry["private_dns_enabled"] = False
-        elif state.vpc_endpoint_type not in (RESOURCE, SERVICE_NETWORK) or not state.private_dns_enabled:
-            entry.pop("private_dns_enabled", None)
         else:
-            entry["private_dns_enabled"] = True
+            entry.pop("private_dns_enabled", None)
         if state.policy_document and state.policy_document.meaning not in _GIVEN:
             entry["policy_document"] = json.loads(state.policy_document.text)
         return entry
 
     def suggest_name(self, state: VpcEndpoint) -> str:
-        return state.leads_to.rpartition(".")[2]
+        return state.service_name.rpartition(".")[2]
+
+    def why_builtin(self, row: Mapping[str, Any]) -> str:
+        return "" if row.get("ServiceName") else "an endpoint to VPC Lattice, which isn't managed"
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
@@ -203,20 +184,15 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     def grants(self, wanted: VpcEndpoint, scope: Scope) -> Iterable[Grant]:
         if wanted.private_dns_enabled:
             yield Grant(("route53:AssociateVPCWithHostedZone",), (scope.zone("*"),))
-        if wanted.service_region:
-            yield Grant(("vpce:AllowMultiRegion",))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]
 
     def _observe(self, reader: Reader, row: Row) -> Observed:
-        options = dict(row.get("DnsOptions") or {})
-        if (domains := options.get(camel(DOMAINS))) is not None:
-            options[camel(DOMAINS)] = tuple(sorted(domains))
+        options = row.get("DnsOptions") or {}
         state = VpcEndpoint(
             vpc=row["VpcId"],
-            **{name: row.get(key) or "" for name, key in LEADS_TO.items()},
-            service_region=row.get("ServiceRegion"),
+            service_name=row.get("ServiceName") or "",
             vpc_endpoint_type=row.get("VpcEndpointType") or GATEWAY,
             route_tables=tuple(sorted(row.get("RouteTableIds") or ())),
             subnets=tuple(sorted(row.get("SubnetIds") or ())),
@@ -231,11 +207,11 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
 
     async def create(self, run: Run, wanted: VpcEndpoint, desired: Desired) -> str:
         params: dict[str, Any] = {key: list(given) for name, key in _LISTS.items() if (given := getattr(wanted, name))}
-        params |= _settings(wanted, {*_SETTINGS, *LEADS_TO, "service_region"})
+        params |= _settings(wanted, _SETTINGS)
         try:
             endpoint = await self.create_by_token(
                 run, desired, waits.ENDPOINT_UNKNOWN,
-                VpcId=wanted.vpc, VpcEndpointType=wanted.vpc_endpoint_type, **params,
+                VpcId=wanted.vpc, ServiceName=wanted.service_name, VpcEndpointType=wanted.vpc_endpoint_type, **params,
             )  # fmt: skip
         except AwsError as error:
             if not any(error.matches(code) for code in _TAKEN):
@@ -247,11 +223,10 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     async def _find(self, run: Run, wanted: VpcEndpoint, desired: Desired, error: AwsError) -> str:
         """Whose endpoint is in the way: our own, whose reply got lost, or a stranger's."""
         for row in await self.find_own(run, desired, {"vpc-id": str(wanted.vpc)}):
-            is_same = all((row.get(key) or None) == getattr(wanted, name) for name, key in LEADS_TO.items())
-            if is_same and _state(row) != "deleting":
+            if row.get("ServiceName") == wanted.service_name and _state(row) != "deleting":
                 return str(row["VpcEndpointId"])
         raise RefusedError(
-            f"{wanted.vpc} has an endpoint for {wanted.leads_to} outside this stack; adopt it, or delete it ({error.code}: {error.message})"
+            f"{wanted.vpc} has an endpoint for {wanted.service_name} outside this stack; adopt it, or delete it ({error.code}: {error.message})"
         ) from None
 
     async def update(self, run: Run, wanted: VpcEndpoint, observed: Observed, fields: frozenset[str]) -> None:
@@ -294,25 +269,6 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
             await _watch(run, endpoint, _is_pending, waits.ENDPOINT_AVAILABLE)
 
 
-def full_name(name: str, region: str | None) -> str:
-    """A service's whole name; that of one of AWS's own is short for its name in the region."""
-    return f"com.amazonaws.{region}.{name}" if region and not _FULL_NAME.match(name) else name
-
-
-def gateway_name(service: str | None) -> str:
-    """What its gateway endpoint is called, if it has one: in China services' interface endpoints begin with cn."""
-    return (service or "").removeprefix("cn.")
-
-
-def type_of(entry: Entry) -> str:
-    """AWS's default is a gateway endpoint, which is in no subnet."""
-    if "resource_configuration_arn" in entry:
-        return RESOURCE
-    if "service_network_arn" in entry:
-        return SERVICE_NETWORK
-    return str(entry.get("vpc_endpoint_type") or (INTERFACE if "subnets" in entry else GATEWAY))
-
-
 _SETTINGS: Final = frozenset({"private_dns_enabled", "ip_address_type", "dns_options", "policy_document"})
 
 
@@ -322,8 +278,7 @@ def _settings(wanted: VpcEndpoint, names: Collection[str]) -> dict[str, Any]:
     if "policy_document" in given:
         given["policy_document"] = given["policy_document"].text
     if "dns_options" in given:
-        options = given["dns_options"].items()
-        given["dns_options"] = {camel(name): list(item) if name == DOMAINS else item for name, item in options}
+        given["dns_options"] = {camel(name): item for name, item in given["dns_options"].items()}
     return {camel(name): value for name, value in given.items()}
 
 

@@ -1,4 +1,4 @@
-"""The services that VPC endpoints lead to (EC2 DescribeVpcEndpointServices)."""
+"""Reads the services that VPC endpoints lead to (EC2 DescribeVpcEndpointServices)."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -13,10 +13,9 @@ _UNKNOWN: Final = "InvalidServiceName"
 
 
 async def find_lost_services(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
-    """Those of endpoints that are to be made and that the region doesn't have. Services of other regions aren't looked for."""
-    made = [item for item in intents if item.fields is None and item.wanted.service_name]
-    here = [item for item in made if item.wanted.service_region in (None, aws.region)]
-    names = sorted({item.wanted.service_name for item in here})
+    """Those of endpoints that are to be made and that the region doesn't have."""
+    made = [item for item in intents if item.fields is None]
+    names = sorted({item.wanted.service_name for item in made})
     with ignoring("UnauthorizedOperation"):
         if not names or await _are_there(aws, names):
             return []
@@ -25,7 +24,7 @@ async def find_lost_services(aws: Aws, intents: Sequence[Intent]) -> list[Findin
         lost = [name for name in names if name not in known and not await _are_there(aws, [name])]
         return [
             Finding(item.desired, "service_name", _tell(item.wanted.service_name, known))
-            for item in here
+            for item in made
             if item.wanted.service_name in lost
         ]
     return []

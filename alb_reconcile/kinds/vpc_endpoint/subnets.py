@@ -1,4 +1,4 @@
-"""How an interface endpoint changes its subnets, and answers meanwhile (EC2 ModifyVpcEndpoint)."""
+"""Changes the subnets of an interface endpoint so that it keeps answering (EC2 ModifyVpcEndpoint)."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -1,1 +1,1 @@
-"""Who sends a request: what the sandbox's load balancers ask, and the local provider that stands for everybody's own."""
+"""Authenticates requests in the sandbox: the check that its load balancers make, and a local provider in place of the users' own."""

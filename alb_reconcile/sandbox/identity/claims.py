@@ -1,4 +1,4 @@
-"""What a target hears of a user: the x-amzn-oidc headers, signed so that it can be believed."""
+"""Makes the headers that tell a target about a user: the x-amzn-oidc headers, signed so that a target can verify them."""
 
 import base64
 import json

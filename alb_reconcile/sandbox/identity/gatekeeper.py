@@ -1,4 +1,4 @@
-"""Answers for a load balancer whether a request may pass, as its rules ask; users are sent to the local provider."""
+"""Decides for a load balancer whether a request may pass, by its rules; users without login are sent to the local provider."""
 
 import hmac
 import json

@@ -1,4 +1,4 @@
-"""The actions that authenticate, as values: read from listeners' and rules' actions in AWS's shapes."""
+"""The actions that authenticate, as values: read from actions of listeners and rules in AWS's shapes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Where the local provider answers in the place of a provider that a spec names."""
+"""Gives the local provider's address that replaces a provider that a spec names."""
 
 from typing import Final
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""A small OpenID provider on this machine, which stands for every provider that a spec names. It believes anybody anything."""
+"""A small OpenID provider on this machine, in place of every provider that a spec names. It accepts every login and claim."""
 
 import html
 import json

@@ -1,4 +1,4 @@
-"""The sandbox's provider and gatekeeper, behind one port of this machine."""
+"""Serves the sandbox's provider and gatekeeper, on one port of this machine."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""Sessions and login attempts, sealed: what only this load balancer can read comes back from the client."""
+"""Seals sessions and login attempts, so that clients keep them and only this load balancer can read them."""
 
 import base64
 import json

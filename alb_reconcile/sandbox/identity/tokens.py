@@ -1,4 +1,4 @@
-"""jwt-validation: whether a request's bearer token is one that the rule accepts."""
+"""Checks bearer tokens for jwt-validation: whether a rule accepts the token of a request."""
 
 from collections.abc import Mapping
 from typing import Any, Final

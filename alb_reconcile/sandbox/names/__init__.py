@@ -1,1 +1,1 @@
-"""The names of the sandbox's hosted zones: which zones it has from the beginning, and a name server on this machine."""
+"""Resolves the names of the sandbox's hosted zones: makes zones that stacks name, and runs a name server on this machine."""

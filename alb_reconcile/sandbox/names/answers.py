@@ -1,4 +1,4 @@
-"""What a name server answers, of the zones as they are served: values, aliases, names that stand for names, wildcards."""
+"""Finds a name server's answers in the served zones: values, aliases, CNAMEs, wildcards."""
 
 import random
 from collections import defaultdict

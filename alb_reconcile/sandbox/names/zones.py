@@ -1,4 +1,4 @@
-"""Hosted zones that a stack names, made in the local AWS: nobody can register a domain there."""
+"""Makes hosted zones that a stack names in the local AWS, where no domain can be registered."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A strict AWS for tests and the sandbox: moto made to refuse, delay and remember as AWS does."""
+"""A strict AWS for tests and the sandbox: moto, changed to refuse, delay and remember as AWS does."""
 
 from .aws import StrictAws
 from .clock import Timing, VirtualClock

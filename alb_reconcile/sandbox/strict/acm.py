@@ -1,4 +1,4 @@
-"""ACM: what AWS refuses, and how long it takes; moto issues at once, forgets tags, and deletes what is in use."""
+"""Imitates ACM's refusals and delays; moto issues at once, forgets tags, and deletes certificates that are in use."""
 
 import base64
 import copy

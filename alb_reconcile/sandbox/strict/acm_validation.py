@@ -1,4 +1,4 @@
-"""Certificates that were requested with DNS validation, which moto issues without looking at any record."""
+"""Validates certificates by DNS records; moto issues them without looking at any record."""
 
 import copy
 import secrets

@@ -28,16 +28,15 @@ from . import (
     cloudtrail,
     corrections,
     ec2_attachments,
-    ec2_encryption,
     ec2_gateways,
-    ec2_ipam,
     ec2_nat,
     ec2_options,
-    elb_capacity,
+    elb_pools,
     elb_trust_stores,
     filters,
     function_policies,
     iam_policies,
+    logs,
     quotas,
     references,
     remembered,
@@ -46,6 +45,7 @@ from . import (
     s3_conditions,
     ssm,
     sts,
+    tag_index,
 )
 from .catalogue import looked_up, shared_images
 from .clock import Timing
@@ -159,8 +159,6 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *acm.Acm(self.clock, self.moment, self.timing, lambda: self.lag).patches(),
             *cloudtrail.patches(self.clock, lambda: self.lag, self._throttling),
             *corrections.patches(),
-            *ec2_encryption.patches(),
-            *ec2_ipam.patches(),
             *ec2_attachments.patches(),
             *ec2_gateways.patches(),
             *ec2_nat.patches(),
@@ -168,7 +166,8 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *ec2_options.patches(),
             *elb_trust_stores.patches(),
             *iam_policies.patches(),
-            *elb_capacity.patches(),
+            *elb_pools.patches(),
+            *logs.patches(),
             *quotas.patches(),
             *references.patches(self.clock),
             *remembered.patches(),
@@ -177,6 +176,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *s3_conditions.patches(),
             *ssm.patches(),
             *sts.patches(),
+            *tag_index.patches(self.clock, lambda: self.lag, lambda: self.page_size),
         ]
 
     def _wrapped(self, original: Callable[[Any], Any], service: str) -> Callable[[Any], Any]:

@@ -1,4 +1,4 @@
-"""The 1,301 machine images that moto knows, built once a process instead of once a test."""
+"""Builds moto's 1,301 machine images once for each process instead of once for each test."""
 
 from collections.abc import Callable
 from functools import cache

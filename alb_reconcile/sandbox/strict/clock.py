@@ -1,4 +1,4 @@
-"""The two clocks' AWS side: a clock that only moves when told to, and how long AWS takes for what it does."""
+"""A virtual clock, which moves only when a test advances it, and the times that AWS takes for its work."""
 
 import threading
 from dataclasses import dataclass
@@ -39,8 +39,6 @@ class Timing:
     """Until a load balancer's nodes in subnets that it has left are gone: the new ones take minutes, and the old ones stay
     "active until traffic is drained" (AWS re:Post, "SetSubnets"; DNS keeps their addresses for 60 s)."""
     associating: float = 5.0  # of a range with a VPC
-    encryption: float = 30.0  # until an encryption control is as it is to be
-    ipam_release: float = 300.0  # until a pool can give a range again
     endpoint_pending: float = 60.0  # of a VPC endpoint with network interfaces
     endpoint_deleting: float = 120.0
     nat_pending: float = 105.0  # until a NAT gateway is available; 9 public logs of `terraform apply`: 84 to 121 s

@@ -1,4 +1,4 @@
-"""CloudTrail's event history of what changed something in EC2 and ELBv2, which moto doesn't have.
+"""Imitates CloudTrail's event history of changes in EC2 and ELBv2, which moto doesn't have.
 
 CloudTrail API Reference, LookupEvents; CloudTrail User Guide, "CloudTrail record contents". Events come late there, by some
 minutes; here by as much as reads are behind. Of a call's parameters events have its targets, and nothing else.

@@ -1,4 +1,4 @@
-"""Corrections of moto's objects where the fault is in the object, not in the answer to a request."""
+"""Corrects moto's objects where the fault is in the object, not in the answer to a request."""
 
 from typing import Any
 

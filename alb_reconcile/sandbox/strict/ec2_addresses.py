@@ -1,25 +1,11 @@
-"""Rules of Elastic IP addresses."""
-
-from typing import Any
+"""Imitates AWS's rules for Elastic IP addresses."""
 
 from .nat import address_of, holder_of, release_from_interface
 from .references import not_found
-from .rule import Call, after, before, refuse
+from .rule import Call, before, refuse
 
 HAS_INTERFACES = ("running", "stopping", "stopped")
 """States of an instance in which it can be given an address."""
-
-
-@after("AllocateAddress")
-def address_says_where_it_is_from(call: Call, result: Any) -> Any:
-    """AllocateAddress, DescribeAddresses: PublicIpv4Pool is `amazon` for Amazon's own, and NetworkBorderGroup the region
-    unless another was asked for (moto says neither)."""
-    pool = call.given("PublicIpv4Pool", "amazon")
-    group = call.given("NetworkBorderGroup", call.world.region)
-    for address in call.world.ec2.addresses:
-        if address.allocation_id == result["AllocationId"]:
-            address.public_ipv4_pool, address.network_border_group = pool, group
-    return {**result, "PublicIpv4Pool": pool, "NetworkBorderGroup": group}
 
 
 @before("ReleaseAddress")

@@ -1,4 +1,4 @@
-"""Rules of volumes that are made, attached and detached by themselves."""
+"""Imitates AWS's rules for volumes that are created, attached and detached by their own actions."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules of the disks that RunInstances asks for: which types there are, of which size and speed."""
+"""Imitates AWS's rules for the disks that RunInstances asks for: types, sizes and speeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

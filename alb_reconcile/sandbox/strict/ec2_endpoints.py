@@ -1,4 +1,4 @@
-"""Rules of VPC endpoints, and their network interfaces."""
+"""Imitates AWS's rules for VPC endpoints, and their network interfaces."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,7 +16,6 @@ WITH_ROUTES = ("s3", "dynamodb")
 """AWS PrivateLink Guide, 'Gateway endpoints': the services that have them."""
 KNOWN = {*AWS_ENDPOINT_SERVICES, *COVERED_ENDPOINT_SERVICES}
 GATEWAY = "Gateway"
-LATTICE = {"Resource": "ResourceConfigurationArn", "ServiceNetwork": "ServiceNetworkArn"}
 
 
 def endpoint(call: Call, physical_id: str | None = None) -> Any:
@@ -29,9 +28,8 @@ def endpoint(call: Call, physical_id: str | None = None) -> Any:
 
 
 def short_name(call: Call, service: str) -> str:
-    """AWS's own services are those of the region, or of ServiceRegion; InvalidServiceName for any other (CreateVpcEndpoint; moto takes all)."""
-    prefix = f"com.amazonaws.{call.given('ServiceRegion', call.world.region)}."
-    name = service.removeprefix(prefix)
+    """AWS's own services are those of the region; InvalidServiceName for any other (CreateVpcEndpoint; moto takes all)."""
+    name = service.removeprefix(f"com.amazonaws.{call.world.region}.")
     own = [f"com.amazonaws.vpce.{call.world.region}.{item}" for item in call.world.ec2.configurations]
     if service not in own and (name == service or name not in KNOWN):
         refuse("InvalidServiceName", f"The Vpc Endpoint Service '{service}' does not exist")
@@ -62,17 +60,14 @@ def make(call: Call) -> Any:
     if vpc_id not in world.ec2.vpcs:
         refuse(*not_found(vpc_id))
     sort, service = call.given("VpcEndpointType", GATEWAY), call.given("ServiceName", "")
-    name = short_name(call, service) if sort not in LATTICE else check_lattice(call, sort)
+    name = short_name(call, service)
     options = call.given("DnsOptions", {})
     made: Any = VPCEndPoint(  # type: ignore[abstract]  # moto's own
         world.ec2, random_vpc_ep_id(), vpc_id, service, sort, call.given("PolicyDocument"), [], [],
         security_group_ids=[], private_dns_enabled=False,
     )  # fmt: skip
-    made.service_region = call.given("ServiceRegion", world.region)
     made.ip_address_type = call.given("IpAddressType", "ipv4")
     made.dns_options = {"DnsRecordIpType": made.ip_address_type, **options}
-    made.resource_configuration_arn = call.given("ResourceConfigurationArn")
-    made.service_network_arn = call.given("ServiceNetworkArn")
     made.creation_timestamp = call.moment
     if sort == GATEWAY:
         made_of_routes(call, made, name)
@@ -108,7 +103,7 @@ def made_of_interfaces(call: Call, made: Any) -> None:
     if call.given("RouteTableIds"):
         refuse("InvalidParameter", f"RouteTableIds cannot be specified for {made.vpc_endpoint_type} type VPC endpoints")
     check_subnets(call, made, call.given("SubnetIds", []), [])
-    if made.vpc_endpoint_type in ("Interface", *LATTICE):
+    if made.vpc_endpoint_type == "Interface":
         default = call.world.ec2.get_default_security_group(made.vpc_id).id
         made.security_group_ids = list(call.given("SecurityGroupIds") or [default])
         check_groups(call, made, made.security_group_ids)
@@ -116,29 +111,6 @@ def made_of_interfaces(call: Call, made: Any) -> None:
         refuse("InvalidParameter", f"{made.vpc_endpoint_type} endpoints have neither security groups nor private DNS")
     if call.given("PrivateDnsEnabled"):
         enable_private_dns(call, made)
-    settle_domains(made)
-
-
-def check_lattice(call: Call, sort: str) -> str:
-    """AWS PrivateLink Guide, 'Access VPC resources through AWS PrivateLink': such an endpoint has the ARN of a resource configuration or
-    of a service network, and no service."""
-    if call.given("ServiceName") or not call.given(LATTICE[sort]):
-        refuse("InvalidParameter", f"An endpoint of the type {sort} needs {LATTICE[sort]}, and takes no ServiceName")
-    return ""
-
-
-def settle_domains(made: Any) -> None:
-    """DnsOptionsSpecification PrivateDnsPreference: 'Only supported when private DNS is enabled and when the VPC endpoint type is
-    ServiceNetwork or Resource'; all domains by default (terraform-provider-aws, issue 45537)."""
-    options = made.dns_options
-    given = [key for key in ("PrivateDnsPreference", "PrivateDnsSpecifiedDomains") if options.get(key)]
-    if made.vpc_endpoint_type not in LATTICE or not made.private_dns_enabled:
-        if given and options.get("PrivateDnsSpecifiedDomains") != ["*"]:
-            refuse("InvalidParameter", f"{given[0]} isn't supported for this endpoint")
-        made.dns_options = {key: value for key, value in options.items() if key not in given}
-        return
-    if "SPECIFIED" not in options.setdefault("PrivateDnsPreference", "ALL_DOMAINS"):
-        options["PrivateDnsSpecifiedDomains"] = ["*"]
 
 
 def check_tables(call: Call, made: Any, tables: Iterable[str]) -> None:
@@ -202,7 +174,6 @@ def enable_private_dns(call: Call, made: Any) -> None:
         other
         for other in call.world.ec2.vpc_end_points.values()
         if other is not made and (other.vpc_id, other.service_name) == (made.vpc_id, made.service_name)
-        if made.service_name
         if other.state not in ("deleting", "deleted")
     ]
     if any(other.private_dns_enabled for other in others):
@@ -298,7 +269,6 @@ def endpoint_is_changed(call: Call, _: Callable[[], Any]) -> Any:
         is_enabled, made.private_dns_enabled = call.given("PrivateDnsEnabled", made.private_dns_enabled), False
         if is_enabled:
             enable_private_dns(call, made)
-    settle_domains(made)
     made.ip_address_type = call.given("IpAddressType", made.ip_address_type)
     made.policy_document = call.given("PolicyDocument", made.policy_document)
     add_routes(world, made, tables)

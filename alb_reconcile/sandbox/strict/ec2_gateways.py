@@ -1,4 +1,4 @@
-"""Rules of internet gateways."""
+"""Imitates AWS's rules for internet gateways."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules of security groups and their rules."""
+"""Imitates AWS's rules for security groups and their rules."""
 
 import dataclasses
 import ipaddress

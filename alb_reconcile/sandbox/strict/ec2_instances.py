@@ -1,4 +1,4 @@
-"""Rules of an instance's life: states that take time, and what may be done in which state."""
+"""Imitates AWS's rules for an instance's life: states that take time, and what may be done in which state."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules of RunInstances: tokens, profiles, disks, groups and what an instance shows afterwards."""
+"""Imitates AWS's rules for RunInstances: tokens, profiles, disks, groups, and what an instance shows afterwards."""
 
 from collections.abc import Callable
 from typing import Any

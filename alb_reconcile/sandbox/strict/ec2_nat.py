@@ -1,4 +1,4 @@
-"""Rules of NAT gateways."""
+"""Imitates AWS's rules for NAT gateways."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,8 +10,7 @@ from .rule import Call, around, before, refuse
 from .tokens import fingerprint, refuse_mismatch
 from .world import Timeline
 
-_OF_PRIVATE = ("SecondaryPrivateIpAddresses", "SecondaryPrivateIpAddressCount")
-_OF_A_ZONE = ("SubnetId", "AllocationId", "PrivateIpAddress", "SecondaryAllocationIds", *_OF_PRIVATE)
+_OF_A_ZONE = ("SubnetId", "AllocationId", "PrivateIpAddress", "SecondaryAllocationIds")
 
 
 def _gateway(call: Call) -> Nat:
@@ -32,9 +31,7 @@ def nat_gateway_is_zonal_or_regional(call: Call) -> None:
         missing = [] if call.given("VpcId") else ["VpcId"]
     else:
         wrong = [key for key in ("VpcId", "AvailabilityZoneAddresses") if call.given(key)]
-        unfit = ("AllocationId", "SecondaryAllocationIds") if is_private else ("SecondaryPrivateIpAddressCount",)
-        wrong += [key for key in unfit if call.given(key)]
-        wrong += [_OF_PRIVATE[1]] if all(call.given(key) for key in _OF_PRIVATE) else []
+        wrong += [key for key in ("AllocationId", "SecondaryAllocationIds") if is_private and call.given(key)]
         missing = [key for key in ("SubnetId", *([] if is_private else ["AllocationId"])) if not call.given(key)]
     if wrong:
         refuse("InvalidParameterCombination", f"The parameter {wrong[0]} isn't valid for this NAT gateway")
@@ -125,12 +122,6 @@ def _place(call: Call, gateway: Nat, subnet: Any) -> None:
     address = address_of(call.world, call.given("AllocationId"))
     if address is None:
         gateway.nat_gateway_addresses.append(shown)
-        count = int(call.given("SecondaryPrivateIpAddressCount", 0))
-        more = call.given("SecondaryPrivateIpAddresses") or [
-            subnet.get_available_subnet_ip(gateway) for _ in range(count)
-        ]
-        for item in more:
-            gateway.nat_gateway_addresses.append({**shown, "PrivateIp": item, "IsPrimary": False})
         return
     address.eni, eni.public_ip = eni, address.public_ip
     gateway.hold(address, **shown)
@@ -191,21 +182,18 @@ def _tagged(call: Call, gateway_id: str, key: str) -> Any:
 
 @around("AssociateNatGatewayAddress")
 def addresses_join_a_nat_gateway(call: Call, _: Callable[[], Any]) -> Any:
-    """AssociateNatGatewayAddress: an available gateway takes more addresses; of a regional one, in a zone. Each is `associating`
-    at first (NatGatewayAddress, Status)."""
+    """AssociateNatGatewayAddress: an available gateway takes more addresses. Each is `associating` at first (NatGatewayAddress,
+    Status). (Those of regional ones aren't imitated.)"""
     gateway = _gateway(call)
     if gateway.state != "available":
         refuse("IncorrectState", f"The NAT gateway {gateway.id} is not available.")
-    if gateway.is_regional and gateway.auto_provision_zones != "disabled":
-        refuse("InvalidParameterCombination", "Zones and addresses of this NAT gateway are managed automatically.")
     for allocation in call.given("AllocationIds", []):
         address = address_of(call.world, allocation)
         if address is None:
             refuse(*not_found(allocation))
         if address.association_id:
             refuse("Resource.AlreadyAssociated", f"Elastic IP address {allocation} is already associated")
-        where = {"AvailabilityZone": call.given("AvailabilityZone")} if gateway.is_regional else _beside(call, gateway)
-        gateway.hold(address, **where, Status="associating")
+        gateway.hold(address, **_beside(call, gateway), Status="associating")
         call.world.ledger.schedule(call.now + call.timing.nat_joining, "nat joined", f"{gateway.id} {allocation}")
     return {"NatGatewayId": gateway.id, "NatGatewayAddresses": gateway.nat_gateway_addresses}
 
@@ -216,46 +204,6 @@ def _beside(call: Call, gateway: Nat) -> dict[str, Any]:
     private = subnet.get_available_subnet_ip(gateway) if subnet else ""
     eni = gateway.nat_gateway_addresses[0]["NetworkInterfaceId"]
     return {"NetworkInterfaceId": eni, "PrivateIp": private, "IsPrimary": False}
-
-
-@around("AssignPrivateNatGatewayAddress")
-def private_addresses_join_a_nat_gateway(call: Call, _: Callable[[], Any]) -> Any:
-    """AssignPrivateNatGatewayAddress: 'Assigns private IPv4 addresses to a private NAT gateway'; each is `assigning` at first."""
-    gateway = _private_gateway(call)
-    subnet = call.world.subnet(gateway.subnet_id or "")
-    given = call.given("PrivateIpAddresses") or [
-        subnet.get_available_subnet_ip(gateway) for _ in range(int(call.given("PrivateIpAddressCount", 1))) if subnet
-    ]
-    eni = gateway.nat_gateway_addresses[0]["NetworkInterfaceId"]
-    for address in given:
-        shown = {"NetworkInterfaceId": eni, "PrivateIp": address, "IsPrimary": False, "Status": "assigning"}
-        gateway.nat_gateway_addresses.append(shown)
-        call.world.ledger.schedule(call.now + call.timing.nat_joining, "nat joined", f"{gateway.id} {address}")
-    return {"NatGatewayId": gateway.id, "NatGatewayAddresses": gateway.nat_gateway_addresses}
-
-
-@around("UnassignPrivateNatGatewayAddress")
-def private_addresses_leave_a_nat_gateway(call: Call, _: Callable[[], Any]) -> Any:
-    """UnassignPrivateNatGatewayAddress: 'You cannot unassign your primary private IP'; MaxDrainDurationSeconds, 'Default value is 350
-    seconds'."""
-    gateway = _private_gateway(call)
-    drained = call.now + float(call.given("MaxDrainDurationSeconds", 350))
-    for held in gateway.nat_gateway_addresses:
-        if held["PrivateIp"] in call.given("PrivateIpAddresses", []):
-            if held["IsPrimary"]:
-                refuse("InvalidParameterValue", f"The primary address {held['PrivateIp']} can't be unassigned.")
-            held["Status"] = "unassigning"
-            call.world.ledger.schedule(drained, "nat left", f"{gateway.id} {held['PrivateIp']}")
-    return {"NatGatewayId": gateway.id, "NatGatewayAddresses": gateway.nat_gateway_addresses}
-
-
-def _private_gateway(call: Call) -> Nat:
-    gateway = _gateway(call)
-    if gateway.connectivity_type != "private":
-        refuse("InvalidParameterValue", f"The NAT gateway {gateway.id} is not private.")
-    if gateway.state != "available":
-        refuse("IncorrectState", f"The NAT gateway {gateway.id} is not available.")
-    return gateway
 
 
 @around("DisassociateNatGatewayAddress")
@@ -288,7 +236,4 @@ def _unanswered(_: Any) -> Any:
 def patches() -> list[tuple[Any, str, Any]]:
     from moto.ec2.responses import EC2Response
 
-    names = [
-        f"{verb}_nat_gateway_address" for verb in ("associate", "disassociate", "assign_private", "unassign_private")
-    ]
-    return [(EC2Response, name, _unanswered) for name in names]
+    return [(EC2Response, f"{verb}_nat_gateway_address", _unanswered) for verb in ("associate", "disassociate")]

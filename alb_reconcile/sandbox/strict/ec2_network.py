@@ -1,4 +1,4 @@
-"""Rules of VPCs, subnets and route tables."""
+"""Imitates AWS's rules for VPCs, subnets and route tables."""
 
 import ipaddress
 from collections.abc import Callable
@@ -48,9 +48,9 @@ def subnet_zone_is_of_the_region(call: Call) -> None:
     """CreateSubnet: InvalidParameterValue for a zone that the region doesn't have (moto takes any region's)."""
     names = sorted(zone.name for zone in call.world.ec2.describe_availability_zones())
     zone = call.given("AvailabilityZone")
-    if zone is None and call.given("AvailabilityZoneId") is None:
+    if zone is None:
         call.params["AvailabilityZone"] = names[0]
-    elif zone is not None and zone not in names:
+    elif zone not in names:
         refuse(
             "InvalidParameterValue",
             f"Value ({zone}) for parameter availabilityZone is invalid. "

@@ -1,4 +1,4 @@
-"""Rules of an instance's options: what RunInstances takes of them, what is shown, and what changes them in which state."""
+"""Imitates AWS's rules for an instance's options: what RunInstances accepts, what is shown, and what may change in which state."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,34 +11,9 @@ from moto.ec2.utils import random_public_ip
 from .references import not_found
 from .rule import Call, around, before, refuse
 
-SHOWN: dict[str, dict[str, Any]] = {
-    "CapacityReservationSpecification": {"CapacityReservationPreference": "open"},
-    "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2},
-    "EnclaveOptions": {"Enabled": False},
-    "HibernationOptions": {"Configured": False},
-    "MaintenanceOptions": {"AutoRecovery": "default"},
-    "NetworkPerformanceOptions": {"BandwidthWeighting": "default"},
-    "PrivateDnsNameOptions": {
-        "HostnameType": "ip-name", "EnableResourceNameDnsARecord": False, "EnableResourceNameDnsAAAARecord": False,
-    },
-}  # fmt: skip
-"""What DescribeInstances shows where nothing was asked for."""
-PLACEMENT = ("Tenancy", "GroupName", "GroupId", "PartitionNumber", "HostId", "HostResourceGroupArn", "Affinity")
+PLACEMENT = ("Tenancy", "GroupName")
 BURSTING = ("t2.", "t3.", "t3a.", "t4g.")
-CHANGES = {
-    "ModifyInstancePlacement": "Placement",
-    "ModifyInstanceCpuOptions": "CpuOptions",
-    "ModifyInstanceMaintenanceOptions": "MaintenanceOptions",
-    "ModifyPrivateDnsNameOptions": "PrivateDnsNameOptions",
-    "ModifyInstanceCapacityReservationAttributes": "CapacityReservationSpecification",
-    "ModifyInstanceNetworkPerformanceOptions": "NetworkPerformanceOptions",
-}
-STOPPED = {
-    "ModifyInstancePlacement",
-    "ModifyInstanceCpuOptions",
-    "ModifyInstanceCapacityReservationAttributes",
-    "ModifyInstanceNetworkPerformanceOptions",
-}
+CHANGES = ("ModifyInstancePlacement", "ModifyInstanceCreditSpecification")
 
 
 def snake(name: str) -> str:
@@ -50,27 +25,12 @@ def snake(name: str) -> str:
 
 def finish_options(call: Call, instance: Any) -> None:
     """An instance shows the options that it was launched with (moto forgets them)."""
-    for name, usual in SHOWN.items():
-        setattr(instance, snake(name), {**usual, **call.given(name, {})})
-    if target := call.given("CapacityReservationSpecification", {}).get("CapacityReservationTarget"):
-        instance.capacity_reservation_specification = {"CapacityReservationTarget": target}
+    for name in ("EnclaveOptions", "HibernationOptions"):
+        setattr(instance, snake(name), call.given(name))
     for name, value in call.given("Placement", {}).items():
         setattr(instance.placement, snake(name), value)
     burst = "standard" if instance.instance_type.startswith("t2.") else "unlimited"
     instance.cpu_credits = call.given("CreditSpecification", {}).get("CpuCredits", burst)
-    interface = instance.nics.get(0)
-    asked = next(iter(call.given("NetworkInterfaces", [])), call.params)
-    if interface is not None and (count := int(asked.get("Ipv6AddressCount") or 0)):
-        add_addresses(call, interface, count)
-
-
-def add_addresses(call: Call, interface: Any, count: int) -> None:
-    """AssignIpv6Addresses: of the range of the subnet, which must have one."""
-    if not interface.subnet.ipv6_cidr_block_associations:
-        refuse("InvalidParameterValue", f"The subnet {interface.subnet.id} has no IPv6 CIDR block")
-    missing = count - len(interface.ipv6_addresses)
-    if missing > 0:
-        call.world.ec2.assign_ipv6_addresses(interface.id, None, missing)
 
 
 @before("RunInstances")
@@ -78,7 +38,7 @@ def interface_takes_what_is_its_own(call: Call) -> None:
     """RunInstances: 'If you specify a network interface, you must specify any security groups' (and the subnet, and the
     addresses) 'as part of the network interface' (InvalidParameterCombination)."""
     if call.given("NetworkInterfaces"):
-        for name in ("SubnetId", "SecurityGroupIds", "PrivateIpAddress", "Ipv6AddressCount"):
+        for name in ("SubnetId", "SecurityGroupIds", "PrivateIpAddress"):
             if call.given(name):
                 refuse(
                     "InvalidParameterCombination",
@@ -106,23 +66,10 @@ def one_address_is_for_one_instance(call: Call) -> None:
 
 
 @before("RunInstances")
-def options_fit_each_other(call: Call) -> None:
-    """RunInstances, HibernationOptions: 'You can't enable hibernation and AWS Nitro Enclaves on the same instance'; EC2 User
-    Guide, 'Prerequisites for EC2 instance hibernation': the root volume must be encrypted. CreditSpecification is 'for
-    burstable performance instances'; CpuOptions, 'you must specify both' cores and threads."""
-    hibernates = call.given("HibernationOptions", {}).get("Configured")
-    if hibernates and call.given("EnclaveOptions", {}).get("Enabled"):
-        refuse("InvalidParameterCombination", "You can't enable hibernation and enclaves on the same instance")
-    disks = [mapping.get("Ebs", {}) for mapping in call.given("BlockDeviceMappings", [])[:1]]
-    if hibernates and not any(disk.get("Encrypted") for disk in disks):
-        refuse("UnsupportedHibernationConfiguration", "Hibernation requires an encrypted root volume")
+def credits_fit_the_type(call: Call) -> None:
+    """RunInstances: CreditSpecification is 'for burstable performance instances'."""
     if call.given("CreditSpecification") and not call.given("InstanceType", "").startswith(BURSTING):
         refuse("InvalidParameterCombination", f"{call.given('InstanceType')} does not support CPU credits")
-    cores = call.given("CpuOptions", {})
-    if ("CoreCount" in cores) != ("ThreadsPerCore" in cores):
-        refuse("InvalidParameterCombination", "CoreCount and ThreadsPerCore must be specified together")
-    if cores and call.given("InstanceType", "").startswith("t2."):
-        refuse("Unsupported", f"{call.given('InstanceType')} does not support CPU options")
 
 
 def existing(call: Call, instance_id: str) -> Any:
@@ -132,30 +79,16 @@ def existing(call: Call, instance_id: str) -> Any:
     return instance
 
 
-@around(*CHANGES)
-def options_change_one_by_one(call: Call, _: Callable[[], Any]) -> Any:
-    """Placement, CPU options, Capacity Reservations and bandwidth weighting change on a stopped instance only, and so does the
-    type of its host name (EC2 API Reference, ModifyInstancePlacement and the like: 'in the stopped state')."""
+@around("ModifyInstancePlacement")
+def placement_changes_on_a_stopped_instance(call: Call, _: Callable[[], Any]) -> Any:
+    """ModifyInstancePlacement: 'in the stopped state'."""
     instance = existing(call, call.given("InstanceId"))
-    stopped = call.action in STOPPED or call.given("PrivateDnsHostnameType") is not None
-    if stopped and instance.state != "stopped":
+    if instance.state != "stopped":
         refuse("IncorrectInstanceState", f"The instance '{instance.id}' is not in the 'stopped' state.")
-    given = {
-        key: value for key, value in call.params.items() if key not in ("InstanceId", "DryRun", "Action", "Version")
-    }
-    name = CHANGES[call.action]
-    if name == "Placement":
-        for key in PLACEMENT:
-            if key in given:
-                setattr(instance.placement, snake(key), given[key])
-        return {"Return": True}
-    if name == "CapacityReservationSpecification":
-        instance.capacity_reservation_specification = given[name]
-        return {"Return": True}
-    if "PrivateDnsHostnameType" in given:
-        given["HostnameType"] = given.pop("PrivateDnsHostnameType")
-    setattr(instance, snake(name), {**getattr(instance, snake(name)), **given})
-    return {"InstanceId": instance.id, "Return": True, **getattr(instance, snake(name))}
+    for key in PLACEMENT:
+        if call.given(key):
+            setattr(instance.placement, snake(key), call.given(key))
+    return {"Return": True}
 
 
 @around("ModifyInstanceCreditSpecification")
@@ -197,16 +130,6 @@ def monitoring_is_switched(call: Call, _: Callable[[], Any]) -> Any:
 
 
 @around("ModifyInstanceAttribute")
-def enclaves_are_switched(call: Call, proceed: Callable[[], Any]) -> Any:
-    """ModifyInstanceAttribute, EnclaveOptions (moto: unknown)."""
-    wanted = call.given("EnclaveOptions")
-    if wanted is None:
-        return proceed()
-    existing(call, call.given("InstanceId")).enclave_options = dict(wanted)
-    return None
-
-
-@around("ModifyInstanceAttribute")
 def shutdown_behavior_is_set(call: Call, proceed: Callable[[], Any]) -> Any:
     """ModifyInstanceAttribute, InstanceInitiatedShutdownBehavior.Value (moto: unknown)."""
     wanted = call.given("InstanceInitiatedShutdownBehavior")
@@ -228,14 +151,6 @@ def public_address_comes_and_goes(call: Call, proceed: Callable[[], Any]) -> Any
     is_stopped = interface.instance is not None and interface.instance._state.name != "running"
     interface.public_ip = interface.public_ip or random_public_ip() if wanted and not is_stopped else None
     return None
-
-
-@before("AssignIpv6Addresses")
-def subnet_has_an_ipv6_range(call: Call) -> None:
-    """AssignIpv6Addresses: 'of the subnet's IPv6 CIDR block range' (moto: an IndexError)."""
-    interface = call.world.ec2.get_network_interface(call.given("NetworkInterfaceId"))
-    if not interface.subnet.ipv6_cidr_block_associations:
-        refuse("InvalidParameterValue", f"The subnet {interface.subnet.id} has no IPv6 CIDR block")
 
 
 _association = NetworkInterface.association.fget  # type: ignore[attr-defined]  # a property
@@ -266,7 +181,7 @@ def _unanswered(self: Any) -> ActionResult:
 
 def patches() -> list[tuple[Any, str, Any]]:
     """Actions that moto doesn't know, so that a rule can answer them."""
-    unknown = [snake(name) for name in (*CHANGES, "ModifyInstanceCreditSpecification")]
+    unknown = [snake(name) for name in CHANGES]
     known: list[tuple[Any, str, Any]] = [(NetworkInterface, "association", property(owned_association))]
     known += [(NetworkInterface, name, beside_elastic_ips(switch)) for name, switch in _SWITCHES.items()]
     return [*((EC2Response, name, _unanswered) for name in unknown if not hasattr(EC2Response, name)), *known]

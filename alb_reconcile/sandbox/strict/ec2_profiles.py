@@ -1,4 +1,4 @@
-"""Rules of the association between an instance and its IAM profile."""
+"""Imitates AWS's rules for the association between an instance and its IAM profile."""
 
 from typing import Any
 

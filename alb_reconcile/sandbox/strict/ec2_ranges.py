@@ -1,17 +1,14 @@
-"""Rules of the ranges of VPCs and subnets: secondary ones, those of IPv6, and the subnets' attributes that moto lacks."""
+"""Imitates AWS's rules for ranges of VPCs and subnets: secondary ranges, IPv6, and subnet attributes that moto lacks."""
 
 import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Any
-
-from moto.ec2.utils import random_vpc_cidr_association_id
 
 from .references import not_found
 from .rule import Call, around, before, refuse
 from .world import World
 
 PRIVATE = [ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "198.19.0.0/16")]
-MOST_IPV6 = 5
 
 
 def ranges(vpc: Any, *states: str) -> Iterator[tuple[Any, Any]]:
@@ -93,40 +90,19 @@ def happen_to_range(world: World, subject: str) -> None:
         association["cidr_block_state"]["state"] = state
 
 
-def take_from_pool(call: Call, vpc: Any, pool: str) -> Any:
-    """BYOIP: a range of a pool, the one that is named or any (moto knows no pools)."""
-    association_id = random_vpc_cidr_association_id()
-    association = {
-        "association_id": association_id,
-        "cidr_block_state": {"state": "associating"},
-        "cidr_block": call.given("Ipv6CidrBlock", f"2001:db8:{len(vpc._cidr_block_association_set):x}00::/56"),
-        "ipv6_pool": pool,
-        "network_border_group": call.world.region,
-    }
-    vpc._cidr_block_association_set[association_id] = association
-    for table in [item for item in call.world.ec2.route_tables.values() if item.vpc_id == vpc.id]:
-        call.world.ec2.create_route(table.id, None, destination_ipv6_cidr_block=association["cidr_block"], local=True)
-    return association
-
-
 def dress_ipv6(call: Call, vpc: Any) -> None:
-    """CreateVpc, AssociateVpcCidrBlock: an IPv6 range is `associating` at first, and is advertised from a border group."""
+    """CreateVpc, AssociateVpcCidrBlock: an IPv6 range is `associating` at first, and is advertised from the region."""
     for _, association in list(ranges(vpc)):
         if association.get("ipv6_pool") and "network_border_group" not in association:
-            association["network_border_group"] = call.given("Ipv6CidrBlockNetworkBorderGroup", call.world.region)
+            association["network_border_group"] = call.world.region
             settle_range(call, vpc, association, "associating", "associated")
 
 
 @around("CreateVpc")
 def vpc_has_an_ipv6_range(call: Call, proceed: Callable[[], Any]) -> Any:
-    """CreateVpc: AmazonProvidedIpv6CidrBlock, or Ipv6Pool with Ipv6CidrBlock; AWS takes some seconds to associate it."""
-    if call.given("Ipv6Pool") and call.given("AmazonProvidedIpv6CidrBlock"):
-        refuse("InvalidParameterCombination", "Ipv6Pool and AmazonProvidedIpv6CidrBlock cannot be specified together")
+    """CreateVpc: AmazonProvidedIpv6CidrBlock; AWS takes some seconds to associate it."""
     result = proceed()
-    vpc = result["Vpc"]
-    if pool := call.given("Ipv6Pool"):
-        settle_range(call, vpc, take_from_pool(call, vpc, pool), "associating", "associated")
-    dress_ipv6(call, vpc)
+    dress_ipv6(call, result["Vpc"])
     return result
 
 
@@ -135,10 +111,6 @@ def range_is_associated_slowly(call: Call, proceed: Callable[[], Any]) -> Any:
     """AssociateVpcCidrBlock: the range is `associating`, and nothing can be made in it, for some seconds."""
     vpc = vpc_of(call)
     before_ids = set(vpc._cidr_block_association_set)
-    if pool := call.given("Ipv6Pool"):
-        association = take_from_pool(call, vpc, pool)
-        settle_range(call, vpc, association, "associating", "associated")
-        return {"VpcId": vpc.id, "Ipv6CidrBlockAssociation": {"AssociationId": association["association_id"]}}
     result = proceed()
     for association_id, association in vpc._cidr_block_association_set.items():
         if association_id not in before_ids and not association.get("ipv6_pool"):
@@ -168,23 +140,6 @@ def range_in_use_stays(call: Call, proceed: Callable[[], Any]) -> Any:
             settle_range(call, vpc, association, "disassociating", "disassociated")
             return result
     return proceed()
-
-
-@before("CreateSubnet")
-def zone_may_be_an_id(call: Call) -> None:
-    """CreateSubnet AvailabilityZoneId: one of the region's (moto keeps such a subnet apart)."""
-    wanted = call.given("AvailabilityZoneId")
-    if wanted is None:
-        return
-    zones = {zone.zone_id: zone.name for zone in call.world.ec2.describe_availability_zones()}
-    if wanted not in zones:
-        refuse(
-            "InvalidParameterValue",
-            f"Value ({wanted}) for parameter availabilityZoneId is invalid. Subnets can currently only be created in the "
-            f"following availability zones: {', '.join(sorted(zones))}.",
-        )
-    call.params["AvailabilityZone"] = zones[wanted]
-    del call.params["AvailabilityZoneId"]
 
 
 @before("CreateSubnet", "AssociateSubnetCidrBlock")

@@ -1,4 +1,4 @@
-"""Rules of routes: their targets and destinations."""
+"""Imitates AWS's rules for routes: their targets and destinations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,6 @@ TARGETS = {
 OTHERS = {
     "LocalGatewayId": "local_gateway_id",
     "CoreNetworkArn": "core_network_arn",
-    "OdbNetworkArn": "odb_network_arn",
 }
 """Those that moto leaves out; whether they exist isn't known here."""
 

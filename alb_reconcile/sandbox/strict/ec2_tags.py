@@ -1,4 +1,4 @@
-"""Rules of EC2 tags."""
+"""Imitates AWS's rules for EC2 tags."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Rules of ModifyVolume: what a volume can become, how long that takes, and how soon it can change again."""
+"""Imitates AWS's rules for ModifyVolume: what a volume can become, how long that takes, and how soon it can change again."""
 
 from collections.abc import Callable
 from typing import Any

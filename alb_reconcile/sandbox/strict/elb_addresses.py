@@ -1,4 +1,4 @@
-"""Rules of targets by address."""
+"""Imitates AWS's rules for targets that are registered by address."""
 
 from ipaddress import ip_address, ip_network
 from typing import Any

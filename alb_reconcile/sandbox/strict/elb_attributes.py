@@ -1,4 +1,4 @@
-"""Rules of load balancer and target group attributes: the real defaults, and no unknown keys or values."""
+"""Imitates AWS's rules for load balancer and target group attributes: the real defaults, and no unknown keys or values."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

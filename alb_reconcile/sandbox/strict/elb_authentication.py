@@ -1,4 +1,4 @@
-"""Rules of the actions that authenticate: authenticate-oidc, authenticate-cognito and jwt-validation."""
+"""Imitates AWS's rules for actions that authenticate: authenticate-oidc, authenticate-cognito and jwt-validation."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Rules of load balancers."""
+"""Imitates AWS's rules for load balancers."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -56,7 +56,7 @@ def wanted_subnets(call: Call) -> list[Any]:
             "InvalidConfigurationRequest",
             "A load balancer cannot be attached to multiple subnets in the same Availability Zone",
         )
-    if len(zones) < 2 and not call.given("CustomerOwnedIpv4Pool"):  # 'on Outposts: You must specify one Outpost subnet'
+    if len(zones) < 2:
         refuse("ValidationError", "At least two subnets in two different Availability Zones must be specified")
     return subnets
 

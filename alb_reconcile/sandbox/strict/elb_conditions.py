@@ -1,4 +1,4 @@
-"""Rules of the conditions and transforms of listener rules."""
+"""Imitates AWS's rules for the conditions and transforms of listener rules."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""Rules of targets that are Lambda functions."""
+"""Imitates AWS's rules for targets that are Lambda functions."""
 
 import json
 from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""Rules of target groups."""
+"""Imitates AWS's rules for target groups."""
 
 import re
 from collections.abc import Callable

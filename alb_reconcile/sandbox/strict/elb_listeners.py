@@ -1,4 +1,4 @@
-"""Rules of listeners, and of the actions and conditions that listeners and rules share."""
+"""Imitates AWS's rules for listeners, and for the actions and conditions that listeners and rules share."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules of the buckets that load balancers write their logs to, into which moto doesn't look."""
+"""Imitates AWS's rules for the buckets that load balancers write logs to, which moto doesn't check."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Rules of listener rules: priorities, and their order."""
+"""Imitates AWS's rules for listener rules: priorities, and their order."""
 
 from collections.abc import Callable
 from typing import Any

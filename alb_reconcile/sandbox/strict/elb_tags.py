@@ -1,4 +1,4 @@
-"""Rules of ELBv2 tags."""
+"""Imitates AWS's rules for ELBv2 tags."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules of registrations and their health."""
+"""Imitates AWS's rules for registrations and their health."""
 
 from collections.abc import Callable
 from typing import Any

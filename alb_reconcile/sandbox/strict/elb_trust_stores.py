@@ -1,4 +1,4 @@
-"""Rules of trust stores and of listeners that use them, neither of which moto knows."""
+"""Imitates AWS's rules for trust stores and for listeners that use them; moto knows neither."""
 
 import secrets
 import zlib

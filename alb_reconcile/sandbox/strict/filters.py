@@ -1,4 +1,4 @@
-"""Filters that AWS or the emulator doesn't know fail clearly, instead of with a stack trace or not at all."""
+"""Refuses filters that AWS or the emulator doesn't know with a clear error, where moto breaks or ignores them."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Rules of the policies of Lambda functions."""
+"""Imitates AWS's rules for the policies of Lambda functions."""
 
 import functools
 import json

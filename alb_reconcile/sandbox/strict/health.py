@@ -1,4 +1,4 @@
-"""Target health: what the load balancer's checks would say of each registered target, and since when."""
+"""Calculates target health: what the load balancer's checks would say of each registered target, and since when."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Eventual consistency: describes may show the world as it was some seconds ago."""
+"""Imitates eventual consistency: describe actions may show the world as it was some seconds ago."""
 
 import copyreg
 import io

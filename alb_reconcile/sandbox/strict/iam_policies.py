@@ -1,4 +1,4 @@
-"""Roles of instance profiles. And AWS's own managed policies, which moto has and leaves out unless it is told to load all 1,500 of them for each account."""
+"""Imitates IAM's rules for roles of instance profiles, and loads AWS's managed policies one by one, where moto loads all 1,500 or none."""
 
 import json
 from functools import cache

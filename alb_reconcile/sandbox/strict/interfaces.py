@@ -1,4 +1,4 @@
-"""The network interfaces of load balancers: one in each subnet, outliving the load balancer for a while."""
+"""Imitates the network interfaces of load balancers: one in each subnet, which outlives the load balancer for a while."""
 
 from typing import Any
 

@@ -1,16 +1,18 @@
-"""The inventory: everything a user could see, asked of the API itself and parsed as boto3 would."""
+"""Lists everything that a user could see in the emulator, by requests to its API, parsed as by boto3."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 from botocore.parsers import create_parser
 from moto.acm.models import acm_backends
+from moto.core.resource_tagging import iter_taggable_backends
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import get_service_model
 from moto.s3.models import s3_backends
 
+from ..gate import SERVICES
 from .route53 import records_of
 from .world import World
 
@@ -19,7 +21,6 @@ Ask = Callable[..., dict[str, Any]]
 # action → (the list in its answer, the id of an entry)
 EC2_LISTS = {
     "DescribeVpcs": ("Vpcs", "VpcId"),
-    "DescribeVpcEncryptionControls": ("VpcEncryptionControls", "VpcEncryptionControlId"),
     "DescribeSubnets": ("Subnets", "SubnetId"),
     "DescribeRouteTables": ("RouteTables", "RouteTableId"),
     "DescribeInternetGateways": ("InternetGateways", "InternetGatewayId"),
@@ -33,6 +34,11 @@ EC2_LISTS = {
     "DescribeNatGateways": ("NatGateways", "NatGatewayId"),
     "DescribeIamInstanceProfileAssociations": ("IamInstanceProfileAssociations", "AssociationId"),
 }
+FURTHER = frozenset(SERVICES.values()) - {
+    "acm", "ec2", "elbv2", "iam", "resourcegroupstaggingapi", "route53", "s3", "secretsmanager", "servicequotas", "sqs", "ssm",
+    "sts", "wafv2",
+}  # fmt: skip
+"""Services of which nothing else here knows: their resources are told by what moto keeps."""
 VPC_ATTRIBUTES = ("enableDnsSupport", "enableDnsHostnames", "enableNetworkAddressUsageMetrics")
 INSTANCE_ATTRIBUTES = ("disableApiTermination", "disableApiStop", "instanceInitiatedShutdownBehavior", "userData")
 
@@ -80,6 +86,7 @@ def take_inventory(world: World, ask: Ask) -> dict[str, dict[str, Any]]:
     add_buckets(world, found)
     add_certificates(world, found)
     found |= records_of(world)
+    add_others(world, found)
     ordered = json.loads(json.dumps({key: in_order(value) for key, value in sorted(found.items())}, default=str))
     return dict(ordered)
 
@@ -97,8 +104,7 @@ def add_balancers(ask: Ask, found: dict[str, dict[str, Any]]) -> None:
     for balancer in ask("elbv2", "DescribeLoadBalancers").get("LoadBalancers", []):
         arn = balancer["LoadBalancerArn"]
         attributes = ask("elbv2", "DescribeLoadBalancerAttributes", LoadBalancerArn=arn)["Attributes"]
-        capacity = ask("elbv2", "DescribeCapacityReservation", LoadBalancerArn=arn).get("MinimumLoadBalancerCapacity")
-        found[arn] = balancer | {"Attributes": attributes, "Capacity": capacity, "Tags": tags(ask, arn)}
+        found[arn] = balancer | {"Attributes": attributes, "Tags": tags(ask, arn)}
         for listener in ask("elbv2", "DescribeListeners", LoadBalancerArn=arn).get("Listeners", []):
             listener_arn = listener["ListenerArn"]
             attributes = ask("elbv2", "DescribeListenerAttributes", ListenerArn=listener_arn)["Attributes"]
@@ -138,6 +144,27 @@ def add_certificates(world: World, found: dict[str, dict[str, Any]]) -> None:
             **{key: told.get(key) for key in kept},
             "Tags": [{"Key": key, "Value": value} for key, value in item.tags.items()],
         }
+
+
+def add_others(world: World, found: dict[str, dict[str, Any]]) -> None:
+    """Of further services what moto has of each resource with an ARN in plain values, but for times."""
+    for backend in iter_taggable_backends(world.account, world.region):
+        for resource in backend.iter_tagged_resources():
+            if backend.SERVICE_NAMESPACE in FURTHER:
+                held = next((item for item in _items(backend) if getattr(item, "arn", "") == resource.arn), None)
+                plain = (
+                    {name: value for name, value in vars(held).items() if isinstance(value, str | int | None)}
+                    if held
+                    else {}
+                )
+                tags = [{"Key": key, "Value": value} for key, value in resource.tags.items()]
+                found[resource.arn] = {**plain, "Tags": tags}
+
+
+def _items(backend: Any) -> Iterator[Any]:
+    for value in vars(backend).values():
+        if isinstance(value, dict):
+            yield from value.values()
 
 
 def add_groups(world: World, ask: Ask, found: dict[str, dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""How AWS compares a value with a filter's values."""
+"""Compares a value with a filter's values as AWS does."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""NAT gateways as objects, and what happens to them as time passes."""
+"""NAT gateways as objects, and their changes as time passes."""
 
 from datetime import datetime
 from typing import Any
@@ -96,14 +96,12 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
         del world.ec2.nat_gateways[gateway.id]
         world.ec2.tags.pop(gateway.id, None)
     meant = subject.split(" ")[-1]
-    for held in [
-        item for item in gateway.nat_gateway_addresses if meant in (item.get("AllocationId"), item.get("PrivateIp"))
-    ]:
-        if kind == "nat joined" and held["Status"] in ("associating", "assigning"):
+    for held in [item for item in gateway.nat_gateway_addresses if item.get("AllocationId") == meant]:
+        if kind == "nat joined" and held["Status"] == "associating":
             held["Status"] = "succeeded"
         elif kind == "nat left":
             gateway.nat_gateway_addresses.remove(held)
-            let_go(world, held.get("AllocationId", ""))
+            let_go(world, meant)
 
 
 def take_apart(world: World, gateway: Nat) -> None:

@@ -1,4 +1,4 @@
-"""Paging: AWS hands out every list in pages, of the size asked for or smaller."""
+"""Pages lists: AWS returns every list in pages, of the size asked for or smaller."""
 
 import secrets
 from collections import OrderedDict

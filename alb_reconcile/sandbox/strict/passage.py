@@ -1,4 +1,4 @@
-"""The passage of time: what has fallen due since the last request happens now, in order."""
+"""Applies the passage of time: changes that have fallen due since the last request happen now, in order."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How many of something there would be with what a request makes, as AWS counts for its quotas."""
+"""Counts how many resources there would be after a request, as AWS counts for its quotas."""
 
 from typing import Any
 

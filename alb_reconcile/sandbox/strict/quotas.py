@@ -1,4 +1,4 @@
-"""Quotas of an account: off by default, since accounts differ, but in the sandbox; `Ledger.quotas` has them by Service Quotas' codes.
+"""Enforces an account's quotas, by default in the sandbox only, since accounts differ; `Ledger.quotas` has them by Service Quotas' codes.
 
 Service Quotas User Guide; "Amazon VPC quotas", "Amazon EC2 instance type quotas", "Quotas for your Application Load Balancers".
 """

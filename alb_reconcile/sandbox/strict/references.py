@@ -1,4 +1,4 @@
-"""A new id may be unknown to other actions for a while (AWS EC2, 'Eventual consistency in the EC2 API')."""
+"""Imitates that a new id may be unknown to other actions for a while (AWS EC2, 'Eventual consistency in the EC2 API')."""
 
 import functools
 from collections.abc import Callable, Iterator

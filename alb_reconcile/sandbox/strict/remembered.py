@@ -1,4 +1,4 @@
-"""What moto works out anew for each answer though it can't change: remembered, since answers are most of the work."""
+"""Caches constant values that moto calculates again for each answer: making answers is most of moto's work."""
 
 import functools
 from collections.abc import Iterator

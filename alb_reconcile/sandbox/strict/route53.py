@@ -1,4 +1,4 @@
-"""Route 53: moto's hosted zones, with what AWS refuses, how long its changes take, and in which order it lists records.
+"""Imitates Route 53: moto's hosted zones, with AWS's refusals, the time that changes take, and the order of records in lists.
 
 moto has none of the refusals of ChangeResourceRecordSets, deletes by name, and answers at once that a change is everywhere.
 """

@@ -1,5 +1,5 @@
-"""What ChangeResourceRecordSets refuses (Route 53 API Reference; Developer Guide, 'Values that you specify when you create or edit
-records', 'Quotas'). Messages are AWS's, as reported in issues of its clients."""
+"""Imitates the refusals of ChangeResourceRecordSets (Route 53 API Reference; Developer Guide, 'Values that you specify when you create
+or edit records', 'Quotas'). Messages are AWS's, as reported in issues of its clients."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""What a rule is: a function that stands before, around or after one or more API actions."""
+"""Defines a rule of the strict AWS: a function that runs before, around or after one or more API actions."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping

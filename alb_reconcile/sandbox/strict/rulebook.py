@@ -1,4 +1,4 @@
-"""Every rule of the strict AWS, by the action it applies to."""
+"""Lists every rule of the strict AWS, by the action that the rule applies to."""
 
 from collections import defaultdict
 
@@ -6,12 +6,10 @@ from . import (
     acm,
     ec2_addresses,
     ec2_attachments,
-    ec2_encryption,
     ec2_endpoints,
     ec2_gateways,
     ec2_groups,
     ec2_instances,
-    ec2_ipam,
     ec2_launch,
     ec2_nat,
     ec2_network,
@@ -23,10 +21,10 @@ from . import (
     ec2_volumes,
     elb_attributes,
     elb_balancers,
-    elb_capacity,
     elb_groups,
     elb_listeners,
     elb_logs,
+    elb_pools,
     elb_priorities,
     elb_tags,
     elb_targets,
@@ -43,8 +41,6 @@ EC2 = (
     ec2_ranges,
     ec2_endpoints,
     ec2_addresses,
-    ec2_ipam,
-    ec2_encryption,
     ec2_nat,
     ec2_groups,
     ec2_launch,
@@ -59,7 +55,7 @@ EC2 = (
 )
 ELB = (
     acm, elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, elb_trust_stores,
-    elb_capacity, elb_logs, quotas, service_roles,
+    elb_pools, elb_logs, quotas, service_roles,
 )  # fmt: skip
 
 

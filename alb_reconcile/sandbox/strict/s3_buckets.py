@@ -1,4 +1,4 @@
-"""Corrections of what moto makes of a new bucket."""
+"""Corrects new buckets that moto makes."""
 
 import functools
 import re

@@ -1,4 +1,4 @@
-"""Corrections of moto's S3 where a request has a condition."""
+"""Corrects moto's S3 where a request has a condition."""
 
 import functools
 import threading

@@ -1,4 +1,4 @@
-"""Service-linked roles: AWS makes one in the account for the first resource that needs it, if the caller may make it."""
+"""Makes service-linked roles: AWS makes one in the account for the first resource that needs it, if the caller may make it."""
 
 from collections.abc import Mapping
 from typing import Any, Final

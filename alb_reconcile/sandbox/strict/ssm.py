@@ -1,4 +1,4 @@
-"""DescribeParameters as SSM answers it: on a best-effort basis, in pages that may be empty."""
+"""Answers DescribeParameters as SSM does: on a best-effort basis, in pages that may be empty."""
 
 import functools
 from collections.abc import Callable

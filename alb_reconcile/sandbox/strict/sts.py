@@ -1,4 +1,4 @@
-"""AssumeRole as IAM judges it: moto lets anybody become any role, be it there or not."""
+"""Judges AssumeRole as IAM does: moto lets any caller assume any role, even one that doesn't exist."""
 
 import functools
 import json

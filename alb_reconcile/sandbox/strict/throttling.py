@@ -1,4 +1,4 @@
-"""Throttling by AWS's documented token buckets (`aws/buckets.py`), of each account and region."""
+"""Throttles calls by AWS's documented token buckets (`aws/buckets.py`), for each account and region."""
 
 from __future__ import annotations
 

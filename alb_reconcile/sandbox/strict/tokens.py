@@ -1,4 +1,4 @@
-"""Client tokens (AWS EC2, 'Ensuring idempotency'): the same one with the same parameters makes one thing."""
+"""Imitates client tokens (AWS EC2, 'Ensuring idempotency'): two requests with the same token and parameters make one resource."""
 
 import hashlib
 import json

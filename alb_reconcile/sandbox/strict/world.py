@@ -1,4 +1,4 @@
-"""The state of one account and region: moto's backends and what the strict rules remember beside them."""
+"""The state of one account and region: moto's backends, and the state that the strict rules add to them."""
 
 import heapq
 from collections.abc import Iterator, Mapping
@@ -90,15 +90,15 @@ class Ledger:
     certificates_left: dict[str, tuple[float, list[str]]] = field(
         default_factory=dict
     )  # ARN → when its last users let it go
-    ipam_pools: dict[str, Any] = field(default_factory=dict)  # ipam.Pool
-    controls: dict[str, Any] = field(default_factory=dict)  # ec2_encryption.Control
-    capacity: dict[str, int] = field(default_factory=dict)  # load balancer → reserved capacity units
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     modified: dict[str, float] = field(default_factory=dict)  # volume → when it was last modified
     creating: dict[str, float] = field(default_factory=dict)  # volume → until when it is
     created: dict[str, float] = field(default_factory=dict)
     events: list[tuple[float, str, str]] = field(default_factory=list)
     trail: list[Any] = field(default_factory=list)  # cloudtrail.Change
+    tagged: dict[str, list[tuple[float, dict[str, str]]]] = field(
+        default_factory=dict
+    )  # ARN → until when it had which tags
 
     def schedule(self, when: float, kind: str, subject: str) -> None:
         heapq.heappush(self.events, (when, kind, subject))

@@ -1,1 +1,1 @@
-"""Real traffic in the sandbox: an Envoy for its load balancers, a process for each instance, health that is probed."""
+"""Carries real traffic in the sandbox: an Envoy as its load balancers, a process for each instance, and real health checks."""

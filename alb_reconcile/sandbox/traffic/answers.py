@@ -1,4 +1,4 @@
-"""The answers that a load balancer gives itself, as an Application Load Balancer words them."""
+"""The answers that a load balancer gives itself, in an Application Load Balancer's words."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Rules that authenticate, as Envoy asks for them: each such route has the sandbox's gatekeeper decide before it is taken."""
+"""Makes Envoy's configuration for rules that authenticate: the sandbox's gatekeeper decides before such a route is taken."""
 
 from collections.abc import Iterator
 from typing import Any, Final

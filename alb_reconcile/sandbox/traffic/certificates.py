@@ -1,4 +1,4 @@
-"""The local certificate authority, and the certificates it gives to HTTPS listeners."""
+"""The local certificate authority, and the certificates that it issues for HTTPS listeners."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Conditions of listener rules, as what Envoy compares: regular expressions (RE2) over headers."""
+"""Converts conditions of listener rules to Envoy's: regular expressions (RE2) over headers."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The Envoy process: started, asked what it has taken over, and ended."""
+"""Runs the Envoy process: starts it, asks which configuration it has taken over, and stops it."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What can go wrong with the sandbox's traffic."""
+"""The error for failures of the sandbox's traffic."""
 
 from alb_reconcile.model.errors import ReconcileError
 

@@ -1,4 +1,4 @@
-"""What attributes of load balancers and listeners do to headers: of requests on their way to targets, and of answers."""
+"""Changes headers by attributes of load balancers and listeners: of requests on their way to targets, and of answers."""
 
 from collections.abc import Mapping
 from typing import Any, Final

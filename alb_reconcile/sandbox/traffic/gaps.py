@@ -1,4 +1,4 @@
-"""What load balancers have that the sandbox doesn't imitate, so that nobody takes it for tested."""
+"""Lists settings of load balancers that the sandbox doesn't imitate, so that a user doesn't take them for tested."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""A health check of a gRPC target: a call without content, and the status that its answer ends with."""
+"""Checks a gRPC target's health: a call without content, and the status with which its answer ends."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""How logs come into the local AWS's S3."""
+"""Puts logs into the local AWS's S3."""
 
 from moto.s3.models import s3_backends
 

@@ -1,4 +1,4 @@
-"""Entries of a load balancer's logs, in AWS's format, from what Envoy and the health checks recorded."""
+"""Writes entries of a load balancer's logs, in AWS's format, from what Envoy and the health checks recorded."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The logs of load balancers: gathered from what Envoy and the health checks recorded, and put into S3 as AWS does."""
+"""Keeps the logs of load balancers: gathers what Envoy and the health checks recorded, and puts it into S3 as AWS does."""
 
 import gzip
 import json

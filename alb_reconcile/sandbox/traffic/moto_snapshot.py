@@ -1,4 +1,4 @@
-"""Takes the snapshot of the local AWS that its traffic is made from."""
+"""Takes the snapshot of the local AWS from which its traffic is made."""
 
 import base64
 import copy

@@ -1,4 +1,4 @@
-"""Local ports that stay free for whom they are meant."""
+"""Reserves local ports for the processes that are to use them."""
 
 import socket
 from typing import Final

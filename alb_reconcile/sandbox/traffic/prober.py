@@ -1,4 +1,4 @@
-"""Health checks over HTTP: one request per target and interval, as the target group's settings want them."""
+"""Checks health over HTTP: one request for each target and interval, by the target group's settings."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A process that outlives the sandbox by a moment, however that ended, and takes the instances' processes along.
+"""Ends the instances' processes when the sandbox's process has ended, in a process of its own that outlives the sandbox by a moment.
 
 It is run by its path, without this package: its standard input is a pipe that only the sandbox can write to.
 """

@@ -1,4 +1,4 @@
-"""Each running instance as a process of this machine, which serves the demo's web API or the user's own."""
+"""Runs each running instance as a process of this machine, which serves the demo's web API or the user's own."""
 
 from __future__ import annotations
 

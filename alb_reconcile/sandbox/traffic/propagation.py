@@ -1,4 +1,4 @@
-"""What has reached the load balancers' nodes: the control plane hands changes on in batches."""
+"""Delays changes on their way to the load balancers' nodes: the control plane hands changes on in batches."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What security groups and routes let through: clients to a load balancer, and its requests to targets."""
+"""Decides what security groups and routes let through: clients to a load balancer, and its requests to targets."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator

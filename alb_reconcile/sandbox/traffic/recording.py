@@ -1,4 +1,4 @@
-"""What Envoy records of requests and connections, one JSON object a line, for the logs of load balancers."""
+"""Configures what Envoy records of requests and connections, one JSON object a line, for the logs of load balancers."""
 
 from pathlib import Path
 from typing import Any, Final

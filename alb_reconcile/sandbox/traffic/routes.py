@@ -1,4 +1,4 @@
-"""A listener's rules as Envoy's routes, in the order in which they are tried."""
+"""Converts a listener's rules to Envoy's routes, in the order in which they are tried."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Slow start: how much of its share of the requests a target gets that is new beside others."""
+"""Calculates slow start: how much of its share of the requests a new target gets next to older ones."""
 
 from collections.abc import Callable, Mapping
 from typing import Final

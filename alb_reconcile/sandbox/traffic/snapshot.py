@@ -1,4 +1,4 @@
-"""What the local AWS has that traffic depends on, as values: taken between two requests, then used without its lock."""
+"""The part of the local AWS on which traffic depends, as values: taken between two requests, then used without its lock."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

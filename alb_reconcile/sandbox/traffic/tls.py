@@ -1,4 +1,4 @@
-"""TLS of HTTPS listeners: certificates, versions by security policy, and clients that show a certificate."""
+"""Configures TLS of HTTPS listeners: certificates, versions by security policy, and clients that show a certificate."""
 
 import re
 from collections.abc import Sequence

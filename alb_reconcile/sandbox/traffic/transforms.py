@@ -1,4 +1,4 @@
-"""Transforms of a rule: Envoy works out the new host and URL before routing, and Lua puts them in their place after it."""
+"""Carries out transforms of a rule: Envoy finds the new host and URL before routing, and Lua puts them in place after it."""
 
 import re
 from collections.abc import Iterable, Mapping

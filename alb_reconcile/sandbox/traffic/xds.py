@@ -1,4 +1,4 @@
-"""Target groups and listeners as Envoy's resources, and the files that it reads them from."""
+"""Converts target groups and listeners to Envoy's resources, and writes the files from which Envoy reads them."""
 
 import json
 from collections import Counter

@@ -1,36 +1,20 @@
-"""Checks across entries: what a JSON schema can't say. Each takes the outline and reports to it."""
+"""Runs the checks of a spec that a JSON schema can't express: those for every kind, which are here, and each kind's own."""
 
+from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.spec import runs
-from alb_reconcile.spec.checks import (
-    accepted,
-    addresses,
-    balancing,
-    certificates,
-    egress,
-    encryption,
-    endpoints,
-    instances,
-    keys,
-    lookups,
-    names,
-    network,
-    pools,
-    ranges,
-    reachability,
-    records,
-    redirects,
-    rules,
-    targets,
-    unreachable,
-    vpcs,
-)
+from alb_reconcile.spec.checks import accepted, lookups, names
 from alb_reconcile.spec.outline import Outline
 
 
 def run_checks(outline: Outline) -> None:
-    """All of them, in the order in which a reader would want to mend things."""
-    for module in (
-        names, lookups, network, ranges, pools, encryption, endpoints, keys, instances, certificates, balancing, rules, records, targets, vpcs, reachability, egress,
-        addresses, runs, unreachable, redirects, accepted,
-    ):  # fmt: skip
-        module.check(outline)
+    """Run all checks. Of several mistakes at one place the first is told, so mistakes from which others follow come first."""
+    names.check(outline)
+    lookups.check(outline)
+    for kind in in_spec_order():
+        for check in kind.entry_checks:
+            check(outline)
+    runs.check(outline)
+    for kind in in_spec_order():
+        for check in kind.use_checks:
+            check(outline)
+    accepted.check(outline)

@@ -1,14 +1,13 @@
-"""What `security` accepts: only of entries that are there."""
+"""Checks that a spec's `security` section accepts findings only of entries that exist."""
 
-from difflib import get_close_matches
-
+from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.runs import addresses_of
 
 
 def check(outline: Outline) -> None:
-    """Report findings that are accepted for an entry that isn't in the file, where all else is right: a mistake elsewhere may be
-    why it is missing."""
+    """Report findings that are accepted for an entry that isn't in the file, if all else is right: a mistake elsewhere may be why the entry
+    is missing."""
     if not outline.is_sound:
         return
     found = outline.mappings("security", "accept", ...)
@@ -16,6 +15,5 @@ def check(outline: Outline) -> None:
     for path, reasons in found:
         for address in reasons:
             if address not in known:
-                near = get_close_matches(address, known[:2000], 1, 0.6)
-                advice = f"did you mean {near[0]}?" if near else "write an address such as load_balancer.public"
-                outline.error((*path, address), f'there is no "{address}"; {advice}', at_key=True)
+                advice = did_you_mean(address, known[:2000]) or "; write an address such as load_balancer.public"
+                outline.error((*path, address), f'there is no "{address}"{advice}', at_key=True)

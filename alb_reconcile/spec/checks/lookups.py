@@ -1,12 +1,8 @@
-"""Look-ups: by what AWS can be asked for a kind."""
-
-from typing import Final
+"""Checks that AWS can be asked for what a spec looks up."""
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.spec.outline import Outline
-
-_HAVE_DEFAULTS: Final = ("vpc", "subnet")
 
 
 def check(outline: Outline) -> None:
@@ -15,9 +11,9 @@ def check(outline: Outline) -> None:
         if not isinstance(target, Lookup):
             continue
         kind = load_kinds()[name]
-        if target.by == "default" and name not in _HAVE_DEFAULTS:
+        if target.by == "default" and not kind.has_default:
             outline.error(path, f"there is no default {name.replace('_', ' ')} to look up; look it up by tag or ssm")
-        elif target.by == "tag" and (kind.listing is None or name == "instance"):
+        elif target.by == "tag" and (kind.listing is None or kind.listing.is_nested):
             outline.error(
                 path, f"{kind.noun} can't be looked up by its tags here; look it up by ssm, or give its id or ARN"
             )

@@ -1,4 +1,4 @@
-"""Names and references: none at all, dangling ones, ids of the wrong kind, names that would collide."""
+"""Checks names and references: files without entries, dangling references, ids of the wrong kind, names that would collide."""
 
 from collections.abc import Container, Mapping
 from difflib import get_close_matches
@@ -6,8 +6,8 @@ from itertools import islice
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id, is_id_of
+from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import field_names
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import SECTIONS, resolved
 
@@ -59,16 +59,13 @@ def _check_entry_names(outline: Outline) -> None:
 
 def _check_physical_names(outline: Outline) -> None:
     for kind in load_kinds().values():
-        fields, section = field_names(kind.properties), kind.section
-        if "name" not in fields or not kind.properties.unique_names:
+        section = kind.section
+        if "name" not in field_names(kind.properties) or not kind.properties.unique_names:
             continue
         seen: dict[tuple[str | None, str], str] = {}
         for path, physical in outline.texts(section, ..., "name"):
             name = str(path[1])
-            scope: tuple[str | None, str] = (None, physical)
-            if "vpc" in fields and kind.id_prefix:  # unique in their VPC, ignoring case; others in account and region
-                scope = (outline.vpc_of(section, name), physical.lower())
-            first = seen.setdefault(scope, name)
+            first = seen.setdefault(kind.scope_of(name, physical, outline), name)
             if first != name:
                 outline.error(
                     path,
@@ -77,7 +74,7 @@ def _check_physical_names(outline: Outline) -> None:
 
 
 def _check_tags(outline: Outline) -> None:
-    """No more than AWS takes, and nothing left out that isn't there."""
+    """Report more tags than AWS takes, and tags that an entry leaves out though the stack doesn't have them."""
     found = outline.data.get("tags")
     common = found if isinstance(found, dict) else {}
     _check_values(outline, ("tags",), common, ())

@@ -1,18 +1,15 @@
-"""What `validate` couldn't know and AWS would refuse half-way, or what is probably not meant: from what was read anyway.
+"""Checks decisions against what was read, for what AWS would refuse half-way through a run and `validate` couldn't know.
 
-A check takes the decisions and what was read, and gives what it finds: text, or a finding with its place in the spec.
+A check takes the decisions and what was read, and returns its findings: texts, or findings with their places in the spec.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from alb_reconcile.engine.plan.addresses import held_elsewhere
-from alb_reconcile.engine.plan.decide import Decisions
 from alb_reconcile.engine.plan.preflight.dependents import (
     early_protocol_versions,
-    gateways_of_public_addresses,
     held_by_unmanaged,
-    held_ranges,
     kept_slots,
     named_security_groups,
     needed_by_others,
@@ -20,32 +17,30 @@ from alb_reconcile.engine.plan.preflight.dependents import (
     used_duplicates,
 )
 from alb_reconcile.engine.plan.preflight.named import own_by_id
-from alb_reconcile.engine.plan.preflight.networks import split_route_tables, split_target_groups
+from alb_reconcile.engine.plan.preflight.networks import split_target_groups
 from alb_reconcile.engine.plan.preflight.places import (
-    other_ways_out,
-    private_pools,
     strange_security_groups,
     taken_names,
-    unfit_subnets,
     unreached_targets,
 )
-from alb_reconcile.engine.plan.preflight.shadowed import shadowed_rules
-from alb_reconcile.engine.plan.volumes import stranded_volumes
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model.decisions import Decisions
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import RefusedError
 
 Check = Callable[[Decisions, Discovery], Iterable[Finding | str]]
 CHECKS: Final[tuple[Check, ...]] = (
-    taken_names, unfit_subnets, strange_security_groups, split_target_groups, split_route_tables, unreached_targets, held_elsewhere, stranded_volumes,
+    taken_names, strange_security_groups, split_target_groups, unreached_targets, held_elsewhere,
     used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged, needed_by_others,
-    kept_slots, held_ranges, private_pools, gateways_of_public_addresses, shadowed_rules, own_by_id, other_ways_out,
+    kept_slots, own_by_id,
 )  # fmt: skip
 
 
 def check_facts(decisions: Decisions, discovery: Discovery) -> list[str]:
-    """Refuse what can't be. Returns warnings. Raises RefusedError with everything found, in the order of the file."""
-    found = [*discovery.findings, *(item for check in CHECKS for item in check(decisions, discovery))]
-    # entries of one short form stand at one place
+    """Refuse a spec that AWS would refuse. Returns warnings. Raises RefusedError with everything found, in the order of the file."""
+    checks = [*CHECKS, *(kind.check_plan for kind in load_kinds().values())]
+    found = [*discovery.findings, *(item for check in checks for item in check(decisions, discovery))]
+    # entries of one short form have one place
     places = {(str(item).partition(": ")[0], item.text): item for item in reversed(found) if isinstance(item, Finding)}
     placed = [*reversed(places.values())]
     problems = [
@@ -58,5 +53,5 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> list[str]:
 
 
 def _place(finding: Finding) -> list[int]:
-    """Line and column."""
+    """The line and column of a finding."""
     return [int(part) for part in str(finding).split(": ")[0].split(":")[-2:] if part.isdecimal()]

@@ -1,39 +1,30 @@
-"""What would go though something that stays keeps it, and what AWS wouldn't have stand together."""
+"""Finds resources that would go though something that stays needs them, and combinations that AWS wouldn't accept."""
 
-from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import replace
-from ipaddress import ip_network
-from typing import Final
 
 from alb_reconcile.engine.plan.addresses import field_of, new_slots
-from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, location_of, named_ids
-from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
-from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.kinds.internet_gateway import InternetGateway
-from alb_reconcile.kinds.route_table import RouteTable
-from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
-from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.kinds.vpc import Vpc, leaving_ranges
 from alb_reconcile.model.abilities import action_of, conflicts, is_needy, needs, slots
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import DUPLICATE, Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
-from alb_reconcile.model.resource import Observed, Properties, bind, each_of
+from alb_reconcile.model.resource import Properties, bind, each_of
+from alb_reconcile.model.service import Frontend, Permissions, Pool, PublicAddress, Routes, RoutingRule
 
 
 def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
-    """One of two at an address goes only if nothing that stays refers to it; who forwards to it, limits look at."""
+    """Duplicates that would go though a resource that stays refers to them; `limits` checks forwards."""
     doubles = {found.id: found for found, reason in decisions.to_delete.values() if reason == DUPLICATE}
     if not doubles:
         return []
-    going = _going(decisions)
+    going = decisions.going
     stays = [item for item in decisions.live if item.id not in going and not item.is_leaving]
     return [
         f"{doubles[text].address} exists twice, and {item.address} still uses {text}, which would go; take it out there by hand, or "
         f"delete {_kept(decisions, doubles[text].address)}, which would stay, if nothing uses it"
         for item in stays
         for text in doubles.keys() & set(named_ids(item.state)).difference(named_ids(action_of(item.state)))
-        if not (isinstance(item.state, RouteTable) and text in (item.state.subnets or ()))  # DeleteSubnet takes it out
+        if not (isinstance(item.state, Routes) and text in (item.state.subnets or ()))  # DeleteSubnet takes it out
         if not _is_changed_away(item.id, text, decisions)
     ]
 
@@ -44,7 +35,7 @@ def _kept(decisions: Decisions, address: Address) -> str:
 
 
 def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
-    """Whether the user of a duplicate is going to name something else."""
+    """Whether the user of a duplicate is going to name another resource."""
     for item in decisions.desired.values():
         if item.found and item.found.id == user and item.changes:
             return used not in named_ids(item.state)
@@ -53,10 +44,10 @@ def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
 
 
 def shared_target_groups(decisions: Decisions, _: Discovery) -> list[str]:
-    """Somebody else's target groups under a load balancer that is replaced: AWS lets them serve one only."""
+    """Others' target groups behind a load balancer that is replaced: AWS lets a group serve only one load balancer."""
     problems = []
     for address, item in decisions.desired.items():
-        entrance = entrance_of(decisions, item.desired)
+        entrance = decisions.entrance_of(item.desired)
         balancer = decisions.desired.get(entrance) if entrance else None
         if balancer is None or balancer.found is None or not balancer.forces or item.found is None:
             continue
@@ -72,24 +63,27 @@ def shared_target_groups(decisions: Decisions, _: Discovery) -> list[str]:
 def early_protocol_versions(decisions: Decisions, _: Discovery) -> list[str]:
     """Groups that speak HTTP/2 behind a listener that isn't HTTPS yet: AWS wouldn't let them be checked there before they serve."""
     entries = decisions.desired.items()
-    versions = {address: getattr(item.desired.state, "protocol_version", None) for address, item in entries}
-    kept = {address: item.found.state for address, item in entries if item.found and not item.forces}
+    states = {address: item.desired.state for address, item in entries}
+    versions = {address: state.protocol_version for address, state in states.items() if isinstance(state, Pool)}
+    kept: dict[Ref, Properties] = {
+        address: item.found.state for address, item in entries if item.found and not item.forces
+    }
     return [
         f"{address}: {listener} is HTTP now, and {part.target_group} with {versions[part.target_group]} can stand behind HTTPS only; first "
         "apply protocol: HTTPS with the protocol version as it was"
         for address, item in entries
-        for listener in (getattr(item.desired.state, "listener", address),)
+        for listener in (item.desired.state.listener if isinstance(item.desired.state, RoutingRule) else address,)
         for part in action_of(item.desired.state).forward
         if isinstance(part.target_group, Address) and versions.get(part.target_group) in ("HTTP2", "GRPC")
-        if getattr(kept.get(listener), "protocol", "") == "HTTP"
+        if isinstance(there := kept.get(listener), Frontend) and there.protocol == "HTTP"
     ]
 
 
 def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
     """Security groups that would go while a rule that isn't managed names them."""
-    going = _going(decisions)
+    going = decisions.going
     problems = []
-    for item, state in each_of(decisions.live, SecurityGroupRules):
+    for item, state in each_of(decisions.live, Permissions):
         if state.security_group in going or item.owner != decisions.stack:
             continue
         decision = decisions.desired.get(item.address)
@@ -97,7 +91,7 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
             kept = getattr(decision.state, direction) if decision else None
             what = "the" if kept is None else "it in the"
             sources = {rule.source for rule in (getattr(state, direction) if kept is None else kept) or ()}
-            if decision:  # of what the spec itself names `own_by_id` tells
+            if decision:  # `own_by_id` tells of what the spec itself names
                 sources -= {rule.source for rule in getattr(decision.desired.state, direction) or ()}
             problems += [
                 f"{going[known]}: {known} can't be deleted, since security_group.{item.address.name} keeps a rule that names it: the spec "
@@ -108,8 +102,8 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
 
 
 def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
-    """What would go while a property that isn't managed keeps it."""
-    going = _going(decisions)
+    """Resources that would go while a property that isn't managed keeps them."""
+    going = decisions.going
     for known in [known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE]:
         del going[known]  # `used_duplicates` tells of them
     return [
@@ -124,7 +118,7 @@ def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
 
 
 def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
-    """What only one can have, and another one is to have while it stays where it is."""
+    """Things that only one resource can have, that one entry is to get, and that stay with another resource."""
     keepers: dict[Hashable, tuple[Properties, str]] = {}
     for address, item in decisions.desired.items():
         kept = item.found.state if item.found and not item.forces else item.state
@@ -135,7 +129,7 @@ def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
                 slot: (kept, what) for slot in slots(kept) if slot not in without and getattr(item.state, name) is None
             }
     replaced = {item.found.id for item in decisions.desired.values() if item.found and item.forces}
-    for found, state in each_of(decisions.live, ElasticIpAssociation):
+    for found, state in each_of(decisions.live, PublicAddress):
         owner, wanted = f"instance.{found.address.name}", decisions.desired.get(found.address)
         if not decisions.to_delete.keys().isdisjoint((found.id, state.instance)):
             continue
@@ -159,40 +153,13 @@ def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
     return findings
 
 
-def gateways_of_public_addresses(decisions: Decisions, discovery: Discovery) -> list[str]:
-    """Internet gateways that would go while instances have public addresses (DetachInternetGateway: "The VPC must not contain any
-    running instances with Elastic IP addresses or public IPv4 addresses")."""
-    entries, going = decisions.desired.values(), _going(decisions)
-    # who gets another one is told to `move` it
-    served = {bind(state.vpc, decisions.ids) for _, state in each_of(entries, InternetGateway)}
-    gateways = each_of(decisions.live, InternetGateway)
-    leaving = {state.vpc: item for item, state in gateways if item.id in going and state.vpc not in {*served, None}}
-    maps: dict[Ref, bool | None] = {
-        bind(item.desired.address, decisions.ids): state.map_public_ip_on_launch
-        for item, state in each_of(entries, Subnet)
-    }
-    users: dict[Ref | None, set[str]] = defaultdict(set)
-    for item, wanted in each_of(entries if leaving else (), Instance):
-        subnet = bind(wanted.subnets[0], decisions.ids)
-        usual = getattr(item.found.state, _PUBLIC, None) if item.found and not item.forces else maps.get(subnet)
-        if usual if wanted.associate_public_ip_address is None else wanted.associate_public_ip_address:
-            vpc = bind(location_of(subnet, decisions, discovery).vpc, decisions.ids)
-            users[vpc].add(f"instances.{item.desired.lifecycle.group or item.desired.address.name}")
-    return [
-        f"{item.address}: AWS doesn't detach {item.id} as long as instances in its VPC have public IPv4 addresses; say "
-        f"{_PUBLIC}: false in {', '.join(sorted(users[vpc]))}, or keep the gateway"
-        for vpc, item in leaving.items()
-        if users[vpc]
-    ]
-
-
 def needed_by_others(decisions: Decisions, _: Discovery) -> list[str]:
-    """Who would go though one of its kind stays that AWS has only beside it."""
-    going, entries = _going(decisions), decisions.desired.values()
+    """Resources that would go though another of their kind stays, which AWS has only as long as they exist."""
+    going, entries = decisions.going, decisions.desired.values()
     if not going:
         return []
     wishes = {item.found.id: item.desired.state for item in entries if item.found}
-    # whose place a new one takes is told to `move`
+    # a resource is told with `move` if a new one takes its place
     taken = {slot for item in entries if not item.found for slot in slots(bind(item.desired.state, decisions.ids))}
     gone = [
         item
@@ -208,43 +175,3 @@ def needed_by_others(decisions: Decisions, _: Discovery) -> list[str]:
         for item in gone
         if needs(user.state, item.state) and needs(bind(wishes.get(user.id, user.state), decisions.ids), item.state)
     ]
-
-
-def held_ranges(decisions: Decisions, _: Discovery) -> list[Finding]:
-    """Ranges that a VPC would lose though subnets that stay have a part of them (InvalidCidrBlock.InUse)."""
-    going, findings = _going(decisions), []
-    for item, wanted in each_of(decisions.desired.values(), Vpc):
-        vpc = item.found
-        if vpc is None or item.forces:
-            continue
-        fields = {change.path for change in item.changes}
-        for text, name in leaving_ranges(wanted, vpc, fields).items():
-            around = ip_network(text)
-            holders = [
-                f"{found.address} ({found.id})"
-                for found, state in each_of(decisions.live, Subnet)
-                if state.vpc == vpc.id
-                if found.id not in going or (":" in text and not _goes_first(found, state, decisions))
-                if any(ip_network(part).overlaps(around) for part in (state.cidr_block, state.ipv6_cidr_block) if part)
-            ]
-            by_hand = "take theirs out by hand: aws ec2 disassociate-subnet-cidr-block"
-            how = by_hand if ":" in text else "give them a cidr_block elsewhere, too"
-            told = f"{text} can't leave {vpc.id} while these have a part of it: {', '.join(holders)}; keep it, or {how}"
-            if holders:
-                findings.append(Finding(item.desired, name, told))
-    return findings
-
-
-def _goes_first(found: Observed, state: Subnet, decisions: Decisions) -> bool:
-    """Whether a subnet that goes needn't wait for a successor that is to have an IPv6 range itself."""
-    entries = (item for item, wanted in each_of(decisions.desired.values(), Subnet) if wanted.wants_ipv6)
-    return all(conflicts(item.state, state) for item in entries if item.found and item.found.id == found.id)
-
-
-_PUBLIC: Final = "associate_public_ip_address"
-
-
-def _going(decisions: Decisions) -> dict[str, Address]:
-    """What is deleted or replaced, by its id."""
-    going = {item.found.id: address for address, item in decisions.desired.items() if item.found and item.forces}
-    return going | {known: found.address for known, (found, _) in decisions.to_delete.items()}

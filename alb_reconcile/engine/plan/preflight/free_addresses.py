@@ -1,17 +1,17 @@
-"""Free addresses: what a plan needs in each subnet."""
+"""Checks that each subnet has as many free addresses as a plan needs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of, subnets_of
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Ref
+from alb_reconcile.model.decisions import Decision, Decisions, subnets_of
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.service import Member
 
 
 def full_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """The subnets that have too few. What the same plan deletes frees none: it may go last."""
+    """Findings about subnets that have too few. What the same plan deletes frees none: it may go last."""
     needs: dict[Ref, Counter[str]] = defaultdict(Counter)
     entries: dict[str, Decision] = {}
     for subnet, name, item, number in _needs(decisions):
@@ -20,25 +20,25 @@ def full_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     names = {item.id: item.address for item in decisions.live}
     findings = []
     for subnet, needed in needs.items():
-        free = location_of(subnet, decisions, discovery).free
+        free = decisions.location_of(subnet, discovery).free
         if free is not None and needed.total() > free:
             most = entries[needed.most_common(1)[0][0]].desired
             parts = ", ".join(f"{number} for {name}" for name, number in needed.most_common())
             text = f"{names.get(str(subnet), subnet)} has {free} free addresses, and this plan needs {needed.total()} there ({parts}); make fewer at a time, or name more or larger subnets"
-            path = next((name for name in ("count", "subnets") if name in most.declared), "subnet")
+            path = next(name for name in ("count", most.state.in_subnets) if name in most.declared or name != "count")
             findings.append(Finding(most, path, text))
     return findings
 
 
 def _needs(decisions: Decisions) -> Iterator[tuple[Ref, str, Decision, int]]:
-    """Each subnet that something comes into: its entry's name, and how many addresses AWS wants to be free for it.
+    """The needs of each subnet: its entry's name, and how many addresses AWS wants to be free for it.
 
-    Of a group's members that are replaced where they are, `max_surge` stand beside the old ones at a time; all of them do
-    where their target group is replaced, too.
+    Of a group's members that are replaced where they are, `max_surge` exist in addition to the old ones at a time; all of them do if their
+    target group is replaced, too.
     """
     entries = decisions.desired.values()
     replaced = {item.desired.address for item in entries if item.forces}
-    registrations = each_of([item.desired for item in entries], Registration)
+    registrations = each_of([item.desired for item in entries], Member)
     moving = {state.target for _, state in registrations if state.target_group in replaced}
     beside: Counter[tuple[str, Ref]] = Counter()
     for item in entries:

@@ -1,18 +1,18 @@
-"""What the spec names by its id, or looks up, though it is the stack's own and would go."""
+"""Finds resources of the stack that the spec names by id, or looks up, though they would go."""
 
-from alb_reconcile.engine.plan.decide import Decisions, named_ids
-from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import Observed, each_of, field_names, texts
+from alb_reconcile.model.service import Routes
 
 
 def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
-    """Each place in the spec, and how to let go of what stands there: it isn't deleted under whoever names it."""
+    """Each place in the spec, and how to release the resource that it names: a resource isn't deleted while the spec uses it."""
     gone = (found for found, _ in decisions.to_delete.values())
     replaced = (item.found for item in decisions.desired.values() if item.found and item.forces)
     going = {found.id: found for found in (*gone, *replaced) if found.owner == decisions.stack}
-    by_name = {(found.state.known_in, getattr(found.state, "name", "")): found for found in going.values()}
+    by_name = {(found.state.known_in, found.state.own_name): found for found in going.values()}
     found: list[Finding | str] = []
     named: set[str] = set()
     for item in decisions.desired.values() if going else ():
@@ -32,16 +32,12 @@ def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
 
 
 def _with_ways(named: set[str], going: dict[str, Observed]) -> set[str]:
-    """With what these need: what they name, and the ways out of subnets. Else these would be cut off."""
+    """These resources with what they need: what they name, and the ways out of subnets, so that nothing is cut off."""
     found = set(named)
     while (
         more := {
             *(text for known in found for text in named_ids(going[known].state)),
-            *(
-                table.id
-                for table, state in each_of(going.values(), RouteTable)
-                if found.intersection(state.subnets or ())
-            ),
+            *(table.id for table, state in each_of(going.values(), Routes) if found.intersection(state.subnets or ())),
         }
         & going.keys() - found
     ):

@@ -1,46 +1,35 @@
-"""What AWS takes in one VPC only, and a spec has in two; where `validate` couldn't know, since one is named by its id."""
+"""Finds target groups in another VPC than their load balancer or instances, where `validate` couldn't know, since one is named by id."""
 
 from collections.abc import Iterator, Mapping
 
-from alb_reconcile.engine.plan.decide import Decisions, entrance_of, location_of, subnets_of
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import Decisions, subnets_of
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import Desired, Properties, bind, each_of
+from alb_reconcile.model.service import Member
 
 
 def split_target_groups(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Target groups in another VPC than their load balancer, or than an instance of theirs."""
+    """Findings about target groups in another VPC than their load balancer, or than an instance of theirs."""
     users: dict[tuple[Ref, Ref], None] = {
         (part.target_group, entrance): None
         for item in decisions.desired.values()
-        if (entrance := entrance_of(decisions, item.desired))
+        if (entrance := decisions.entrance_of(item.desired))
         for part in action_of(item.desired.state).forward
     }
-    users |= {(state.target_group, state.target): None for _, state in each_of(_all(decisions), Registration)}
+    users |= {(state.target_group, state.target): None for _, state in each_of(_all(decisions), Member)}
     findings, places = [], _places(decisions, discovery)
     for group, user in users:
         item = decisions.desired.get(group) if isinstance(group, Address) else None
         other = decisions.desired.get(user) if isinstance(user, Address) else None
         if item is None or other is None:
             continue
-        own: Ref | None = getattr(item.desired.state, "vpc", None)
+        own = item.desired.state.network
         for vpc in _others(own, other.desired.state, places, decisions):
             text = f"is {own}, but {user} is in {vpc}; both must be in one VPC"
-            findings.append(Finding(item.desired, "vpc", text))
+            findings.append(Finding(item.desired, item.desired.state.in_vpc, text))
     return findings
-
-
-def split_route_tables(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Subnets of another VPC than the route table that is to be theirs."""
-    places = _places(decisions, discovery)
-    return [
-        Finding(item, "subnets", f"one of them is in {vpc}, but this is in {state.vpc}; choose subnets of the same VPC")
-        for item, state in each_of(_all(decisions), RouteTable)
-        for vpc in _others(state.vpc, state, places, decisions)
-    ]
 
 
 def _all(decisions: Decisions) -> Iterator[Desired]:
@@ -50,11 +39,11 @@ def _all(decisions: Decisions) -> Iterator[Desired]:
 def _places(decisions: Decisions, discovery: Discovery) -> dict[Ref, Ref | None]:
     """The VPC of each subnet in which something is, as far as it is known."""
     subnets = {subnet for item in _all(decisions) for subnet in subnets_of(item.state)}
-    return {subnet: location_of(subnet, decisions, discovery).vpc for subnet in subnets}
+    return {subnet: decisions.location_of(subnet, discovery).vpc for subnet in subnets}
 
 
 def _others(vpc: Ref | None, user: Properties, places: Mapping[Ref, Ref | None], decisions: Decisions) -> list[Ref]:
-    """The VPCs of something's subnets that aren't that one."""
+    """The VPCs of a resource's subnets that aren't that one."""
     found = {places[subnet] for subnet in subnets_of(user)}
     return sorted(
         (item for item in found if vpc and item and bind(item, decisions.ids) != bind(vpc, decisions.ids)), key=str

@@ -1,9 +1,9 @@
-"""Keeps a service answering while it changes: the rules of order, and what they leave open.
+"""Keeps a service answering while it changes: the rules for the order of steps, and what the rules leave open.
 
-- `flow`: what is new is ready before requests come to it, requests have gone before anything goes, and what takes requests up comes before
-  what gives them up. What is left of the order comes from a rehearsal by the safety rule (`engine.plan.rehearsal`).
+- `flow`: what is new is ready before requests come to it, requests have left before anything goes, and what takes requests up comes before
+  what gives them up. A rehearsal by the safety rule finds the rest of the order (`engine.plan.rehearsal`).
 - `rule_order`: rules change places in one call.
-- `attach`: a new target group stands at weight 0 beside one that is forwarded to, so that its targets are checked before they get requests.
+- `attach`: a new target group is forwarded to at weight 0, so that its targets are checked before they get requests.
 - `rollout`: members of an instance entry change `max_surge` or `max_unavailable` at a time.
 - `traffic`: forwards come after the targets that join; a restart and a turn of requests to the same group come one after the other; a load
   balancer goes when those in its place answer.
@@ -11,6 +11,6 @@
 - `capacity`: how many healthy targets each of these steps must find or leave. The kinds wait for that immediately before their call.
 - `costs`: what each step waits for, and for how long, in words.
 
-`forwards` and `requests` have the questions that several of them ask. None of them asks AWS; what must be true when a step runs is
-written into its `details` (`model.steps`).
+`forwards` and `requests` answer questions that several of these modules ask. None of the modules asks AWS; what must be true when a step
+runs is written into its `details` (`model.steps`).
 """

@@ -1,11 +1,10 @@
-"""New target groups beside others at weight 0, so that their targets are checked before they serve."""
+"""Adds new target groups at weight 0 to a forward, so that their targets are checked before they get requests."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from alb_reconcile.engine.plan.decide import Decision
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     forward_after,
@@ -15,26 +14,26 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     shares_of,
     wait_for_health,
 )
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward, is_opaque
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import Decision
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Change, Desired, Lifecycle, Properties, bind
+from alb_reconcile.model.service import Frontend, Member, Pool, RoutingRule
 from alb_reconcile.model.steps import Attach
 
 _MOST_GROUPS: Final = 5
 
 
 def attach_new_groups(graph: Graph) -> None:
-    """A group that is made now, or that nobody checks (any more), stands at weight 0 beside one that serves until its
+    """Add each group that is new, or that no load balancer checks (any more), at weight 0 to a forward that serves, until the group's
     targets are healthy.
 
-    Assumes that rules have their order. Guarantees that the registrations of such a group follow the step by which it is
-    forwarded to, so that their health is known; where no forward has room, that is left out, or refused if traffic would
-    have to switch. Raises RefusedError.
+    Assumes that rules have their order. Guarantees that the registrations of such a group follow the step that adds it to a forward, so
+    that their health is known. If no forward has room, the group isn't added; if traffic would have to switch at once, that is refused.
+    Raises RefusedError.
     """
     orphans = _orphans(graph)
     members = joining(graph)
@@ -49,19 +48,19 @@ def attach_new_groups(graph: Graph) -> None:
 def _unchecked(graph: Graph, members: Mapping[Ref, list[str]]) -> Iterator[Ref]:
     """The groups that have targets, or get them, and are not checked, because nothing forwards to them yet."""
     serving = serving_groups(graph)
-    joined = {item.state.target_group for item in graph.decisions.live if isinstance(item.state, Registration)}
+    joined = {item.state.target_group for item in graph.decisions.live if isinstance(item.state, Member)}
     for address, decision in graph.decisions.desired.items():
         for item in action_of(decision.desired.state).forward:
             if isinstance(item.target_group, str) and item.target_group not in serving:
-                yield item.target_group  # somebody else's, whose targets we don't know
-        if address.kind == "target_group":
+                yield item.target_group  # another stack's group; its targets aren't known
+        if isinstance(decision.desired.state, Pool):
             known = graph.decisions.ids.get(address)
             if known not in serving and (known is None or address in members or known in joined):
                 yield address
 
 
 def _orphans(graph: Graph) -> dict[Ref, list[str]]:
-    """The groups that all who forward to them now will leave, though they stay, with the steps that leave them."""
+    """The groups that stay and that everything which forwards to them now will leave, with the steps that leave them."""
     releasing: dict[str, list[str]] = defaultdict(list)
     users: Counter[str] = Counter()
     steps = {step.id: step for step in graph.forwarding("update", "delete")}
@@ -82,9 +81,9 @@ def _orphans(graph: Graph) -> dict[Ref, list[str]]:
 
 
 def _beside_the_old(graph: Graph, new: set[Ref], members: Mapping[Ref, list[str]]) -> dict[Ref, str]:
-    """In the very listener or rule that is going to forward to it. Returns the steps by which that was done, by group.
+    """Add groups to the very listener or rule that is going to forward to them. Returns the steps that do so, by group.
 
-    Raises RefusedError where there is no room.
+    Raises RefusedError if there is no room.
     """
     attached: dict[Ref, str] = {}
     for step in graph.forwarding("update"):
@@ -106,22 +105,22 @@ def _beside_the_old(graph: Graph, new: set[Ref], members: Mapping[Ref, list[str]
 
 
 def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[str]]) -> dict[Ref, str]:
-    """For a rule that is made, or an action that didn't forward before: beside what another forward of its listener has,
-    and taken away from there afterwards. Returns the steps by which that was done, by group.
+    """Add the groups of a rule that is made, or of an action that didn't forward before, to another forward of the same listener, and take
+    them away from there afterwards. Returns the steps that add them, by group.
 
-    Where there is none with room, nobody can check the group before.
+    If no forward of the listener has room, the group can't be checked before it gets requests.
     """
     hosts: dict[Address, _Host] = {}
     guests: dict[Address, list[tuple[str, tuple[Ref, ...]]]] = defaultdict(list)
     given: dict[Address, set[Ref]] = defaultdict(set)
     for step in [
-        *graph.of_kind("rule", "create"),
-        *graph.of_kind("rule", "update"),
-        *graph.of_kind("listener", "update"),
+        *graph.of(RoutingRule, "create"),
+        *graph.of(RoutingRule, "update"),
+        *graph.of(Frontend, "update"),
     ]:
         wanted = step.desired.state if step.desired else None
         groups = tuple(group for group in shares_of(forward_after(step)) if group in new)
-        listener = wanted.listener if isinstance(wanted, Rule) else step.address
+        listener = wanted.listener if isinstance(wanted, RoutingRule) else step.address
         if groups and isinstance(listener, Address) and not step.attaches:
             host = _host(graph, listener, groups, given)
             if host is not None:
@@ -149,8 +148,8 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
 
 
 class _Host(NamedTuple):
-    """A listener or rule beside whose groups others may stand. `ends` is the step by which it answers otherwise, or goes; without
-    one they are taken away again."""
+    """A listener or rule with a forward to which groups may be added. `ends` is the step by which it answers otherwise, or goes; without
+    such a step the groups are taken away again."""
 
     decision: Decision
     ends: str | None
@@ -165,15 +164,20 @@ class _Host(NamedTuple):
 
 
 def _host(graph: Graph, listener: Address, groups: tuple[Ref, ...], given: Mapping[Address, set[Ref]]) -> _Host | None:
-    """A forward of the listener that has room, at best one that stays as it is, or forwards to the same as before."""
+    """A forward of the listener that has room, preferably one that stays as it is, or forwards to the same groups as before."""
     hosts = [
         _Host(item, _ends(graph, item))
         for address, item in graph.decisions.desired.items()
-        if address == listener or (isinstance(item.desired.state, Rule) and item.desired.state.listener == listener)
+        if address == listener
+        or (isinstance(item.desired.state, RoutingRule) and item.desired.state.listener == listener)
     ]
     known = graph.decisions.ids.get(listener)
     for found, _ in graph.decisions.to_delete.values():
-        if isinstance(found.state, Rule) and found.parent_id == known and found.address not in graph.decisions.desired:
+        if (
+            isinstance(found.state, RoutingRule)
+            and found.parent_id == known
+            and found.address not in graph.decisions.desired
+        ):
             gone = Desired(found.address, found.state, found.state, {}, Lifecycle(), "")
             hosts.append(_Host(Decision(gone, found.state, found), graph.removers.get(found.id)))
     wanted = set(groups)
@@ -207,13 +211,13 @@ def _key(host: Decision) -> str:
 
 
 def _beside(graph: Graph, host: Decision) -> tuple[Ref, ...]:
-    """The groups that are to stand beside those of a listener or rule already."""
+    """The groups that are already going to be added to a listener's or rule's forward."""
     key = _key(host)
     return graph.steps[key].detail(Attach).groups if key in graph.steps else ()
 
 
 def _detach(graph: Graph, host: _Host, attach: str, groups: tuple[Ref, ...]) -> str:
-    """Take groups away again that were put beside others. Returns the step's key."""
+    """Take groups away again that were added to a forward. Returns the step's key."""
     decision, found = host.decision, host.decision.found
     key = attach.replace("attach:", "detach:", 1)
     graph.add(
@@ -227,7 +231,7 @@ def _detach(graph: Graph, host: _Host, attach: str, groups: tuple[Ref, ...]) -> 
 
 
 def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], members: Mapping[Ref, list[str]]) -> str:
-    """Put groups at weight 0 beside what a listener or rule forwards to now. Returns the step's key."""
+    """Add groups at weight 0 to the forward that a listener or rule has now. Returns the step's key."""
     found, groups = host.found, (*_beside(graph, host), *groups)
     assert found is not None  # noqa: S101 (for mypy: callers look)
     before = action_of(found.state).forward

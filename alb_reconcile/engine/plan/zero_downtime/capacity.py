@@ -1,4 +1,4 @@
-"""How many healthy targets must stay, or be there first, when requests move."""
+"""Decides how many healthy targets must stay, or be there first, when requests move."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from alb_reconcile.engine.plan.decide import DUPLICATE, entrance_of, rests
+from alb_reconcile.engine.plan.decide import rests
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.costs import group_of, healthy_targets, recovery_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
@@ -20,23 +20,24 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     turned_to,
 )
 from alb_reconcile.engine.plan.zero_downtime.requests import Turns
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, bind, each_of
+from alb_reconcile.model.service import Balancer, DnsName, Frontend, Member, RoutingRule
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver, Wanted
 
 
 def guard_capacity(graph: Graph, turns: Turns) -> None:
-    """Tell the steps that move requests what must be healthy: who leaves a group, who gives it more, who goes.
+    """Tell each step that moves requests how many targets must be healthy: when a target leaves a group, a forward gives a group more, or a
+    load balancer goes.
 
-    Assumes the final set of steps. Guarantees that each deregistration from a group that gets requests, each forward that
-    gives a group a larger share, and each load balancer that others take over from says how many healthy targets there must
-    be; the kinds wait for that immediately before their call, whatever the plan has seen. Raises RefusedError for more targets
-    than there can be.
+    Assumes the final set of steps. Guarantees that each deregistration from a group that gets requests, each forward that gives a group a
+    larger share, and each load balancer that others take over from says how many healthy targets there must be; the kinds wait for that
+    immediately before their call, whatever the plan has seen. Raises RefusedError for more targets than there can be.
     """
     minima = _Minima.of(graph)
     receiving = receiving_groups(graph)
@@ -44,34 +45,32 @@ def guard_capacity(graph: Graph, turns: Turns) -> None:
     _guard_new_rules(graph, minima, receiving, turns)
     _guard_takeovers(graph, minima)
     asked = (receiving | turned_to(graph)) - graph.deleted
-    departures = [step for step in graph.of_kind("registration", "delete") if group_of(step) in asked]
+    departures = [step for step in graph.of(Member, "delete") if group_of(step) in asked]
     _guard_departures(graph, minima, departures)
 
 
 def keeping_some(graph: Graph) -> set[str]:
-    """The groups, by their ids, that keep a healthy target while their others leave."""
+    """The groups, by their ids, that keep a healthy target while others of their targets leave."""
     minima = _Minima.of(graph)
     return {str(group) for group in minima.healthy if minima.to_keep(str(group)) and minima.healthy[group]}
 
 
 def is_down(graph: Graph, groups: Container[Ref]) -> bool:
     """Whether targets of these groups (by ARN) fail, and none is healthy or may be in a moment: then there is nothing to lose."""
-    states = {
-        item.status for item, state in each_of(graph.decisions.live, Registration) if state.target_group in groups
-    }
+    states = {item.status for item, state in each_of(graph.decisions.live, Member) if state.target_group in groups}
     return "unhealthy" in states and states.isdisjoint(("healthy", "initial"))
 
 
 def rollout_of(graph: Graph, address: Address) -> Rollout:
-    """How changes of an instance are paced."""
+    """The pace of changes of an instance."""
     decision = graph.decisions.desired.get(address)
     return decision.desired.lifecycle.rollout if decision else Rollout()
 
 
 @dataclass
 class _Minima:
-    """By target group, by its id where it has one: declared targets, those of them that run, all instances that rest, others that
-    stay, how many may be missing, how many there are, are healthy now or still being checked, how long to wait."""
+    """Counts of each target group, by its id if it has one: declared targets, those of them that run, all instances that rest, other
+    targets that stay, how many may be missing, how many exist, are healthy now or still being checked, and how long to wait."""
 
     graph: Graph
     wanted: Counter[Ref] = field(default_factory=Counter)
@@ -92,16 +91,16 @@ class _Minima:
             named[item.address].add(arn)
         down = {address for address, groups in named.items() if is_down(graph, groups)}
         known = {decision.found.id for decision in graph.decisions.desired.values() if decision.found} | graph.deleted
-        for item, registered in each_of(graph.decisions.live, Registration):
+        for item, registered in each_of(graph.decisions.live, Member):
             found.others[registered.target_group] += item.id not in known and not item.is_leaving
             found.there[registered.target_group] += not item.is_leaving
             found.healthy[registered.target_group] += item.status == "healthy"
             found.initial[registered.target_group] += item.status == "initial"
-        for _, absent in each_of(graph.decisions.resting, Registration):
+        for _, absent in each_of(graph.decisions.resting, Member):
             found.asleep[bind(absent.target_group, graph.decisions.ids)].append(absent.target)
         for decision in graph.decisions.desired.values():
             state = decision.desired.state
-            if not isinstance(state, Registration):
+            if not isinstance(state, Member):
                 continue
             group = bind(state.target_group, graph.decisions.ids)
             found.wanted[group] += 1
@@ -122,22 +121,22 @@ class _Minima:
         return found
 
     def by_targets(self, group: Ref) -> int:
-        """How many of its declared targets must be healthy."""
+        """How many of a group's declared targets must be healthy."""
         return max(self.wanted[group] - self.slack[group], 0)
 
     def to_keep(self, group: str) -> int:
-        """How many of its targets must stay healthy while others leave: never more than are, or may be in a moment."""
+        """How many of a group's targets must stay healthy while others leave: never more than are healthy, or may be in a moment."""
         return min(self.by_targets(group), self.healthy[group] + self.initial[group])
 
     def before_more(self, group: Ref, losing: Sequence[str]) -> Wanted:
-        """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests.
+        """How many healthy targets a group (by address, if the stack's) needs before it may be given a larger share of the requests.
 
-        Unless the spec says a number, it needs no more than are healthy, or may be in a moment, in those that lose theirs, and none where
-        those have no targets at all. A stopped instance, as `state: any` allows, isn't waited for, but counts as one that is missing.
+        Unless the spec says a number, the group needs no more than are healthy, or may be in a moment, in the groups that lose their share,
+        and none if those have no targets at all. A stopped instance, as `state: any` allows, isn't waited for, but counts as missing.
         """
         decision = self.graph.decisions.desired.get(group) if isinstance(group, Address) else None
         if decision is None:
-            return Wanted(group, 1, 1)  # somebody else's group
+            return Wanted(group, 1, 1)  # another stack's group
         own, known = decision.desired.lifecycle, bind(group, self.graph.decisions.ids)
         if own.min_healthy is not None:
             return Wanted(group, own.min_healthy, own.min_healthy, frozenset(self.running[known]))
@@ -152,11 +151,11 @@ class _Minima:
         return Wanted(group, max(min(targets, able), enough), enough, frozenset(self.running[known]))
 
     def serve(self, groups: Iterable[Ref]) -> bool:
-        """Whether one of these groups (by ARN) has a healthy target, or may have in a moment, or is somebody else's."""
+        """Whether one of these groups (by ARN) has a healthy target, or may have in a moment, or isn't the stack's."""
         return any(self.healthy[arn] + self.initial[arn] or arn not in self.graph.groups for arn in groups)
 
     def at_most(self, group: Ref) -> int | None:
-        """How many healthy targets it can have, where the spec says which."""
+        """How many healthy targets a group can have, if the spec declares its targets."""
         decision = self.graph.decisions.desired.get(group) if isinstance(group, Address) else None
         if decision is None or not decision.desired.lifecycle.members:
             return None
@@ -174,7 +173,7 @@ def _guard_departures(graph: Graph, minima: _Minima, departures: Iterable[Step])
         return
     for step in departures:
         going = step.observed.state if step.observed else None
-        if isinstance(going, Registration):
+        if isinstance(going, Member):
             group = str(going.target_group)
             least, name = minima.to_keep(group), graph.addresses.get(group, group)
             how = replace(step.detail(Deregister), least=least)
@@ -185,7 +184,7 @@ def _guard_departures(graph: Graph, minima: _Minima, departures: Iterable[Step])
             if going.outlives_parent or (
                 step.observed and (step.observed.is_leaving or step.observed.status == "unused")
             ):
-                continue  # it serves nobody now, or is a function
+                continue  # it serves no request now, or is a function
             if least:
                 serves = step.observed is not None and step.observed.status == "healthy"
                 waits = step.reason == DUPLICATE and serves and minima.healthy[group] <= least
@@ -213,7 +212,7 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
 
 
 def _heirs(graph: Graph, forward: tuple[Forward, ...], then: tuple[Forward, ...]) -> dict[str, Address]:
-    """By ARN, the groups that are replaced, where what replaces them takes over all that they have of the requests."""
+    """The groups that are replaced, by ARN, if their replacement takes over their whole share of the requests."""
     before, after = shares_of(forward), shares_of(then)
     names = {item.id: item.address for item in graph.decisions.live if item.id in before}
     had = {name: sum(before[old] for old in names if names[old] == name) for name in names.values()}
@@ -232,16 +231,17 @@ def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima
 
 
 def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: Turns) -> None:
-    """What didn't forward before, and a rule whose conditions change, may forward to whatever it names: except to groups that are checked
-    and have too few healthy targets, or of which too many targets rest, where it takes requests from what goes or gives them up. While others serve, it waits for groups
-    that get no requests yet, or of whose targets none is healthy and some may be in a moment."""
+    """Guard listeners and rules that didn't forward before, and rules with changed conditions. Such steps may forward to any group that the
+    spec names, with one exception: if such a step takes requests from listeners or rules that go or give them up, it waits for groups that
+    are checked and have too few healthy targets, and a group of which too many targets rest is refused. While others serve, the step waits
+    for groups that get no requests yet, or that have no healthy target and some that may be healthy in a moment."""
     coming = started(graph)
     now = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
     checked = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).forward}
     for step in graph.steps.values():
         if step.attaches:
             checked.update(str(bind(item.target_group, graph.decisions.ids)) for item in action_of(step.state).forward)
-    for step in [*graph.of_kind("rule", "create", "update"), *graph.of_kind("listener", "update")]:
+    for step in [*graph.of(RoutingRule, "create", "update"), *graph.of(Frontend, "update")]:
         if step.attaches or step.takes_away:
             continue
         is_new = not _forwarded(step)
@@ -276,27 +276,28 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: 
 
 
 def _forwarded(step: Step) -> bool:
-    """Whether it has forwarded before: then others serve what it is going to forward."""
+    """Whether a step's listener or rule has forwarded before: then others serve what it is going to forward."""
     return step.action == "update" and bool(forward_before(step))
 
 
 def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
-    """A load balancer goes when the groups that take over from its own are healthy, unless it has to go first."""
-    for step in graph.of_kind("load_balancer", "delete"):
+    """Let a load balancer go when the groups that take over from its own are healthy, unless it has to go first."""
+    for step in graph.of(Balancer, "delete"):
         takeover = step.detail(TakeOver)
         if takeover.groups and takeover.takers <= graph.edges[step.key].keys():
             awaits = tuple(_awaited(graph, minima, step, takeover))
             shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.health_timeout(takeover.groups))
             takeover = replace(takeover, shift=replace(shift, recovery=recovery_of(graph, takeover.groups)))
             graph.specify(step.key, takeover)
-        for name in graph.of_kind("record", "update") if takeover.groups else ():  # it leads elsewhere when that serves
-            if getattr(name.observed.state if name.observed else None, "alias", "") == step.id:
+        for name in graph.of(DnsName, "update") if takeover.groups else ():  # the name leads elsewhere when that serves
+            if name.observed and isinstance(name.observed.state, DnsName) and name.observed.state.alias == step.id:
                 graph.specify(name.key, takeover)
 
 
 def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> Iterable[Wanted]:
-    """With how many healthy targets each group may take over: as where a listener or rule of the same name changes its groups. What
-    hasn't that name in the load balancer that goes may take over from any of its groups. Where nobody serves now, none is needed."""
+    """How many healthy targets each group needs to take over, as if a listener or rule of the same name changed its groups. A listener or
+    rule without a namesake in the load balancer that goes may take over from any of its groups. If none of the groups serves now, no
+    healthy target is needed."""
     above = {item.id: item.parent_id for item in graph.decisions.live}
     before = {
         _place(item.address): action_of(item.state).forward
@@ -305,7 +306,7 @@ def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> I
     }
     found: dict[Ref, Wanted] = {}
     for address, decision in graph.decisions.desired.items():
-        if entrance_of(graph.decisions, decision.desired) in takeover.successors:
+        if graph.decisions.entrance_of(decision.desired) in takeover.successors:
             forward, then = before.get(_place(address), ()), action_of(decision.desired.state).forward
             heirs, losing = _heirs(graph, forward, then), shares_of(forward) or takeover.shift.serving
             for group in shares_of(then).keys() & takeover.groups:
@@ -318,5 +319,5 @@ def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> I
 
 
 def _place(address: Address) -> str:
-    """A listener or rule within its load balancer."""
+    """The name of a listener or rule within its load balancer."""
     return address.name.partition("/")[2]

@@ -1,4 +1,4 @@
-"""What a change costs those who are served: healthy targets that stay, what is waited for, and for how long."""
+"""Tells what each step costs the clients: how many healthy targets stay, what the step waits for, and for how long."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -6,36 +6,35 @@ from typing import Any, Final
 
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Need, Step
 from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.service import Member, Pool
 from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 
 _CHECK: Final = {"interval_seconds": 30, "healthy_threshold_count": 5}
 _DELAY: Final = 300
 """AWS's defaults for what neither the spec nor the group says, in seconds (health check, deregistration delay)."""
 DRAINED: Final = "drained"
-"""How what a step waits for begins where targets drain."""
+"""The first word of what a step waits for if targets drain."""
 _SHOWN: Final = 60
 """Seconds until AWS shows what the checks have found."""
 
 
 def add_costs(graph: Graph) -> None:
-    """Tell the reader of the plan, step by step, what it waits for, how many healthy targets stay, and the seconds.
+    """Tell the reader of the plan, step by step, what the step waits for, how many healthy targets stay, and the seconds.
 
     Assumes all that the other passes say, and changes no order.
     """
     for step in list(graph.steps.values()):
         seconds, settled = step.pause
         fields = step.tops
-        if kind := load_kinds().get(step.address.kind):  # the order of rules has none
+        if kind := load_kinds().get(step.address.kind):  # the order of rules has no kind
             least, most = kind.takes(step.action, fields)
             graph.steps[step.key] = replace(step, takes=(step.takes[0] + least, step.takes[1] + most))
         if seconds:
             _cost(graph, step, seconds, f"{settled} ({seconds} s)")
-        if step.address.kind == "registration":
+        if step.plays(Member):
             _registration(graph, step)
         for group, least, *_ in (*step.detail(Shift).awaits, *step.detail(TakeOver).shift.awaits):
             if least:
@@ -44,7 +43,7 @@ def add_costs(graph: Graph) -> None:
 
 def _registration(graph: Graph, step: Step) -> None:
     if _is_function(step):
-        return  # it neither drains nor, by default, is checked
+        return  # a function neither drains nor, by default, is checked
     if step.action in ("create", "replace"):
         if (joins := step.detail(Register)).is_checked:
             group = group_of(step)
@@ -59,12 +58,12 @@ def _registration(graph: Graph, step: Step) -> None:
     told = graph.steps[step.key]
     graph.steps[step.key] = replace(
         told, takes=(told.takes[0] - delay, told.takes[1])
-    )  # a group that's out of use doesn't
+    )  # a group that is out of use doesn't drain
 
 
 def _is_function(step: Step) -> bool:
     states = (step.desired.state if step.desired else None, step.observed.state if step.observed else None)
-    return any(isinstance(state, Registration) and state.outlives_parent for state in states)
+    return any(isinstance(state, Member) and state.outlives_parent for state in states)
 
 
 def _cost(graph: Graph, step: Step, seconds: int, waits: str) -> None:
@@ -74,14 +73,14 @@ def _cost(graph: Graph, step: Step, seconds: int, waits: str) -> None:
 
 
 def healthy_targets(count: int) -> str:
-    """So many, in words."""
+    """A number of healthy targets, in words."""
     return f"{count} healthy target{'' if count == 1 else 's'}"
 
 
 def group_of(step: Step) -> Ref:
     """The target group that a step of a registration is about."""
     state = step.desired.state if step.desired else step.observed.state if step.observed else None
-    return state.target_group if isinstance(state, Registration) else ""
+    return state.target_group if isinstance(state, Member) else ""
 
 
 def _name(graph: Graph, group: Ref) -> str:
@@ -89,38 +88,38 @@ def _name(graph: Graph, group: Ref) -> str:
 
 
 def delay_of(graph: Graph, registration: Properties | None, unknown: int = _DELAY) -> int:
-    """How many seconds a target of that registration's group drains; `unknown` where nobody has read it."""
-    group = registration.target_group if isinstance(registration, Registration) else ""
+    """How many seconds a target of that registration's group drains; `unknown` if that wasn't read."""
+    group = registration.target_group if isinstance(registration, Member) else ""
     found = _settings(graph, group, "attributes", leaving=True)
     return int(found.get("deregistration_delay.timeout_seconds", unknown))
 
 
 def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> Mapping[str, Any]:
-    """What the spec says of a group, over what the group itself says, which alone counts for who leaves it."""
+    """The settings of a group by the spec, over those that the group has; for a target that leaves, those of the group alone."""
     address = graph.addresses.get(str(group), group)
     decision = graph.decisions.desired.get(address) if isinstance(address, Address) else None
     wanted = decision.desired.creation if decision and not leaving else None
     found = graph.groups.get(str(group)) or (decision.found if decision else None)
     states = (found.state if found else None, wanted)
-    parts = [getattr(state, name) or {} for state in states if isinstance(state, TargetGroup)]
+    parts = [getattr(state, name) or {} for state in states if isinstance(state, Pool)]
     return {key: value for part in parts for key, value in part.items()}
 
 
 def recovery_of(graph: Graph, groups: Iterable[Ref]) -> int:
-    """In how many seconds unhealthy targets of the slowest of these groups have passed enough checks, and AWS shows it."""
+    """The seconds in which unhealthy targets of the slowest of these groups pass enough checks, and AWS shows that."""
     checks = [{**_CHECK, **_settings(graph, group, "health_check")} for group in groups]
     checked = (int(item["interval_seconds"]) * int(item["healthy_threshold_count"]) for item in checks)
     return max(checked, default=0) + _SHOWN
 
 
 def longest(steps: Iterable[Step], seconds: Callable[[Step], int], departing: int = 0) -> int:
-    """The seconds along the longest chain of steps, which are in an order that keeps `needs`. Before `departing` nobody leaves
-    whom others must outnumber."""
+    """The seconds along the longest chain of steps, which are in an order that keeps `needs`. Targets that others must outnumber leave no
+    sooner than `departing`."""
     return max((end for _, end in times(steps, seconds, departing).values()), default=0)
 
 
 def times(steps: Iterable[Step], seconds: Callable[[Step], int], departing: int = 0) -> dict[str, tuple[int, int]]:
-    """By key, after how many seconds each of the steps begins and ends if it waits for no more than its needs among them."""
+    """The seconds after which each of the steps begins and ends, by key, if it waits for no more than its needs among them."""
     found: dict[str, tuple[int, int]] = {}
     for step in steps:
         earlier = (found[key][step.needs[key] is not Need.ANNOUNCED] for key in step.needs if key in found)

@@ -1,13 +1,13 @@
-"""Orders steps by two rules: what is new is ready before requests come to it, and requests have gone before anything goes.
+"""Orders steps by two rules: what is new is ready before requests come to it, and requests have left before anything goes.
 
-1. A step that prepares something or moves requests follows all that makes ready what its resource newly leads to. Targets aren't
-   needed one by one: their number counts (`capacity`), and a forward comes after those that join, where they don't wait for it.
-2. A step that takes something away follows every step after which less leads there. Unless it ends a target, it also follows all that
-   prepares and moves the requests of the service that led there. A target that is replaced needs its successor alone. Of steps that move
-   requests, those that take them up come before those that give them up; a rehearsal finds the rest of their order (`engine.plan.rehearsal`).
+1. A step that prepares something or moves requests follows all steps that make ready what its resource newly leads to. No single target is
+   needed: the number of targets counts (`capacity`), and a forward comes after the targets that join, unless these wait for the forward.
+2. A step that takes something away follows every step after which less leads there. Unless it ends a target, it also follows all steps that
+   prepare the service that led there and move its requests. A target that is replaced needs its successor alone. Of steps that move requests,
+   those that take requests up come before those that give them up; a rehearsal finds the rest of their order (`engine.plan.rehearsal`).
 
-Two sorts of steps follow neither: those that give up what only one can have (`places`), and those that `max_unavailable` pays for (`rollout`).
-What AWS would refuse in another order is in `order`.
+Two sorts of steps follow neither rule: those that give up what only one can have (`places`), and those that `max_unavailable` pays for
+(`rollout`). What AWS would refuse in another order is in `order`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.leads import Leads, as_desired, as_it_is
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, shares_of
 from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.plan import Act, Need, Step
 from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.service import Balancer, Server
 
 
 class Flow:
@@ -35,12 +36,12 @@ class Flow:
 
     @cached_property
     def now(self) -> Leads:
-        """What leads where now."""
+        """The leads between resources as they are now."""
         return as_it_is(self.graph.decisions)
 
     @cached_property
     def then(self) -> Leads:
-        """What is to lead where."""
+        """The leads between resources as they are to be."""
         return as_desired(self.graph.decisions)
 
     def add(self) -> None:
@@ -59,16 +60,16 @@ class Flow:
                 self._after_the_service_has_moved(key, step)
 
     def keep_targets(self) -> None:
-        """Of what follows neither rule, let targets leave late where they can. Assumes all other edges."""
+        """Let targets that follow neither rule leave late if they can. Assumes all other edges."""
         for key in sorted(self.graph.early):
             step = self.graph.steps[key]
             for other in sorted(self.led_there(step)) if step.observed and step.observed.state.is_target else ():
                 self.graph.rather_after(key, other)
 
     def let_go_last(self) -> None:
-        """Let what gives requests up follow what takes them up, on the same load balancer. Assumes all other edges.
+        """Let steps that give requests up follow steps that take them up, on the same load balancer. Assumes all other edges.
 
-        A group that is handed on is forwarded to throughout, and what is changed or goes comes after what is new.
+        A group that is handed on is forwarded to throughout, and resources that change or go come after new ones.
         """
         for key, step in self.graph.steps.items():
             if step.act is Act.MOVE and step.action in ("update", "delete") and key not in self.graph.early:
@@ -93,7 +94,7 @@ class Flow:
 
     @cached_property
     def _gaining(self) -> dict[str, list[str]]:
-        """By name, the steps that move requests there."""
+        """The steps that move requests to a resource, by its name."""
         found: dict[str, list[str]] = defaultdict(list)
         for key in self._moving:
             for name in self.gains(self.graph.steps[key]):
@@ -102,7 +103,7 @@ class Flow:
 
     @cached_property
     def _moving(self) -> dict[str, set[str]]:
-        """The steps that make or change what answers, with the load balancers by which requests come."""
+        """The steps that make or change what answers, with the load balancers through which the requests come."""
         return {
             key: self._entrances(self.then, str(step.address if step.action in ("create", "replace") else step.id))
             for key, step in self.graph.steps.items()
@@ -110,9 +111,10 @@ class Flow:
         }
 
     def _entrances(self, leads: Leads, name: str) -> set[str]:
-        """The load balancers by which requests come to a name, or to which it leads, by address; none if any may be in their place."""
+        """The load balancers, by address, through which requests come to a resource, or to which it leads, by the resource's name; none if
+        any load balancer may be in their place."""
         near = leads.above([name]) | leads.referred(leads.states.get(name))
-        fronts = {other for other in near if other in leads.states and leads.states[other].is_entrance}
+        fronts = {other for other in near if isinstance(leads.states.get(other), Balancer)}
         addresses = {self._addresses.get(other, other) for other in fronts}
         return addresses if all(Address.parse(text) in self.graph.decisions.desired for text in addresses) else set()
 
@@ -121,13 +123,13 @@ class Flow:
         return {item.id: str(item.address) for item in self.graph.decisions.live}
 
     def _is_asked(self, key: str, step: Step) -> bool:
-        """Whether requests come by a step's resource already, or as soon as it is made: not to a new name, or to what is prepared."""
+        """Whether requests come to a step's resource already, or as soon as it is made: not to a new name, or to what is prepared."""
         if step.action != "create" or step.act is not Act.MOVE:
             return step.action == "update" or step.act is not Act.PREPARE
         return bool(self.then.upper.get(str(step.address))) or key in dict(self.graph.rooms)
 
     def gains(self, step: Step) -> set[str]:
-        """What a step's resource leads to after it, and didn't before, or leads more requests to."""
+        """The names that a step's resource newly leads to after the step, or leads more requests to."""
         if step.action not in MAKING or step.takes_away:
             return set()
         before = step.observed if step.action == "update" else None
@@ -138,7 +140,8 @@ class Flow:
         return leads - had | _larger(before.state if before else None, step.state)
 
     def losses(self, step: Step) -> set[str]:
-        """What a step's resource leads to, and doesn't any more after it, or leads fewer requests to; of one that goes, itself."""
+        """The names that a step's resource no longer leads to after the step, or leads fewer requests to; of a resource that goes, its own
+        name."""
         if step.action == "delete":
             return {str(step.id)}
         if step.action != "update" or step.act is Act.PREPARE or step.observed is None:
@@ -153,7 +156,7 @@ class Flow:
 
     @cached_property
     def _makers(self) -> dict[str, list[str]]:
-        """By name, the steps that prepare a resource or move its requests."""
+        """The steps that prepare a resource or move its requests, by its name."""
         found: dict[str, list[str]] = defaultdict(list)
         for key, step in self.graph.steps.items():
             if step.act is not Act.CLEAN_UP and not _only_tags(step):
@@ -162,7 +165,7 @@ class Flow:
 
     @cached_property
     def _losers(self) -> dict[str, list[str]]:
-        """By what a resource leads to no more, or with fewer requests, the steps that do that."""
+        """The steps after which less leads to a resource, or fewer requests, by its name."""
         found: dict[str, list[str]] = defaultdict(list)
         for key, step in self.graph.steps.items():
             for name in self.losses(step):
@@ -177,7 +180,7 @@ class Flow:
         return {key for key, step in self.graph.steps.items() if step.action == "update" and step.takes_away}
 
     def _losing(self, names: Iterable[str]) -> set[str]:
-        """The steps after which less leads to these."""
+        """The steps after which less leads to these resources."""
         return {key for name in names for key in self._losers.get(name, ())}
 
     def _after_what_is_new(self, key: str, step: Step) -> None:
@@ -194,16 +197,17 @@ class Flow:
                     self.graph.after(key, other, Need.ORDER)
 
     def led_there(self, step: Step) -> set[str]:
-        """The steps after which less leads to what a step takes away. To what answers on it doesn't matter if something only goes."""
+        """The steps after which less leads to what a step takes away. For an update that moves requests, steps
+        that only delete something don't count."""
         found, steps = step.observed, self.graph.steps
         if found is None or (found.state.is_target and self._has_heir(step)):
             return set()
         keys = self._losing(self.now.above([found.id]))
         if step.act is Act.CLEAN_UP and step.action == "delete":
-            if found.state.is_target:  # a way that others lose may have been for it
+            if found.state.is_target:  # a way that others lose may have been for the target
                 keys -= self._narrowing
         elif step.act is Act.CLEAN_UP:
-            # it waits for all that leads to its lost members as well, and for targets that it leads to, which may be there
+            # it also waits for all that leads to its lost members, and for targets that it leads to, which may be there
             near = self.now.above(self.losses(step))
             if not found.state.action_field:
                 near |= self.now.targets(self.now.behind([found.id]))
@@ -224,8 +228,8 @@ class Flow:
         }
 
     def _has_heir(self, step: Step) -> bool:
-        """Whether the end of a target waits for its own successor, or its own deregistrations, alone."""
-        if step.action != "delete" or step.address.kind == "instance":
+        """Whether the end of a target waits only for its own successor, or its own deregistrations."""
+        if step.action != "delete" or step.plays(Server):
             return step.action == "delete"
         group = step.observed.parent_id if step.observed else None
         return step.part_of is not None and group not in self.graph.deleted and group not in self._dropped
@@ -236,25 +240,25 @@ class Flow:
             return
         doors = {name for name in self.now.above([found.id]) if self._is_door(self.now.states.get(name))}
         scope = self.now.behind(doors) | self.then.behind(self._in_their_place(doors)) if doors else set()
-        named = set(named_ids(found.state))  # a VPC's range goes when the subnet that is in the VPC has
+        named = set(named_ids(found.state))  # a VPC's range goes after the subnet in that VPC
         for other in (other for name in scope - named for other in self._makers.get(name, ())):
-            if STOPS in self.graph.steps[other].effects:  # it both takes away and makes, in turns (`rollout`)
+            if STOPS in self.graph.steps[other].effects:  # the step both takes away and makes, in turns (`rollout`)
                 self.graph.rather_after(key, other)
             else:
                 self.graph.after(key, other, Need.ORDER)
 
     def _is_door(self, state: Properties | None) -> bool:
-        return state is not None and (bool(state.moves) or state.is_entrance)
+        return state is not None and (bool(state.moves) or isinstance(state, Balancer))
 
     def _in_their_place(self, known: Iterable[str]) -> Iterator[str]:
-        """The names of what is at the addresses of these, when all is as desired."""
+        """The names of the resources that are at the addresses of these when everything is as desired."""
         for name in known:
             address = Address.parse(self._addresses[name])
             yield str(self.graph.decisions.ids.get(address, address))
 
 
 def _only_tags(step: Step) -> bool:
-    """Whether a step changes nothing that requests notice."""
+    """Whether a step changes only what requests don't notice."""
     return (
         step.action == "update"
         and bool(step.changes)
@@ -263,7 +267,7 @@ def _only_tags(step: Step) -> bool:
 
 
 def _larger(before: Properties | None, after: Properties | None) -> set[str]:
-    """The groups to which an action gives a larger share of the requests than another one, by name."""
+    """The groups that get a larger share of the requests after a change of action than before it, by name."""
     had = {str(group): share for group, share in shares_of(action_of(before).forward).items()}
     return {
         str(group) for group, share in shares_of(action_of(after).forward).items() if share > had.get(str(group), 0)

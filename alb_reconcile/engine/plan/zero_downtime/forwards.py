@@ -1,4 +1,4 @@
-"""Who forwards to which target group, now and as desired."""
+"""Answers questions about forwards: which listeners and rules forward to which target group, now and as desired."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -6,66 +6,65 @@ from dataclasses import replace
 from fractions import Fraction
 
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.service import Frontend, Member, RoutingRule, Server, group_of
 from alb_reconcile.model.steps import Register
 
 
 def forward_before(step: Step) -> tuple[Forward, ...]:
-    """To which groups what a step changes forwards now."""
+    """The groups that a step's listener or rule forwards to now."""
     return action_of(step.observed.state if step.observed else None).forward
 
 
 def forward_after(step: Step) -> tuple[Forward, ...]:
-    """To which groups it is to forward, by address if they are the stack's."""
+    """The groups that a step's listener or rule is to forward to, by address if they are the stack's."""
     return action_of(step.desired.state if step.desired else None).forward
 
 
 def joining(graph: Graph) -> dict[Ref, list[str]]:
     """The steps that register targets, by group."""
     found: dict[Ref, list[str]] = defaultdict(list)
-    for step in graph.of_kind("registration", "create", "replace"):
-        if step.desired and isinstance(step.desired.state, Registration):
+    for step in graph.of(Member, "create", "replace"):
+        if step.desired and isinstance(step.desired.state, Member):
             found[step.desired.state.target_group].append(step.key)
     return found
 
 
 def started(graph: Graph) -> dict[Ref, list[str]]:
-    """The steps that start instances which are targets already, by group (by address, if ours) without a healthy one."""
-    registered = list(each_of(graph.decisions.live, Registration))
+    """The steps that start instances which are targets already, by group (by address, if the stack's) without a healthy target."""
+    registered = list(each_of(graph.decisions.live, Member))
     serving = {state.target_group for item, state in registered if item.status == "healthy"}
     found: dict[Ref, list[str]] = defaultdict(list)
-    for step in graph.of_kind("instance", "update"):
+    for step in graph.of(Server, "update"):
         if any(change.path == "state" and change.after == "running" for change in step.changes):
             for item in graph.registered[str(step.id)]:
-                group = getattr(item.state, "target_group", "")
+                group = group_of(item.state)
                 if group not in serving:
                     found[graph.addresses.get(group, group)].append(step.key)
     return found
 
 
 def wait_for_health(graph: Graph, key: str) -> None:
-    """Have a registration wait for its target's health, unless the target fails in the group that goes, too."""
+    """Let a registration wait for its target's health, unless the target fails in the group that goes, too."""
     step = graph.steps[key]
-    own = bind(getattr(step.state, "target", None), graph.decisions.ids)
+    own = bind(step.state.target, graph.decisions.ids) if isinstance(step.state, Member) else None
     ill = [item.state for item in graph.registered.get(str(own), ()) if item.status == "unhealthy"]
-    if not any(getattr(state, "target_group", None) in graph.deleted for state in ill):
+    if not any(group_of(state) in graph.deleted for state in ill):
         graph.specify(key, replace(step.detail(Register), is_checked=True))
 
 
 def serving_groups(graph: Graph) -> set[str]:
-    """The groups that a listener or rule forwards to, so that their targets are checked; also those that others take up before it goes."""
+    """The groups that a listener or rule forwards to, so that their targets are checked; of one that goes, only groups that others take
+    up."""
     return _staying(graph, lambda action: action.forward)
 
 
 def receiving_groups(graph: Graph) -> set[str]:
-    """Those of them that get requests now."""
+    """The groups that get requests now; of a listener or rule that goes, only groups that others take up."""
     return _staying(graph, lambda action: action.receiving)
 
 
@@ -83,8 +82,8 @@ def _staying(graph: Graph, forwards: Callable[[Action], Iterable[Forward]]) -> s
 
 
 def dropped(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Of the groups, by ARN, to which nothing forwards at the end, those to which something does now; with the keys of the steps that
-    let go of each."""
+    """The groups to which something forwards now and nothing at the end, by ARN; each with the key of a step that stops forwarding to
+    it."""
     kept = [item.state for item in graph.decisions.desired.values()]
     known = {item.found.id for item in graph.decisions.desired.values() if item.found} | graph.deleted
     kept += [item.state for item in graph.decisions.live if item.id not in known]
@@ -100,19 +99,19 @@ def dropped(graph: Graph) -> Iterator[tuple[str, str]]:
 
 
 def group_address(graph: Graph, group: Ref) -> Ref:
-    """A target group by what it shares with the one that replaces it: its address, if it is the stack's."""
+    """The name that a target group shares with the group that replaces it: its address, if it is the stack's."""
     found = graph.groups.get(str(group))
     return found.address if found else group
 
 
 def making_room(graph: Graph, made: Step) -> Step | None:
-    """The delete of a listener that has the port of one that is made."""
+    """The delete of a listener that has the port of a new listener."""
     wanted = made.state
-    if not isinstance(wanted, Listener):
+    if not isinstance(wanted, Frontend):
         return None
-    for step in graph.of_kind("listener", "delete"):
+    for step in graph.of(Frontend, "delete"):
         found = step.observed.state if step.observed else None
-        if isinstance(found, Listener) and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port):
+        if isinstance(found, Frontend) and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port):
             return step
     return None
 
@@ -120,12 +119,12 @@ def making_room(graph: Graph, made: Step) -> Step | None:
 def listener_of(graph: Graph, step: Step) -> str | None:
     """The step that makes or changes the listener which a step of a listener or of one of its rules is about."""
     state = step.desired.state if step.desired else None
-    listener = state.listener if isinstance(state, Rule) else step.address
+    listener = state.listener if isinstance(state, RoutingRule) else step.address
     return graph.makers.get(listener) if isinstance(listener, Address) else None
 
 
 def taken_up(graph: Graph, step: Step) -> list[Ref]:
-    """The groups to which a step of a listener or rule gives a larger share of the requests, by address if ours."""
+    """The groups to which a step of a listener or rule gives a larger share of the requests, by address if the stack's."""
     before = forward_before(step) if step.action == "update" else ()
     had, shares = shares_of(before), shares_of(action_of(step.state).forward)
     return [
@@ -136,7 +135,7 @@ def taken_up(graph: Graph, step: Step) -> list[Ref]:
 
 
 def shares_of(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:
-    """Each group's part of the requests; those that get none are left out."""
+    """Each group's share of the requests; groups that get none are left out."""
     if len(forward) == 1:
         return {forward[0].target_group: Fraction(1)}
     total = sum(item.weight for item in forward)
@@ -144,7 +143,7 @@ def shares_of(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:
 
 
 def turned_to(graph: Graph) -> set[str]:
-    """The groups, by ARN, that get requests when the run has ended."""
+    """The groups, by ARN, that get requests after the run."""
     wishes = (decision.desired.state for decision in graph.decisions.desired.values())
     return {
         str(bind(part.target_group, graph.decisions.ids)) for state in wishes for part in action_of(state).receiving

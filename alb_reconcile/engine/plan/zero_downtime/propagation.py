@@ -1,4 +1,4 @@
-"""How long changes take to be everywhere, and which steps wait for that.
+"""Decides how long changes take to be everywhere, and which steps wait for that.
 
 | What | How long | Source |
 | --- | --- | --- |
@@ -10,7 +10,7 @@
 | The same where nothing forwards to the group any more | the same delay, which AWS doesn't wait for, once every node knows the switch | ELB API Reference, "TargetHealth" |
 | Nodes in a subnet that a load balancer leaves | until their interfaces are gone, which is looked for | Application Load Balancers, "Delete an Application Load Balancer" |
 
-What an interrupted run did a moment ago can't be seen. So where a pause doesn't hang on another step of the plan it is always kept.
+A plan can't see what an interrupted run did a moment ago. So a pause that doesn't depend on another step of the plan is always kept.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,6 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.engine.plan.acts import WORN, removed_by
-from alb_reconcile.engine.plan.decide import DUPLICATE
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
@@ -26,12 +25,11 @@ from alb_reconcile.engine.plan.zero_downtime.flow import Flow
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, making_room
 from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.record import Record
-from alb_reconcile.kinds.route_table import RouteTable
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Rollout, bind, each_of
+from alb_reconcile.model.service import Balancer, DnsName, Frontend, Member, Pool, Router, RoutingRule, Server
 from alb_reconcile.model.steps import Deregister
 
 _TTL: Final = 60
@@ -47,7 +45,7 @@ _GROUPS_WORN: Final = "the new security groups are in effect"
 
 
 def add_pauses(graph: Graph, flow: Flow) -> None:
-    """Let each step wait until what comes before it is known wherever it must be. Assumes all edges."""
+    """Let each step wait until the changes before it are known wherever they must be. Assumes all edges."""
     for step in list(graph.steps.values()):
         _after_what_led_there(graph, step, [graph.steps[key] for key in flow.led_there(step)])
         _before_it_ends(graph, step)
@@ -56,36 +54,37 @@ def add_pauses(graph: Graph, flow: Flow) -> None:
 
 
 def _after_what_led_there(graph: Graph, step: Step, before: Iterable[Step]) -> None:
-    kinds = {other.address.kind for other in before if other.act is Act.MOVE and other.key in graph.edges[step.key]}
-    renamed = any(other.address.kind == "record" and other.action == "update" for other in before)
-    if step.address.kind == "registration" and kinds & {"listener", "rule"}:
+    moved = [other for other in before if other.act is Act.MOVE and other.key in graph.edges[step.key]]
+    renamed = any(other.plays(DnsName) and other.action == "update" for other in before)
+    if step.plays(Member) and any(other.plays(Router) for other in moved):
         graph.pause(step.key, _settle(graph, step), _AT_NODES)
-    elif step.address.kind == "listener" and step.action == "delete" and "listener" in kinds:
+    elif step.plays(Frontend) and step.action == "delete" and any(other.plays(Frontend) for other in moved):
         graph.pause(step.key, Rollout().settle, _NOT_REDIRECTED)
-    if renamed and step.address.kind in ("load_balancer", "listener", "rule", "registration"):
+    if renamed and step.plays(Balancer, Frontend, RoutingRule, Member):
         graph.pause(step.key, _TTL, _BY_NAME)
 
 
 def _settle(graph: Graph, step: Step) -> int:
-    """What the spec says for the instance that a target is; its default for any other."""
-    target = str(getattr(step.observed.state if step.observed else None, "target", ""))
+    """The `settle` that the spec says for the instance of a target; the default for any other target."""
+    there = step.observed.state if step.observed else None
+    target = str(there.target) if isinstance(there, Member) else ""
     address = next((item.address for item in graph.decisions.live if item.id == target), None)
     return (rollout_of(graph, address) if address else Rollout()).settle
 
 
 def _before_it_ends(graph: Graph, step: Step) -> None:
-    """The pauses of a step by itself."""
+    """Add the pauses of a step that don't depend on others."""
     paths = step.tops
     if step.takes_away and step.action == "update" and WORN in paths:
         graph.pause(step.key, rollout_of(graph, step.address).settle, _GROUPS_WORN)
-    elif step.address.kind == "instance" and (step.action == "delete" or STOPS in step.effects):
+    elif step.plays(Server) and (step.action == "delete" or STOPS in step.effects):
         served = [item for item in graph.registered[str(step.id)] if item.status != "unused"]
-        if served:  # it drains meanwhile, which may be all the time that is needed
+        if served:  # the target drains meanwhile, which may be all the time that is needed
             settle = rollout_of(graph, step.address).settle - min(
                 delay_of(graph, item.state, unknown=0) for item in served
             )
             graph.pause(step.key, settle, _FROM_TARGET)
-    elif step.address.kind == "load_balancer" and "ip_address_type" in paths:
+    elif step.plays(Balancer) and "ip_address_type" in paths:
         given_up = next(
             (
                 _FAMILIES.get(change.after)
@@ -95,10 +94,10 @@ def _before_it_ends(graph: Graph, step: Step) -> None:
             None,
         )
         if given_up and any(
-            isinstance(item.state, Record) and item.state.alias == step.id for item in graph.decisions.live
+            isinstance(item.state, DnsName) and item.state.alias == step.id for item in graph.decisions.live
         ):
             graph.pause(step.key, _TTL + int(waits.RECORDS_USUALLY), f"clients have forgotten its {given_up} addresses")
-    elif step.address.kind == "listener" and step.action in ("create", "update") and _begins_to_redirect(step):
+    elif step.plays(Frontend) and step.action in ("create", "update") and _begins_to_redirect(step):
         room = step if step.action == "update" else making_room(graph, step)
         if room is not None:
             graph.pause(room.key, Rollout().settle, _REDIRECTED)
@@ -112,13 +111,13 @@ def _begins_to_redirect(step: Step) -> bool:
 
 
 def _leave_open_requests_their_time(graph: Graph) -> None:
-    """AWS drains no target of a group that nothing forwards to any more, so what the group's delay is for is waited for before: once,
-    where its targets leave in turns."""
+    """Let targets wait for their group's delay before they leave a group that nothing forwards to any more, since AWS doesn't drain these;
+    the first ones wait, if targets leave in turns."""
     turned: dict[str, set[str]] = {}
     for key, group in dropped(graph):
         turned[group] = turned.get(group, {*graph.steps}) & graph.behind([key])
     late: dict[str, Step] = {}
-    for step in graph.of_kind("registration", "delete"):
+    for step in graph.of(Member, "delete"):
         found, group = step.observed, str(step.observed.parent_id if step.observed else "")
         if found is None or found.is_leaving or found.state.outlives_parent:
             continue
@@ -131,46 +130,46 @@ def _leave_open_requests_their_time(graph: Graph) -> None:
             graph.pause(key, seconds + delay, f"{reached}, and {_FROM_GROUP}" if reached else _FROM_GROUP)
     for key, step in late.items():
         graph.specify(key, step.detail(Deregister))
-    # since when a group that an interrupted run has replaced gets no more isn't known; its targets leave with it
+    # it isn't known since when a group that an interrupted run has replaced gets no requests; its targets leave with it
     waiting = {
         item.parent_id: delay_of(graph, item.state)
         for items in graph.registered.values()
         for item in items
         if item.status == "unused" and not item.state.outlives_parent
     }
-    for step in graph.of_kind("target_group", "delete"):
+    for step in graph.of(Pool, "delete"):
         if step.reason == DUPLICATE:
             delay = waiting.get(step.id, 0)
             graph.pause(step.key, delay and delay + Rollout().settle, _FROM_GROUP)
 
 
 def _wait_for_old_nodes(graph: Graph) -> None:
-    """What takes away or replaces routes, associations, rules and instances' groups lets load balancers' nodes leave the subnets
-    that these have left.
+    """Let steps that take away or replace routes, associations, rules and instances' security groups wait until load balancers' nodes are
+    gone from the subnets that the load balancers have left.
 
-    Assumes all edges. What an interrupted run did a moment ago can't be seen, so it holds
-    for every load balancer that stays. Steps that come before a load balancer moves find none of its nodes elsewhere.
+    Assumes all edges. A plan can't see what an interrupted run did a moment ago, so the steps wait for every load balancer that stays.
+    Steps that come before a load balancer moves find none of its nodes elsewhere.
     """
     nodes = {
         item.id: item.state.subnets
         for item in graph.decisions.live
-        if isinstance(item.state, LoadBalancer) and item.id not in graph.deleted
+        if isinstance(item.state, Balancer) and item.id not in graph.deleted
     }
     if not nodes:
         return
     leaving = [
         str(item.desired.address)
-        for item, state in each_of(graph.decisions.desired.values(), LoadBalancer)
+        for item, state in each_of(graph.decisions.desired.values(), Balancer)
         if item.found
         and {*nodes.get(item.found.id, ())} - {bind(subnet, graph.decisions.ids) for subnet in state.subnets}
     ]
     late: list[str] = []
-    for kind in (kind for kind in graph.decisions.kinds if kind.removed_late and kind is not LoadBalancer):
+    for kind in (kind for kind in graph.decisions.kinds if kind.removed_late and not issubclass(kind, Balancer)):
         ends = () if kind.is_target else ("delete",)
-        for step in graph.of_kind(kind.kind, *MAKING, *ends):
+        for step in graph.of(kind, *MAKING, *ends):
             takes = step.action in ends or bool(removed_by(graph, step, kind.removed_late)[0])
-            # a table may have another target for a route, too, or take a subnet from another table
-            if takes or kind is RouteTable:
+            # a table may also get another target for a route, or take a subnet from another table
+            if takes or kind.ways:
                 graph.steps[step.key] = replace(step, old_nodes=nodes)
                 late += [step.key] if takes and leaving else []
     for key in late:

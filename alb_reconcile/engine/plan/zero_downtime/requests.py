@@ -1,10 +1,9 @@
-"""Which requests a plan turns from one listener or rule to another."""
+"""Finds the requests that a plan turns from one listener or rule to another."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import Final
 
 from alb_reconcile.engine.answers import Answers
 from alb_reconcile.engine.doors import find_doors
@@ -12,13 +11,11 @@ from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.world import World
 from alb_reconcile.model.plan import Act, Step
 from alb_reconcile.model.resource import Observed
-
-_DECIDING: Final = ("load_balancer", "listener", "rule")
-"""The kinds whose steps decide what answers which requests."""
+from alb_reconcile.model.service import Balancer, Router
 
 
 class Turns:
-    """By listener or rule, those that answer now what it is going to answer."""
+    """The listeners and rules that answer requests now, by the listener or rule that is going to answer the same requests."""
 
     def __init__(self, graph: Graph) -> None:
         self._givers: dict[str, dict[str, Observed]] = defaultdict(dict)
@@ -29,7 +26,7 @@ class Turns:
         if not is_served or not graph.forwarding("create", "update", "delete"):
             return
         before = World(graph.decisions.live)
-        moves = (step for step in graph.steps.values() if step.carried_by in _DECIDING)
+        moves = (step for step in graph.steps.values() if step.sets_order or step.plays(Balancer, Router))
         last = sorted(moves, key=lambda step: (not step.attaches, step.takes_away))
         now, then = list(find_doors(before)), list(find_doors(before.after(last)))
         answers = Answers(now, then)
@@ -39,9 +36,9 @@ class Turns:
                 self._givers[after[asked].item.id][door.item.id] = door.item
 
     def givers(self, step: Step) -> Collection[Observed]:
-        """The listeners and rules of which a step's listener or rule takes requests over."""
+        """The listeners and rules from which a step's listener or rule takes requests over."""
         return self._givers.get(str(step.id if step.action == "update" else step.address), {}).values()
 
     def leaving(self, step: Step) -> list[Observed]:
-        """Those of them that go, or change."""
+        """The listeners and rules among `givers` that go, or change."""
         return [found for found in self.givers(step) if found.id in self._gives_up]

@@ -1,4 +1,4 @@
-"""Instance groups: how many members change at a time, and how many must stay healthy meanwhile."""
+"""Paces changes of instance groups: how many members change at a time, and how many must stay healthy meanwhile."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,11 +9,11 @@ from alb_reconcile.aws.client import batches
 from alb_reconcile.engine.plan.graph import MAKING, Graph, is_stopped_by, is_switched_off
 from alb_reconcile.engine.plan.zero_downtime.capacity import is_down, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import receiving_groups, serving_groups, turned_to
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.service import Member, Server, group_of
 from alb_reconcile.model.steps import Launch, Register
 
 STOPS: Final = "stops the instance"
@@ -21,17 +21,17 @@ RESTARTED: Final = "its instance is restarted"
 
 
 def leave_for_restarts(graph: Graph) -> None:
-    """An instance that is stopped for a change leaves its target groups before and returns after."""
+    """Let an instance that is stopped for a change leave its target groups before and return after."""
     registered, serving = graph.registered, serving_groups(graph)
     parked = serving - receiving_groups(graph) - turned_to(graph)
-    for step in graph.of_kind("instance", "update"):
+    for step in graph.of(Server, "update"):
         if step.id is None or not is_stopped_by(step):
             continue
         graph.say(step.key, effects=STOPS)
         for item in registered[step.id]:
             gone = graph.removers.get(item.id)
             if gone is None:
-                is_checked = getattr(item.state, "target_group", "") in serving
+                is_checked = group_of(item.state) in serving
                 leaves = Step("delete", item.address, item.id, reason=RESTARTED, observed=item)
                 decision = graph.decisions.desired.get(item.address)
                 if decision is None and item.status in ("healthy", "initial") and item.parent_id not in parked:
@@ -51,8 +51,8 @@ def leave_for_restarts(graph: Graph) -> None:
 
 
 def leave_late(graph: Graph) -> None:
-    """An instance that is to be stopped leaves its groups no sooner than it can be stopped. Assumes all other edges."""
-    for stop in graph.of_kind("instance", "update"):
+    """Let an instance that is to be stopped leave its groups no sooner than it can be stopped. Assumes all other edges."""
+    for stop in graph.of(Server, "update"):
         before = set(graph.edges[stop.key])
         leaves = {key for key in before if graph.steps[key].reason == RESTARTED}
         for key in leaves:
@@ -60,28 +60,28 @@ def leave_late(graph: Graph) -> None:
                 graph.rather_after(key, other)
 
 
-class Rounds:
-    """The members of instance entries that are changed, in the order in which they are.
+class RolloutRounds:
+    """The members of instance entries that change, in the order in which they do.
 
-    Entries of the same target groups take turns. Where nothing is healthy, or requests turn to another group meanwhile, members
-    with surge are all replaced at once: their successors come first.
+    Entries of the same target groups take turns. If nothing is healthy, or requests turn to another group meanwhile, members with surge are
+    all replaced at once: their successors come first.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         groups: dict[str, list[Step]] = defaultdict(list)
-        for step in [*graph.of_kind("instance", "replace"), *graph.of_kind("instance", "update")]:
+        for step in [*graph.of(Server, "replace"), *graph.of(Server, "update")]:
             group = step.desired.lifecycle.group if step.desired else None
             if group and (step.action == "replace" or STOPS in step.effects):
                 groups[group].append(step)
-        registrations = list(each_of(graph.decisions.live, Registration))
+        registrations = list(each_of(graph.decisions.live, Member))
         self.serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
         self.failing = {str(state.target) for item, state in registrations if item.status == "unhealthy"}
         self.missing = _missing(graph, groups)
         soon = {str(state.target) for item, state in registrations if item.status == "initial"}
         self.ill = (self.failing - self.serving) | (_meant_to_serve(graph) - self.serving - soon)
         self.left: dict[str | None, list[Step]] = defaultdict(list)
-        for step in graph.of_kind("instance", "delete"):
+        for step in graph.of(Server, "delete"):
             if step.id in graph.decisions.to_delete:
                 self.left[_group_of(graph, step.address)].append(step)
         self.groups = [
@@ -92,22 +92,23 @@ class Rounds:
             graph, [step for members in groups.values() for step in members if not self._is_whole(step)]
         )
         self.before: dict[str, list[str | None]] = {}
-        """By entry with surge, the last steps of the entries that come before it."""
+        """The last steps of the entries that come before an entry with surge, by entry."""
 
     def _is_whole(self, step: Step) -> bool:
         return step.id not in self.failing and step.address not in self.missing
 
     def _rank(self, step: Step) -> tuple[bool, bool]:
-        """What doesn't serve is changed first, and then what fails in one of its target groups, or is missing there."""
+        """The rank of a member: members that don't serve are changed first, then those that fail in one of their target groups, or are
+        missing there."""
         return step.id in self.serving, self._is_whole(step)
 
     def _turn(self, members: list[Step]) -> tuple[tuple[bool, bool], bool]:
-        """Of two entries alike, the one that takes nothing away before it is replaced comes first."""
+        """The rank of an entry: of two alike, the one that takes nothing away before its replacement is there comes first."""
         return min(map(self._rank, members)), rollout_of(self.graph, members[0].address).max_surge == 0
 
     def _ill_ones(self, name: str, members: list[Step]) -> list[Step]:
-        """With surge, what an interrupted roll has left stands above the count already, and serves until the ill members are replaced,
-        for which there is no surge then."""
+        """The members that are replaced first, without surge, since they fail. What an interrupted roll has left uses up the surge: it is
+        above the count already, and serves until these members are replaced."""
         replaced = [step for step in members if step.action == "replace"]
         return (
             []
@@ -116,7 +117,7 @@ class Rounds:
         )
 
     def pace_gaps(self) -> None:
-        """Without surge, and where an instance is restarted, the old one goes first, as many at a time as may be missing."""
+        """Without surge, and where instances are restarted, let old members go first, as many at a time as may be missing."""
         graph = self.graph
         for name, members in self.groups:
             rollout = rollout_of(graph, members[0].address)
@@ -136,8 +137,8 @@ class Rounds:
                 self.turns.take([step for step in part if not is_switched_off(step)], width)
 
     def pace_surges(self) -> None:
-        """Members are made `max_surge` at a time, when those before them have gone: so one call launches them, and the same one
-        wherever the roll is interrupted. Assumes all other edges of those that go."""
+        """Let members be made `max_surge` at a time, when those before them have gone: so one call launches them, and the same call
+        wherever the roll is interrupted. Assumes all other edges of the members that go."""
         for name, members in self.groups:
             surge = rollout_of(self.graph, members[0].address).max_surge
             steps = [step for step in members if step.action == "replace"]
@@ -158,7 +159,7 @@ class Rounds:
         return ""
 
     def _why_first(self, steps: list[Step]) -> str:
-        """Why all new members come before an old one goes."""
+        """The reason why all new members come before an old one goes; empty if they don't."""
         made = {step.key for step in steps}
         for step in steps:
             gone = self.graph.removers.get(str(step.id))
@@ -179,34 +180,35 @@ class Rounds:
 
 
 def _meant_to_serve(graph: Graph) -> set[str]:
-    """The instances at whose addresses the spec wants targets of groups that get requests now."""
+    """The instances at the addresses of which the spec wants targets of groups that get requests now."""
     used = serving_groups(graph)
     wanted = {
         state.target
-        for step in graph.of_kind("registration", *MAKING)
-        if isinstance(state := step.desired.state if step.desired else None, Registration)
+        for step in graph.of(Member, *MAKING)
+        if isinstance(state := step.desired.state if step.desired else None, Member)
         and bind(state.target_group, graph.decisions.ids) in used
     }
-    return {str(step.id) for step in graph.of_kind("instance", "replace") if step.address in wanted}
+    return {str(step.id) for step in graph.of(Server, "replace") if step.address in wanted}
 
 
 def _missing(graph: Graph, entries: Mapping[str, Collection[Step]]) -> set[Ref | None]:
-    """The instances that aren't in a target group in which others of their entry are."""
+    """The instances that aren't in a target group in which other members of their entry are."""
     shared = {name: _groups_of(graph, members) for name, members in entries.items()}
     return {
         state.target
-        for step in graph.of_kind("registration", "create")
-        if isinstance(state := step.desired.state if step.desired else None, Registration)
+        for step in graph.of(Member, "create")
+        if isinstance(state := step.desired.state if step.desired else None, Member)
         and isinstance(state.target, Address)
         and bind(state.target_group, graph.decisions.ids) in shared.get(_group_of(graph, state.target) or "", ())
     }
 
 
 class _Turns:
-    """Entries that leave the same target groups without surge take turns: else each waits for the other in another group, for ever.
+    """Lets entries that leave the same target groups without surge take turns: otherwise each could wait for the other in another group,
+    for ever.
 
-    Who fails, or is missing, in a target group (`ailing`) waits for nobody, and whoever leaves that group waits for them, unless
-    they have surge: then their successors come before they leave.
+    A member that fails, or is missing, in a target group (`ailing`) waits for no turn, and members that leave that group wait for it,
+    unless it has surge: then its successor comes before it leaves.
     """
 
     def __init__(self, graph: Graph, ailing: Collection[Step]) -> None:
@@ -217,12 +219,13 @@ class _Turns:
         self._first: dict[Ref, list[Step]] = defaultdict(list)
         without = [step for step in ailing if step.action == "update" or not rollout_of(graph, step.address).max_surge]
         addresses = {step.address for step in without}
-        for step in graph.of_kind("registration", *MAKING):
-            if step.desired and isinstance(step.desired.state, Registration) and step.desired.state.target in addresses:
+        for step in graph.of(Member, *MAKING):
+            if step.desired and isinstance(step.desired.state, Member) and step.desired.state.target in addresses:
                 self._first[bind(step.desired.state.target_group, graph.decisions.ids)].append(step)
 
     def pass_by(self, members: Sequence[Step], leftovers: Sequence[Step]) -> list[str | None]:
-        """Let those that come later wait until the old members of an entry with surge have gone. Returns what these come after themselves."""
+        """Let entries that come later wait until the old members of an entry with surge have gone. Returns the steps that this entry comes
+        after."""
         steps = [step for step in members if step.action == "replace"]
         shared = _groups_of(self._graph, steps)
         before = [gone for group in sorted(shared) for gone in self.last.get(group, ())]
@@ -244,7 +247,7 @@ class _Turns:
 
 
 def _going(graph: Graph, steps: Sequence[Step], leftovers: Sequence[Step]) -> list[str | None]:
-    """The steps by which the old members of an entry go, first what an interrupted roll has left."""
+    """The steps by which the old members of an entry go, those that an interrupted roll has left first."""
     return [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
 
 
@@ -262,7 +265,7 @@ def _group_of(graph: Graph, address: Address) -> str | None:
 
 
 def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
-    """Without surge the old member goes first, as many at a time as may be missing."""
+    """Without surge, let old members go first, as many at a time as may be missing."""
     for wave in batches(steps, unavailable):
         leaving = {step.key: gone for step in wave if (gone := graph.removers.get(str(step.id))) is not None}
         for key in leaving:
@@ -272,7 +275,7 @@ def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
 
 
 def _one_after_another(graph: Graph, steps: list[Step], width: int) -> None:
-    """A member leaves its target groups when the one `width` places before it has returned to them."""
+    """Let a member leave its target groups when the one `width` places before it has returned to them."""
     for earlier, later in zip(steps, steps[width:], strict=False):
         returned = _returned(graph, earlier)
         for key in _leaving(graph, later):
@@ -281,29 +284,29 @@ def _one_after_another(graph: Graph, steps: list[Step], width: int) -> None:
 
 
 def _groups_of(graph: Graph, steps: Iterable[Step]) -> set[str]:
-    """The target groups in which instances are that are changed."""
-    return {str(getattr(item.state, "target_group", "")) for step in steps for item in graph.registered[str(step.id)]}
+    """The target groups that contain the instances of these steps."""
+    return {group_of(item.state) for step in steps for item in graph.registered[str(step.id)]}
 
 
 def _leaving(graph: Graph, step: Step) -> list[str]:
-    """By which an instance that is changed leaves its target groups."""
+    """The steps by which an instance that is changed leaves its target groups."""
     keys = [key for item in graph.registered[str(step.id)] if (key := graph.removers.get(item.id))]
     return keys or [graph.removers.get(str(step.id), step.key)]
 
 
 def _returned(graph: Graph, step: Step) -> list[str]:
-    """By which it, or what replaces it, has come back."""
-    keys = [item.key for item in graph.of_kind("registration", *MAKING) if _target_of(item) == step.address]
+    """The steps by which a changed instance, or its replacement, returns to its target groups."""
+    keys = [item.key for item in graph.of(Member, *MAKING) if _target_of(item) == step.address]
     return keys or [step.key]
 
 
 def _target_of(step: Step) -> Ref | None:
     state = step.desired.state if step.desired else None
-    return state.target if isinstance(state, Registration) else None
+    return state.target if isinstance(state, Member) else None
 
 
 def _group_is_replaced(graph: Graph, step: Step) -> bool:
     return any(
-        isinstance(item.state, Registration) and item.state.target_group in graph.deleted
+        isinstance(item.state, Member) and item.state.target_group in graph.deleted
         for item in graph.registered[str(step.id)]
     )

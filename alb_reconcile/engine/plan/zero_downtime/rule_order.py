@@ -1,41 +1,40 @@
-"""Lets the rules of a listener change places in one call."""
+"""Moves the rules of a listener to their new priorities in one call."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
-from alb_reconcile.engine.plan.decide import Decision
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.advice import advised
+from alb_reconcile.model.decisions import Decision
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Observed
+from alb_reconcile.model.service import Frontend, RoutingRule
 from alb_reconcile.model.steps import SetPriorities
 
 _LAST_PRIORITY = 50_000
 
 
 def order_rules(graph: Graph) -> None:
-    """One SetRulePriorities call a listener moves the rules that stay, and those that go out of the way of others. Rules are made
-    and deleted after it.
+    """Let one SetRulePriorities call for each listener move the rules that stay, and those that go out of the way of others. Rules are made
+    and deleted after that call.
 
-    Raises RefusedError where a stranger's rule has a priority that is wanted.
+    Raises RefusedError if a rule of others has a priority that is wanted.
     """
     rules: dict[str, list[Observed]] = defaultdict(list)
     for found in graph.decisions.live:
-        if isinstance(found.state, Rule):
+        if isinstance(found.state, RoutingRule):
             rules[str(found.state.listener)].append(found)
     wanted: dict[Ref, list[Decision]] = defaultdict(list)
     for decision in graph.decisions.desired.values():
-        if isinstance(decision.desired.state, Rule):
+        if isinstance(decision.desired.state, RoutingRule):
             wanted[decision.desired.state.listener].append(decision)
     for address, decision in graph.decisions.desired.items():
         listener = graph.decisions.ids.get(address)
-        if isinstance(decision.state, Listener) and listener:
+        if isinstance(decision.state, Frontend) and listener:
             _order_rules_of(graph, address, listener, wanted[address], rules[listener])
 
 
@@ -50,7 +49,9 @@ def _order_rules_of(
             Step(
                 "update", Address("rule_priorities", address.name), listener, order,
                 changes=tuple(Change(f"{rule}.priority", before, after) for rule, before, after in sorted(moved.values())),
-                details=SetPriorities(tuple((arn, after) for arn, (_, _, after) in sorted(moved.items()))),
+                details=SetPriorities(
+                    tuple((arn, after) for arn, (_, _, after) in sorted(moved.items())), found[0].address.kind
+                ),
             )
         )  # fmt: skip
     made = [
@@ -63,16 +64,16 @@ def _order_rules_of(
 
 
 def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> dict[str, tuple[Address, int, int]]:
-    """Which rules change places: by ARN, with their address and their priority before and after.
+    """The rules that change places: by ARN, with their address and their priority before and after.
 
-    Raises RefusedError where a stranger, who stays, is in the way.
+    Raises RefusedError if a rule of others, which stays, is in the way.
     """
     moved: dict[str, tuple[Address, int, int]] = {}
     wanted: dict[int, Decision] = {}
     stay: set[str] = set()
     used = {_priority(other) for other in found}
     for item in decisions:
-        priority = item.state.priority if isinstance(item.state, Rule) else 0
+        priority = item.state.priority if isinstance(item.state, RoutingRule) else 0
         used.add(priority)
         if item.found and not item.forces:
             stay.add(item.found.id)
@@ -90,16 +91,19 @@ def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> di
 
 
 def _tell_in_the_way(item: Decision, other: Observed) -> str:
-    """Which rule has the priority of one that is to be made. One that nobody owns and asks for the same is that very rule."""
+    """The message about the rule that has the priority of a new one. A rule that no stack owns and that has the same conditions is the
+    wanted rule."""
     told = f"{item.desired.address}: priority {_priority(other)} is in use by {other.address}"
-    wanted, there = (getattr(state, "conditions", None) for state in (item.state, other.state))
+    wanted, there = (
+        state.conditions if isinstance(state, RoutingRule) else None for state in (item.state, other.state)
+    )
     if other.owner is None and wanted == there:
         return f"{told}, which has the same conditions, and no stack owns it: {advised('adopt', item.desired.file)} takes it over"
     return f"{told}, which is outside this stack; choose another"
 
 
 def _park(priority: int, used: set[int]) -> int:
-    """A free priority for a rule that goes and is still asked meanwhile: right behind its own place, if there is one."""
+    """A free priority for a rule that goes and still gets requests meanwhile: right after its own place, if there is one."""
     behind = range(priority + 1, _LAST_PRIORITY + 1)
     number = next(number for number in chain(behind, range(priority, 0, -1)) if number not in used)
     used.add(number)
@@ -107,11 +111,12 @@ def _park(priority: int, used: set[int]) -> int:
 
 
 def _priority(rule: Observed) -> int:
-    return rule.state.priority if isinstance(rule.state, Rule) else 0
+    return rule.state.priority if isinstance(rule.state, RoutingRule) else 0
 
 
 def _strip_priorities(graph: Graph, moved: Iterable[str]) -> None:
-    """Priorities are changed by the listener's own step; a rule with nothing else to change has none."""
+    """Take priorities out of the rules' own steps, since the listener's step changes them; a rule with nothing else to change has no
+    step."""
     for arn in moved:
         for key, step in list(graph.steps.items()):
             if step.action == "update" and step.id == arn:

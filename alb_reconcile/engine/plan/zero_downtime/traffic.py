@@ -1,9 +1,8 @@
-"""Lets forwards move when their targets are there, and a load balancer go when what comes in its place answers."""
+"""Orders steps so that forwards move when their targets are there, and a load balancer goes when its replacement answers."""
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
-from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import keeping_some
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
@@ -21,17 +20,17 @@ from alb_reconcile.engine.plan.zero_downtime.requests import Turns
 from alb_reconcile.engine.plan.zero_downtime.rollout import RESTARTED, STOPS
 from alb_reconcile.kinds._health import is_unasked
 from alb_reconcile.kinds._targets import as_address
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, Observed, bind, each_of
+from alb_reconcile.model.service import Balancer, Member, Pool, ServedBy, Server
 from alb_reconcile.model.steps import Shift, TakeOver
 
 
 def wait_for_targets(graph: Graph, turns: Turns) -> None:
-    """Listeners and rules take up a group after the targets that join it, unless those wait for them. Gates count how many are healthy."""
+    """Let listeners and rules take up a group after the targets that join it, unless those targets wait for the forward. Gates count how
+    many are healthy."""
     members, coming, serving = joining(graph), started(graph), serving_groups(graph)
     for group in members:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
@@ -53,17 +52,17 @@ def wait_for_targets(graph: Graph, turns: Turns) -> None:
 
 
 def _stop_of(graph: Graph, key: str) -> str | None:
-    """The step that stops an instance, which a target leaves for and returns from."""
+    """The step that stops an instance, for the registration by which its target returns."""
     is_back = graph.steps[key].reason == RESTARTED
     return next((other for other in graph.edges[key] if STOPS in graph.steps[other].effects), None) if is_back else None
 
 
 def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
-    """Whether requests turn to a group before its instances restart: it has targets that may serve, and those that answer now restart, too.
-    Where all of the group may be away at once, it is enough that the others restart in turns."""
-    registered = list(each_of(graph.decisions.live, Registration))
+    """Whether requests turn to a group before its instances restart: the group has targets that may serve, and the targets that answer now
+    restart, too. If all of the group may be missing at once, it is enough that the others restart in turns."""
+    registered = list(each_of(graph.decisions.live, Member))
     healthy = [state for item, state in registered if item.status == "healthy"]
-    restarting = {other.id for other in graph.of_kind("instance", "update") if STOPS in other.effects}
+    restarting = {other.id for other in graph.of(Server, "update") if STOPS in other.effects}
     known, paced = bind(group, graph.decisions.ids), keeping_some(graph)
     meanwhile = {str(state.target_group) for state in healthy if state.target not in restarting}
     givers = (found.state for found in turns.givers(step))
@@ -75,7 +74,7 @@ def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
 
 
 def _may_serve(item: Observed) -> bool:
-    """Whether a target is healthy, or may be as soon as it is asked."""
+    """Whether a target is healthy, or may be as soon as it is checked."""
     return item.status in ("healthy", "initial") or is_unasked(item.reason, item.description)
 
 
@@ -88,36 +87,37 @@ def _won(graph: Graph, step: Step, turns: Turns) -> Iterator[Ref]:
 
 
 def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
-    """Whether a listener that is made where none answers, or a rule of it, has targets that serve already and stay, as after
-    somebody has deleted it by hand: then whoever asks needn't wait for those that join them."""
+    """Whether a listener that is made where none answers, or a rule of it, has targets that serve already and stay, as after a person has
+    deleted the listener by hand: then it needn't wait for targets that join them."""
     maker = listener_of(graph, step)
     if maker is None or graph.steps[maker].action != "create" or making_room(graph, graph.steps[maker]):
         return False
     known = bind(group, graph.decisions.ids)
     decision = graph.decisions.desired.get(group) if isinstance(group, Address) else None
-    moved = {step.id for step in graph.of_kind("instance", "update", "replace", "delete")} | graph.deleted
+    moved = {step.id for step in graph.of(Server, "update", "replace", "delete")} | graph.deleted
     ready = [
         item
-        for item, registered in each_of(graph.decisions.live, Registration)
+        for item, registered in each_of(graph.decisions.live, Member)
         if registered.target_group == known and moved.isdisjoint({item.id, registered.target}) and _may_serve(item)
     ]
     return len(ready) >= ((decision.desired.lifecycle.min_healthy if decision else None) or 1)
 
 
 def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]]) -> None:
-    """An address that no instance of ours has leaves a group after those that join it: one of them may have got it."""
-    for gone in graph.of_kind("registration", "delete"):
+    """Let a target that is an address, which no instance of the stack has, leave a group after the targets that join it: one of them may
+    have got the address."""
+    for gone in graph.of(Member, "delete"):
         state = gone.observed.state if gone.observed else None
-        if isinstance(state, Registration) and as_address(str(state.target)):
+        if isinstance(state, Member) and as_address(str(state.target)):
             for key in members.get(graph.addresses.get(str(state.target_group), state.target_group), ()):
                 graph.rather_after(gone.key, key)
 
 
 def keep_old_entrance(graph: Graph) -> None:
-    """A load balancer goes when those who take over from it answer: with its listeners, or with its target groups. What a run
-    that was cut short has made of that already counts as well."""
+    """Let a load balancer go when what takes over from it answers: with its listeners, or with its target groups. What an interrupted run
+    has made of these counts as well."""
     groups, members = _going_groups(graph), joining(graph)
-    for gone in graph.of_kind("load_balancer", "delete"):
+    for gone in graph.of(Balancer, "delete"):
         moved = {item.address for item in groups if gone.id in item.detail(ServedBy).load_balancers}
         takeover: set[Ref] = set()
         successors: set[Address] = set()
@@ -127,7 +127,7 @@ def keep_old_entrance(graph: Graph) -> None:
                 graph.after(gone.key, step.key)
                 keys.add(step.key)
         for desired in (item.desired for item in graph.decisions.desired.values()):
-            entrance = entrance_of(graph.decisions, desired)
+            entrance = graph.decisions.entrance_of(desired)
             if entrance and _takes_over(graph, desired, gone, moved):
                 successors.add(entrance)
                 takeover.update(moved.intersection(shares_of(action_of(desired.state).forward)))
@@ -144,22 +144,22 @@ def keep_old_entrance(graph: Graph) -> None:
 
 
 def _going_groups(graph: Graph) -> list[Observed]:
-    """The target groups in whose place others come, or have come in a run that was cut short."""
+    """The target groups that others replace, or have replaced in an interrupted run."""
     desired = graph.decisions.desired
     replaced = [item.found for item in desired.values() if item.found and item.forces]
     going = [found for found, _ in graph.decisions.to_delete.values() if found.address in desired]
-    found = [item for item in (*replaced, *going) if isinstance(item.state, TargetGroup)]
+    found = [item for item in (*replaced, *going) if isinstance(item.state, Pool)]
     return sorted(found, key=lambda item: (item.address, item.id))
 
 
 def _takes_over(graph: Graph, desired: Desired | None, gone: Step, moved: Collection[Address]) -> bool:
     """Whether a listener or rule answers in the place of a load balancer that goes."""
-    entrance = entrance_of(graph.decisions, desired)
+    entrance = graph.decisions.entrance_of(desired)
     shares = shares_of(action_of(desired.state if desired else None).forward)
     return entrance is not None and (entrance == gone.address or not shares.keys().isdisjoint(moved))
 
 
 def _is_behind_new_entrance(graph: Graph, step: Step) -> bool:
-    """Whether nobody asks yet, since the load balancer is made in this very plan and replaces none."""
-    entrance = entrance_of(graph.decisions, step.desired)
+    """Whether no requests come yet, since the load balancer is made in this very plan and replaces none."""
+    entrance = graph.decisions.entrance_of(step.desired)
     return entrance is not None and graph.makers.get(entrance, "").startswith("create:")
