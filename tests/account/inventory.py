@@ -85,6 +85,7 @@ class Inventory:
         self.place, self.run = place, run
         self.ec2, self.elb, self.iam = place.client("ec2"), place.client("elbv2"), place.client("iam")
         self.acm, self.route53, self.s3 = place.client("acm"), place.client("route53"), place.client("s3")
+        self.logs = place.client("logs")
         self.refusals: dict[Thing, str] = {}
         """Why something couldn't be removed yet."""
         self._runs: dict[str, str] = {}
@@ -102,7 +103,7 @@ class Inventory:
         return self._look()
 
     def _look(self) -> list[Thing]:
-        found = [*self._balancing(), *self._in_ec2(), *self._certificates(), *self._buckets(), *self._in_iam()]
+        found = [*self._balancing(), *self._in_ec2(), *self._certificates(), *self._buckets(), *self._in_logs(), *self._in_iam()]
         return [*found, *self._interfaces(found), *self._in_zones()]
 
     def remove_all(self, patience: float = PATIENCE) -> list[Thing]:
@@ -183,6 +184,15 @@ class Inventory:
 
         for item in self.s3.list_buckets(BucketRegion=self.place.region)["Buckets"]:
             yield from self._if_mine("log_bucket", item["Name"], tags)
+
+    def _in_logs(self) -> Iterator[Thing]:
+        def tags(name: str) -> Any:
+            arn = f"arn:aws:logs:{self.place.region}:{self.place.account}:log-group:{name}"
+            found = self.logs.list_tags_for_resource(resourceArn=arn)["tags"]
+            return {"Tags": [{"Key": key, "Value": value} for key, value in found.items()]}
+
+        for name in self.logs.get_paginator("describe_log_groups").paginate().search("logGroups[].logGroupName"):
+            yield from self._if_mine("log_group", name, tags)
 
     def _in_iam(self) -> Iterator[Thing]:
         def names(operation: str, path: str, **more: str) -> Iterator[str]:
@@ -378,6 +388,7 @@ _REMOVE: Final[dict[str, Callable[[Inventory, str], Any]]] = {
     "network_interface": lambda own, identifier: own.ec2.delete_network_interface(NetworkInterfaceId=identifier),
     "certificate": _certificate,
     "log_bucket": _log_bucket,
+    "log_group": lambda own, name: own.logs.delete_log_group(logGroupName=name),
     "instance_profile": _instance_profile,
     "role": _role,
     "policy": lambda own, arn: own.iam.delete_policy(PolicyArn=arn),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.harness import World
     from tests.properties.watched import WatchedWorld
 
-BY_NAME = {"acm", "iam", "route53", "s3"}
+BY_NAME = {"acm", "iam", "logs", "route53", "s3"}
 """Services whose resources are named in an exported spec, not taken along: no network leads to them."""
 USUAL = {"instance", "listener", "nat_gateway", "record", "rule", "target_group"}
 UNSHOWN = ("certificate.other", "trust_store.clients")

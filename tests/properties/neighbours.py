@@ -56,11 +56,10 @@ def _sorted(found: list[dict[str, str]] | None) -> list[dict[str, str]]:
 
 
 def neighbour(kind: str, stack: str) -> Spec:
-    """The example as another stack has it, without ranges from pools: a subnet's pool is for one VPC, and for one range of it."""
+    """The example as another stack has it."""
     spec = {**copy.deepcopy(example_of(kind).spec), "stack": stack}
     if kind == "subnet":
         spec["vpcs"]["main"] = {"cidr_block": "10.0.0.0/16", "amazon_provided_ipv6_cidr_block": True}
-        del spec["subnets"]["pooled"]
     if kind == "certificate":  # of one name all have one record, which stays as long as anybody needs it
         spec["certificates"]["api"] |= {"domain_name": f"{stack}.example.net", "subject_alternative_names": []}
     for entry in spec["records"].values() if kind == "record" else ():

@@ -97,7 +97,7 @@ class TestDemo:
     def test_at_the_end_of_apply(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """With defaults, which lead to a name that doesn't resolve here: what fails is the verification alone."""
         hurried = functools.partial(VerifySettings, dns_timeout=0.0)
-        monkeypatch.setattr("alb_reconcile.cli.commands.verify.Settings", hurried)
+        monkeypatch.setattr("alb_reconcile.cli.commands.verify.VerifySettings", hurried)
         fine = bench.run("--yes", command="apply")
         shown = bench.run("--yes", "--verify", command="apply")
         assert (fine.code, shown.code) == (0, 1), shown.text + shown.errors
@@ -113,7 +113,7 @@ class TestDemo:
             way = functools.partial(Way, instead={80: ("127.0.0.1", front.port)})
             monkeypatch.setattr("alb_reconcile.cli.commands.verify.Way", way)
             quick = functools.partial(VerifySettings, requests=40, rate=1000)
-            monkeypatch.setattr("alb_reconcile.cli.commands.verify.Settings", quick)
+            monkeypatch.setattr("alb_reconcile.cli.commands.verify.VerifySettings", quick)
             shown = bench.run("--yes", "--verify", "--state-dir", str(bench.file.parent), command="apply")
         assert shown.code == 0, shown.text + shown.errors
         assert re.search(r"(?m)^\d+ \w+ in [\dms ]+, verified after (\d+m )?\d+s\.$", shown.text)

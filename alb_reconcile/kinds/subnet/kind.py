@@ -48,8 +48,8 @@ class Subnet(Segment):
     replaced_on = frozenset({"vpc", "cidr_block", "availability_zone", "ipv6_native"})
 
     vpc: Ref
-    availability_zone: str
     cidr_block: str | None = None
+    availability_zone: str
     ipv6_cidr_block: str | int | None = None
     """A range, or which of the 256 of its VPC's it is."""
     ipv6_native: bool | None = None
