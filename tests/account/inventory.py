@@ -103,7 +103,14 @@ class Inventory:
         return self._look()
 
     def _look(self) -> list[Thing]:
-        found = [*self._balancing(), *self._in_ec2(), *self._certificates(), *self._buckets(), *self._in_logs(), *self._in_iam()]
+        found = [
+            *self._balancing(),
+            *self._in_ec2(),
+            *self._certificates(),
+            *self._buckets(),
+            *self._in_logs(),
+            *self._in_iam(),
+        ]
         return [*found, *self._interfaces(found), *self._in_zones()]
 
     def remove_all(self, patience: float = PATIENCE) -> list[Thing]:
