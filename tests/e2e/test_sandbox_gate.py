@@ -130,7 +130,20 @@ def test_the_documentation_lists_what_is_served() -> None:
 
 
 def test_no_other_service_is_served(ask: Callable[..., Answer]) -> None:
-    served = {"acm", "ec2", "iam", "route53", "s3", "secretsmanager", "servicequotas", "sqs", "ssm", "sts", "wafv2"}
+    served = {
+        "acm",
+        "ec2",
+        "iam",
+        "logs",
+        "route53",
+        "s3",
+        "secretsmanager",
+        "servicequotas",
+        "sqs",
+        "ssm",
+        "sts",
+        "wafv2",
+    }
     others = {*list_of_moto_modules(), "lambda", "execute-api", "s3express"} - served
     assert {"batch", "awslambda", "dynamodb", "moto_api", "instance_metadata"} <= others
     for service in others:
