@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore
+import pytest
 from jsonschema import Draft202012Validator
 
 from alb_reconcile.aws import shapes
@@ -18,7 +19,8 @@ from alb_reconcile.aws.tagging import service_named
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Grouped, Kind
 from alb_reconcile.kinds.plain import PlainKind
-from alb_reconcile.model.resource import Lifecycle, Properties
+from alb_reconcile.model import service
+from alb_reconcile.model.resource import Lifecycle, Properties, field_names
 from alb_reconcile.sandbox import gate
 from alb_reconcile.spec import schema
 
@@ -35,6 +37,13 @@ SHORT = "https"
 """The short form of entries, whose keys are theirs."""
 HANDLING = {item.name for item in dataclasses.fields(Lifecycle)} | {"others", SHORT}
 """Keys that say how a resource is handled, and nothing that AWS knows."""
+
+
+PARTS = sorted(
+    {part for kind in KINDS.values() for part in kind.properties.__mro__ if part.__module__ == service.__name__},
+    key=str,
+)
+"""What kinds play in a service."""
 
 
 class Property(NamedTuple):
@@ -293,3 +302,20 @@ def test_defaults_fit() -> None:
     assert given
     wrong = [str(item) for item in given if not Draft202012Validator(item.schema).is_valid(item.schema["default"])]
     assert wrong == []
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_kind_has_all_that_rules_ask_of_its_part(part: type[Properties]) -> None:
+    """The type checker doesn't ask for fields that a base class only announces."""
+    asked = set(part.__annotations__) | {name for name in vars(part) if not name.startswith("_")}
+    for kind in (kind.properties for kind in KINDS.values() if issubclass(kind.properties, part)):
+        fields = set(field_names(kind))
+        lacking = {name for name in set(part.__annotations__) if name not in fields}
+        unsaid = {name for name in asked - fields if _is_left_open(getattr(kind, name, None))}
+        assert not lacking | unsaid, f"{kind.kind} is a {part.__name__} without {sorted(lacking | unsaid)}"
+
+
+def _is_left_open(member: object) -> bool:
+    """Whether a method or property is still the one of the part, which raises."""
+    function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+    return "NotImplementedError" in getattr(getattr(function, "__code__", None), "co_names", ())

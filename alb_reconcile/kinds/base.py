@@ -258,7 +258,7 @@ class Kind(ABC, Generic[P]):
     @property
     def iam_actions(self) -> IamActions:
         """The IAM actions that the kind calls; a class variable of most kinds."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind says it, most by a class variable
 
     @property
     def id_key(self) -> str:
