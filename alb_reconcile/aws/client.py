@@ -60,7 +60,7 @@ class Aws:
     """A client for one account and region, for use inside an event loop.
 
     `max_workers` calls run at once, in threads; with 0 they run in the loop itself (for tests with a clock of
-    their own). `outside` calls addresses that AWS will call. All waits are divided by `speed`: how much faster than AWS's an emulator's time runs.
+    their own). `outside` calls addresses that AWS will call. Waits are divided by `speed`: how much faster an emulator's time runs than AWS's.
     Once `stopping` is set, waits end and nothing is changed any more.
     """
 
@@ -112,7 +112,7 @@ class Aws:
 
     def fork(self, *, anew: bool = False) -> Aws:
         """A client of the same account and region for another run, with the same threads, pace and identity, and its own state of the
-        run. `anew`: the fork reads its identity again, once for all of its own forks."""
+        run. With `anew` the fork asks AWS for its account again; its own forks share the answer."""
         other = copy.copy(self)
         other.stopping, other.halted, other.guard = asyncio.Event(), None, None
         other.changed, other._changing, other._lock = False, 0, threading.Lock()

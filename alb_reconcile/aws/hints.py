@@ -98,7 +98,7 @@ def transport_error(service: str, operation: str, error: Exception) -> AwsError:
     name = type(error).__name__
     if any(kind.__name__ in _NO_CREDENTIALS for kind in type(error).__mro__):
         return UnreachableError(f"{NO_CREDENTIALS}: {_one_line(error)}; set AWS_PROFILE or --profile, or log in")
-    # the text goes on with the header, for example a session token
+    # then comes the header: perhaps a token
     if name == "HTTPClientError" and "Invalid header" in str(error):
         return UnreachableError(
             "the AWS credentials can't be used: the access key or the session token has a character that no header can have, such as "

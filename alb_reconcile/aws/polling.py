@@ -97,7 +97,7 @@ class Watch:
             failed = 0.0
             await self._aws.sleep(_TOGETHER)
             while self._waiters:
-                # first come, first served; the read doesn't have the keys of steps that join meanwhile
+                # first come, first served; steps that join meanwhile get the next read
                 asked = list(self._waiters)
                 try:
                     found = await self._fetch({waiter.key for waiter in asked})

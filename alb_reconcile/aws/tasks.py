@@ -8,7 +8,7 @@ _T = TypeVar("_T")
 
 
 def set_off(read: Awaitable[_T]) -> asyncio.Future[_T]:
-    """Start a read, and return its future. The future needn't be awaited: without the callback, asyncio would log an error with a traceback."""
+    """Start a read, and return its future, which needn't be awaited: the callback keeps asyncio from logging an error with a traceback."""
     task = asyncio.ensure_future(read)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task

@@ -78,7 +78,7 @@ class Throttle:
         return min(longest, 5.0) if longest > 1e-6 else 0.0  # shares change meanwhile; clocks have no finer ticks
 
     def slow_down(self, places: Places, sent: float, now: float) -> None:
-        """Halve shares because AWS has throttled a call sent at a moment; calls that were under way at the last halving don't count again."""
+        """Halve shares because AWS has throttled a call sent at a moment; calls under way at the last halving don't count again."""
         with self._lock:
             for level, _ in places:
                 level.advance(now)

@@ -44,7 +44,7 @@ class BotoTransport:
         role: Role | None = None,
         assumed: dict[str, Any] | None = None,
     ) -> None:
-        """With a `role` all calls are made as the role; the other settings say which identity assumes it. `assumed` keeps the credentials of
+        """With a `role` all calls are made as the role; the other settings say what assumes it. `assumed` keeps the credentials of
         roles for other transports that assume the same roles, in memory only."""
         self.region = region
         self.endpoint = endpoint_of(endpoint_url, os.environ)
@@ -224,7 +224,7 @@ class BotoTransport:
     def _client(self, service: str, once: bool) -> Any:
         """The client for a service, made when it is first asked for; sessions aren't thread-safe, clients are."""
         key = service, once
-        # a call that waits for one client doesn't wait for the others
+        # a call waits for its own client only
         with self._making.setdefault(key, threading.Lock()):
             if key not in self._clients:
                 with self._lock:
@@ -282,7 +282,7 @@ def _not_assumed(role: Role, details: Mapping[str, Any]) -> AwsError:
 
 
 def _expired(role: Role) -> UnreachableError:
-    """The error that the role's credentials had expired when they came, by this machine's clock."""
+    """The error that the role's credentials were already expired when they came, by this machine's clock."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return UnreachableError(
         f"the credentials of the role {role.arn} had expired when they came; this machine's clock says {now}: set it by a time server"

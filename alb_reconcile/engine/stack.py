@@ -137,7 +137,7 @@ async def plan_allowed(aws: Aws, situation: Situation, allow: Mapping[str, int])
 
 
 async def _without_what_waits(aws: Aws, planned: StackPlan, choose: Choice) -> StackPlan:
-    """The plan, made again until no further step waits, and what AWS says against the steps that may be carried out."""
+    """Plan repeatedly, until no further step has to wait. Returns the last plan, and AWS's objections to steps that may be carried out."""
     situation, is_asked = planned.situation, False
     while True:
         steps, waiting = choose(planned)

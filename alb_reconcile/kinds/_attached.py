@@ -11,15 +11,15 @@ from alb_reconcile.model.steps import Attach
 
 
 class InUse(set[str]):
-    """Target groups that a load balancer has already: of one that this run was to make, no read had shown what an earlier run did."""
+    """Target groups that a load balancer uses already: groups that this run was to make, and that an earlier run had made and attached."""
 
 
 async def is_attached(run: Run) -> bool:
-    """Whether a load balancer has the groups that the step at hand is to put beside others (DescribeTargetGroups LoadBalancerArns).
+    """Whether a load balancer uses the groups that the step at hand is to add to a forward (DescribeTargetGroups LoadBalancerArns).
 
-    They may serve by now, and those beside which they were to stand no longer. Of a group that this run was to make AWS's answer has
-    told it (`InUse`); a group that was there is looked at until no read is from before the run. Raises RefusedError if
-    one of several has it.
+    The groups may serve by now, and the forward's earlier groups no longer. For a group that this run was to make, AWS's answer to the
+    create has said it (`InUse`); an existing group is read until no read is older than the run. Raises RefusedError if only some
+    of several groups are in use.
     """
     attach, in_use = run.step.detail(Attach), run.shared.of(InUse)
     groups, idle = ({bind(group, run.ids) for group in part} for part in (attach.groups, attach.idle))

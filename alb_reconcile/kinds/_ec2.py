@@ -25,10 +25,10 @@ class Ec2Kind(Kind[P]):
 
     listing: ClassVar[Listing]
     holds_interfaces: ClassVar[bool] = False
-    """Whether it can't be deleted while network interfaces are in it: others' are named then, and not waited for."""
+    """Whether a resource can't be deleted while network interfaces are in it: others' interfaces are named then, and not waited for."""
 
     async def own_rows(self, reader: Reader) -> list[Row]:
-        """What carries the stack's tag."""
+        """The rows of the resources that carry the stack's tag."""
         if not self.is_rare:
             return await reader.tagged(self.listing.operation, self.listing.key)
         if not await may_have(reader, self):
@@ -36,7 +36,7 @@ class Ec2Kind(Kind[P]):
         try:
             rows = await reader.tagged(self.listing.operation, self.listing.key)
         except AwsError as error:
-            # who has none, and had none, needn't be allowed to look
+            # credentials for a stack that has and had none needn't allow the read
             if reader.declares(self.name) or error.code != "UnauthorizedOperation" or await has(reader, self):
                 raise
             return []
@@ -45,7 +45,7 @@ class Ec2Kind(Kind[P]):
     def observe(
         self, reader: Reader, row: Row, state: P, status: str = "", created: str = "", details: object = None
     ) -> Observed:
-        """A row as a resource of the stack, at the address that its tags say."""
+        """The stack's resource that a row describes, at the address in the row's tags."""
         found, physical_id = tags.from_list(row.get("Tags")), row[self.id_key]
         address = tags.own_address(found, self.name, physical_id)
         return Observed(address, physical_id, state, found, reader.stack, status, created, details)
@@ -55,14 +55,14 @@ class Ec2Kind(Kind[P]):
         return [{"ResourceType": self.name.replace("_", "-"), "Tags": run.tag_list(desired)}]
 
     async def call_create(self, run: Run, desired: Desired, retry: waits.Codes | None = None, **params: Any) -> str:
-        """The one call that creates it, with its tags. Returns its id."""
+        """Make the call that creates the resource, with its tags. Returns the resource's id."""
         tagging = self.tagging(run, desired)
         return self._id_in(
             await run.aws.call("ec2", f"create_{self.name}", retry=retry, TagSpecifications=tagging, **params)
         )
 
     async def create_once(self, run: Run, desired: Desired, operation: str = "", **params: Any) -> str:
-        """The same where a create has neither a token nor a unique name: of what was made, now or by a lost call.
+        """Create a resource by a call without a token or a unique name. Returns the id of what this call or a lost call has made.
 
         `operation` is boto3's name of the call where it isn't create_KIND.
         """
@@ -77,7 +77,7 @@ class Ec2Kind(Kind[P]):
         return answer if isinstance(answer, str) else self._id_in(answer)
 
     async def create_by_token(self, run: Run, desired: Desired, retry: waits.Codes | None = None, **params: Any) -> str:
-        """The same where a create takes a token that botocore doesn't add: a lost call is repeated with the same one."""
+        """Create a resource by a call with a token that botocore doesn't add: a lost call is repeated with the same token."""
         token = uuid4().hex
         for attempt in range(3):
             try:
@@ -92,7 +92,7 @@ class Ec2Kind(Kind[P]):
         return str(answer.get(camel(self.name), answer)[self.id_key])
 
     async def find_own(self, run: Run, desired: Desired, where: Mapping[str, str] | None = None) -> list[Row]:
-        """What an earlier create has made, whose reply was lost: by its tags, and by further filters."""
+        """The resource that an earlier create has made, whose reply was lost: found by its tags, and by further filters."""
         wanted = {f"tag:{key}": value for key, value in tags.identity(desired, run.stack).items()} | dict(where or {})
         found = await run.aws.pages("ec2", self.listing.operation, self.listing.key, where=wanted)
         return [row for row in found if row.get("State") not in self.properties.gone]
@@ -107,7 +107,7 @@ class Ec2Kind(Kind[P]):
 
 
 async def read_interfaces(aws: Aws, name: str, values: str | Iterable[str]) -> list[Row]:
-    """The network interfaces that a filter finds, with those that AWS's services manage and hide."""
+    """The network interfaces that a filter finds, also interfaces that AWS's services manage and hide."""
     where = {name: values}
     return await aws.pages(
         "ec2", "describe_network_interfaces", "NetworkInterfaces", where=where, IncludeManagedResources=True
@@ -115,19 +115,19 @@ async def read_interfaces(aws: Aws, name: str, values: str | Iterable[str]) -> l
 
 
 def is_load_balancers(interface: Mapping[str, Any]) -> bool:
-    """Whether an Application Load Balancer made it; it goes some minutes after its load balancer."""
+    """Whether an Application Load Balancer made an interface, which goes some minutes after the load balancer."""
     return str(interface.get("Description", "")).startswith("ELB app/")
 
 
 @dataclass(frozen=True)
 class Interfaces:
-    """The network interfaces of what isn't an instance, by their ids."""
+    """The ids of the network interfaces of a resource that isn't an instance."""
 
     ids: tuple[str, ...]
 
 
 def is_of(interface: Mapping[str, Any], ids: Collection[str]) -> bool:
-    """Whether an interface is one of these, of an instance, or of what else AWS names in its description: an endpoint, say."""
+    """Whether an interface has one of these ids, or is of one of these instances or other resources that its description names."""
     instance = (interface.get("Attachment") or {}).get("InstanceId")
     return not {instance, interface["NetworkInterfaceId"]}.isdisjoint(ids) or any(
         word in ids for word in str(interface.get("Description", "")).split()
@@ -135,7 +135,7 @@ def is_of(interface: Mapping[str, Any], ids: Collection[str]) -> bool:
 
 
 def describe_interface(interface: Mapping[str, Any]) -> str:
-    """An interface as a user can find it again."""
+    """An interface in words by which a user can find it."""
     holder = (
         (interface.get("Attachment") or {}).get("InstanceId")
         or interface.get("Description")
@@ -146,9 +146,9 @@ def describe_interface(interface: Mapping[str, Any]) -> str:
 
 
 async def refuse_foreign_interfaces(run: Run, name: str, value: str, of: str = "") -> None:
-    """Raise RefusedError if something other than a leaving load balancer, instance or NAT gateway of ours stands in the way.
+    """Raise RefusedError if an interface of anything but a leaving load balancer, instance or NAT gateway of the stack is in the way.
 
-    `of` is what they stand in the way of, where that isn't the filter's value.
+    `of` is the resource that can't be deleted, where it isn't the filter's value.
     """
     found = await read_interfaces(run.aws, name, value)
     others = [item for item in found if not is_of(item, run.own)]

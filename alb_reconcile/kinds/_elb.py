@@ -19,18 +19,18 @@ from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import camel
 
 LINKED_ROLE: Final = ("elasticloadbalancing.amazonaws.com", "AWSServiceRoleForElasticLoadBalancing")
-"""What AWS makes with an account's first load balancer or target group."""
+"""The service-linked role that AWS makes with an account's first load balancer or target group."""
 _ATTRIBUTES_A_CALL: Final = 20
 
 
 class NamedKind(Kind[P]):
-    """Load balancers, target groups and trust stores, which AWS tells apart by name."""
+    """A kind whose resources AWS tells apart by name: load balancers, target groups and trust stores."""
 
     async def create_named(self, run: Run, desired: Desired, name: str, retry: waits.Codes, **params: Any) -> str:
-        """Create one, without its attributes. Returns its ARN.
+        """Create a resource, without its attributes. Returns its ARN.
 
         AWS answers such a create with the existing resource where name and settings are the same, and refuses it where
-        they differ: so its tags say whether it is ours. Raises RefusedError if it is somebody else's.
+        they differ: so the resource's tags say whether it is the stack's. Raises RefusedError if it isn't.
         """
         try:
             answer = await run.aws.call(
@@ -46,7 +46,7 @@ class NamedKind(Kind[P]):
             zones = {zone["SubnetId"] for zone in found.get("AvailabilityZones", ())}
             is_near = found.get("VpcId", "") == params.get("VpcId") or not zones.isdisjoint(params.get("Subnets", ()))
             is_lost = is_near and tags.STACK not in (await read_tags(run.aws, [arn])).get(arn, {tags.STACK: ""})
-            # beside one that serves and has lost its tags, another name would build a second one
+            # where a serving one has lost its tags, another name would build a second one
             then = f"{advised('adopt', desired.file)} takes it over{'' if is_lost else ', or choose another name'}"
             raise RefusedError(f'{self.noun} named "{name}" exists outside this stack; {then}')
         if found.get("LoadBalancerArns"):
@@ -55,7 +55,7 @@ class NamedKind(Kind[P]):
 
 
 def others_among(rows: Iterable[Mapping[str, Any]], reader: Reader, kind: str) -> dict[str, Other]:
-    """By name, the resources that aren't the stack's among those that AWS describes."""
+    """By name, the rows' resources that aren't the stack's."""
     name, arn = f"{camel(kind)}Name", f"{camel(kind)}Arn"
     return {
         row[name]: Other(row[arn], row.get("VpcId", ""), row["Tags"]) for row in rows if not reader.ours(row["Tags"])
@@ -63,10 +63,10 @@ def others_among(rows: Iterable[Mapping[str, Any]], reader: Reader, kind: str) -
 
 
 class HasAttributes(Kind[P]):
-    """Load balancers, target groups and listeners, which have attributes beside their settings."""
+    """A kind whose resources have attributes in addition to their settings: load balancers, target groups and listeners."""
 
     async def read_attributes(self, aws: Aws, arn: str) -> dict[str, str] | None:
-        """Its attributes; None if it is gone meanwhile."""
+        """A resource's attributes; None if the resource is gone meanwhile."""
         params: dict[str, Any] = {self.id_key: arn}
         with ignoring("*NotFound"):
             answer = await aws.call("elbv2", f"describe_{self.name}_attributes", **params)
@@ -81,7 +81,7 @@ class HasAttributes(Kind[P]):
         changed: Container[str] | None = None,
         retry: waits.Codes | None = None,
     ) -> None:
-        """Set attributes, 20 a call; only those whose paths have `changed`, if that is given."""
+        """Set attributes, 20 a call; only attributes whose paths are in `changed`, if it is given."""
         params: dict[str, Any] = {self.id_key: arn}
         pairs = tags.to_list(attributes or {})
         if changed is not None:
@@ -91,7 +91,7 @@ class HasAttributes(Kind[P]):
 
 
 async def is_ours(run: Run, desired: Desired, arn: str) -> bool:
-    """Whether the tags are ours. Right after a create a read may not show them, nor the resource, yet."""
+    """Whether a resource has the tags of `desired`. Right after a create a read may show neither the tags nor the resource yet."""
 
     async def read() -> dict[str, str]:
         return (await read_tags(run.aws, [arn])).get(arn, {})

@@ -15,19 +15,19 @@ def is_alive(row: Row) -> bool:
 
 
 def is_copy(row: Row) -> bool:
-    """Whether it wasn't launched for its tags' stack. "Launch more like this" and backups copy tags, but not the token."""
+    """Whether an instance wasn't launched for its tags' stack. "Launch more like this" and backups copy tags, but not the token."""
     found = tags.from_list(row.get("Tags"))
     is_adopted = found.get(tags.ADOPTED) == row["InstanceId"]
     return not is_adopted and not str(row.get("ClientToken", "")).startswith(token_stem(found))
 
 
 def token_stem(found: Mapping[str, str]) -> str:
-    """How the client tokens begin with which instances with these tags are launched."""
+    """The beginning of the client tokens for launches of instances with these tags."""
     return digest([found.get(tags.STACK, ""), found.get(tags.LAUNCH) or found.get(tags.ADDRESS, "")], 24)
 
 
 def primary_interface(row: Row) -> Row:
-    """An instance's primary network interface; nothing where AWS shows none."""
+    """An instance's primary network interface; empty where AWS shows none."""
     return next(
         (item for item in row.get("NetworkInterfaces", ()) if (item.get("Attachment") or {}).get("DeviceIndex") == 0),
         {},

@@ -11,9 +11,9 @@ from alb_reconcile.model.errors import ReconcileError
 
 @asynccontextmanager
 async def unlocked(run: Run, service: str, operation: str, **params: Any) -> AsyncIterator[waits.Codes]:
-    """A call switches off what protects a resource from being deleted, where the step may do that.
+    """Switch off a resource's protection from being deleted by a call, where the step may do that.
 
-    Gives the codes for which its delete is repeated then. Whatever goes wrong within is told with what was done.
+    Yields the codes for which the delete is repeated then. An error in the block gets a note that the protection is off.
     """
     if not run.step.lifts_protection:
         yield {}
@@ -23,6 +23,6 @@ async def unlocked(run: Run, service: str, operation: str, **params: Any) -> Asy
         yield waits.PROTECTION_LIFTED
     except ReconcileError as error:
         note = "; its protection is off now: run again, or switch it back on by hand"
-        if note not in str(error):  # several may have been refused by one answer
+        if note not in str(error):  # one answer may have refused several deletes
             error.args = (f"{error}{note}",)
         raise

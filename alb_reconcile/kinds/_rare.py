@@ -18,17 +18,17 @@ _READ_ANYWAY: Final = (
 )
 
 INDEX: Final = ("tag:GetResources",)
-"""What tells of plain kinds (`kinds.plain`) that no spec declares any more."""
+"""The action that finds resources of plain kinds (`kinds.plain`) that no spec declares any more."""
 IAM_ACTIONS: Final = ("ec2:DescribeTags", *INDEX)
-"""What `may_have` calls, and such kinds."""
+"""The actions that `may_have` and plain kinds call."""
 
 
 async def may_have(reader: Reader, kind: AnyKind) -> bool:
     """Whether a stack may have a resource of a kind: its spec declares one, it is being destroyed, or one carries its tag.
 
-    The tags are read (EC2 DescribeTags, once for all such kinds) by an eager reader, and where what is read anyway doesn't
-    say that the spec at hand was applied last: a run that was to delete the resource may have been cut short. So a look
-    misses what somebody tagged by hand later.
+    The tags are read (EC2 DescribeTags, once for all such kinds) by an eager reader, and where the reads that are made anyway don't
+    say that the spec at hand was applied last: a run that was to delete the resource may have been cut short. So other reads
+    miss resources that a user tagged by hand later.
     """
     if reader.everything or reader.declares(kind.name):
         return True
@@ -43,14 +43,14 @@ async def has(reader: Reader, kind: AnyKind) -> bool:
 
 
 async def _left_over(reader: Reader) -> frozenset[str] | None:
-    """The ids of all that carries the stack's tag, where that is worth a look; None if these credentials may not look."""
+    """The ids of all resources with the stack's tag; none where no read is needed; None if these credentials may not read them."""
     if not reader.eager and await is_applied(reader):
         return frozenset()
     return await reader.once(_tagged, reader)
 
 
 async def _tagged(reader: Reader) -> frozenset[str] | None:
-    """The ids of all that carries the stack's tag; None if these credentials may not look."""
+    """The ids of all resources with the stack's tag; None if these credentials may not read them."""
     with ignoring("UnauthorizedOperation"):
         if reader.shared is not None:
             return frozenset(await reader.shared.ec2_ids(reader.stack))
@@ -60,12 +60,12 @@ async def _tagged(reader: Reader) -> frozenset[str] | None:
 
 
 async def read_anyway(reader: Reader) -> list[dict[str, Any]]:
-    """The stack's resources that every look reads and that tell of the whole: what EC2 has, or else its instances."""
+    """The stack's EC2 resources that every discovery reads and whose tags describe the whole spec; else the stack's instances."""
     parts = await asyncio.gather(*(reader.tagged(*read) for read in _READ_ANYWAY))
     return [row for part in parts for row in part] or await reader.instances()
 
 
 async def is_applied(reader: Reader) -> bool:
-    """Whether what is read anyway says that the spec at hand was applied last, as a whole."""
+    """Whether the resources that are read anyway say that the spec at hand was applied last, as a whole."""
     rows = await read_anyway(reader)
     return {tags.from_list(row.get("Tags")).get(tags.APPLIED) for row in rows} == {tags.applied_tag(reader.desired)}

@@ -17,7 +17,7 @@ def is_function(text: str) -> bool:
 
 
 def as_address(text: str) -> str:
-    """An IP address in the one form that AWS has for it; empty for what is none."""
+    """An IP address in AWS's form; empty for a text that is no IP address."""
     try:
         return str(ip_address(text))
     except ValueError:
@@ -25,19 +25,19 @@ def as_address(text: str) -> str:
 
 
 def label(target: str, port: int | None) -> str:
-    """A target in an address: an instance's name, an IP address or a function's name, and the port."""
+    """A target as a registration's address names it: an instance's name, an IP address or a function's name, and the port."""
     if port is None:
         return target.partition(":function:")[2] or target
     return f"[{target}]:{port}" if ":" in as_address(target) else f"{target}:{port}"
 
 
 def target_name(target: str, port: int | None) -> str:
-    """A target as messages call it: with its port, if it has one."""
+    """A target's name in messages: with its port, if it has one."""
     return target if port is None else f"{target}:{port}"
 
 
 def addresses_of(instance: Row, *, ipv6: bool) -> list[str]:
-    """The private addresses of an instance, the first one of its first interface first."""
+    """The private addresses of an instance; the first address of its first interface comes first."""
     interfaces = sorted(
         instance.get("NetworkInterfaces", ()), key=lambda item: (item.get("Attachment") or {}).get("DeviceIndex", 0)
     )
@@ -49,7 +49,7 @@ def addresses_of(instance: Row, *, ipv6: bool) -> list[str]:
 
 
 def by_address(instances: Iterable[Row]) -> dict[Place, str]:
-    """Instances by VPC and private address. One that is terminated has none."""
+    """Instances by VPC and private address. A terminated instance has no address."""
     return {
         (str(item.get("VpcId", "")), address): str(item["InstanceId"])
         for item in instances

@@ -12,18 +12,18 @@ from alb_reconcile.model.errors import AwsError, RefusedError
 
 _ID: Final = re.compile(r"Z[A-Z0-9]{1,31}")
 LONGEST_FIRST: Final = 64
-"""Of a certificate's first name (RequestCertificate, DomainName): RFC 5280 has no longer common names."""
+"""Characters of a certificate's first name (RequestCertificate, DomainName): RFC 5280 has no longer common names."""
 PRIVATE: Final = "/private"
-"""What stands behind the name of a private zone, where a text stands for a zone."""
+"""The end of a text that stands for a private zone, after the zone's name."""
 
 
 class ZoneError(RefusedError):
-    """A spec names a zone that isn't there, or one of several; the text says which way out there is."""
+    """A spec names a zone that doesn't exist, or a name of several zones; the text says what to do."""
 
 
 @dataclass(frozen=True)
 class Zone:
-    """A hosted zone; `count` is how many record sets it has."""
+    """A hosted zone; `count` is the number of its record sets."""
 
     id: str
     name: str
@@ -32,25 +32,25 @@ class Zone:
 
 
 def zone_text(given: str | Mapping[str, Any]) -> str:
-    """What a spec says of a zone, in one text: a name, a name behind which `/private` stands, or an id."""
+    """A spec's zone as one text: a name, a name followed by `/private`, or an id."""
     if isinstance(given, str):
         return given if _ID.fullmatch(given) else plain_name(given)
     return plain_name(given["name"]) + (PRIVATE if given.get("private") else "")
 
 
 def name_in(zone: str) -> str:
-    """The name in a zone's text; empty where that is an id."""
+    """The name in a zone's text; empty where the text is an id."""
     return "" if _ID.fullmatch(zone) else zone.removesuffix(PRIVATE)
 
 
 def is_within(name: str, zone: str) -> bool:
-    """Whether a name is that of a zone, or ends with it."""
+    """Whether a name is a zone's name, or is below it."""
     name, zone = plain_name(name), plain_name(zone)
     return name == zone or name.endswith(f".{zone}")
 
 
 def zone_grants(scope: Scope, zone: str, names: Iterable[str]) -> Iterator[Grant]:
-    """What reads a zone (`zone_text`), and changes records of these names in it: patterns, as Route 53 normalizes names."""
+    """The permissions to read a zone (`zone_text`), and to change records of these names in it: patterns, as Route 53 normalizes names."""
     zones = (scope.zone("*" if name_in(zone) else zone),)
     yield Grant(("route53:ListHostedZonesByName", "route53:ListHostedZones"))
     yield Grant(("route53:GetHostedZone", "route53:ListResourceRecordSets"), zones)
@@ -60,7 +60,7 @@ def zone_grants(scope: Scope, zone: str, names: Iterable[str]) -> Iterator[Grant
 
 
 async def find_zone(aws: Aws, zone: str) -> Zone:
-    """The one zone that a text (`zone_text`) means. Raises ZoneError where there is none, or several; AwsError."""
+    """The only zone that a text (`zone_text`) means. Raises ZoneError for no zone or several zones; AwsError."""
     name = name_in(zone)
     if not name:
         return await read_zone(aws, zone)
@@ -83,7 +83,7 @@ async def find_zone(aws: Aws, zone: str) -> Zone:
 
 
 async def zones_meant(aws: Aws, zone: str) -> list[Zone]:
-    """All zones that a text may mean: what is in one already is found, though there is another one by now."""
+    """All zones that a text may mean, so that records in one are found even if there is another zone of the name by now."""
     if name := name_in(zone):
         return _meant(await _named(aws, name), zone)
     try:
@@ -97,7 +97,7 @@ def _meant(zones: list[Zone], text: str) -> list[Zone]:
 
 
 async def read_zone(aws: Aws, physical_id: str) -> Zone:
-    """The zone with an id (GetHostedZone). Raises ZoneError where there is none; AwsError."""
+    """The zone with an id (GetHostedZone). Raises ZoneError for no such zone; AwsError."""
     try:
         return _zone((await aws.call("route53", "get_hosted_zone", Id=physical_id))["HostedZone"])
     except AwsError as error:
@@ -107,7 +107,7 @@ async def read_zone(aws: Aws, physical_id: str) -> Zone:
 
 
 async def every_zone(aws: Aws) -> list[Zone]:
-    """All of the account's (ListHostedZones)."""
+    """All hosted zones of the account (ListHostedZones)."""
     found: list[Zone] = []
     start: dict[str, Any] = {}
     while True:
@@ -119,7 +119,7 @@ async def every_zone(aws: Aws) -> list[Zone]:
 
 
 async def _named(aws: Aws, name: str) -> list[Zone]:
-    """The zones of that name: the list begins there, and goes on to all names that follow."""
+    """The zones of a name: the list begins at the name, and goes on to all names that follow."""
     found: list[Zone] = []
     start: dict[str, Any] = {"DNSName": name}
     while True:

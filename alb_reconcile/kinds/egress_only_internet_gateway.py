@@ -18,7 +18,7 @@ from alb_reconcile.model.resource import Desired, Observed, Properties
 
 @dataclass(frozen=True, kw_only=True)
 class EgressOnlyInternetGateway(Properties):
-    """A VPC's way to the internet for IPv6, on which nobody comes in. It is attached for as long as it exists."""
+    """A VPC's gateway to the internet for IPv6, which lets no traffic in. The gateway is attached for as long as it exists."""
 
     kind = "egress_only_internet_gateway"
     service = "ec2"
@@ -80,7 +80,7 @@ class EgressOnlyInternetGatewayKind(Ec2Kind[EgressOnlyInternetGateway]):
     async def update(
         self, run: Run, wanted: EgressOnlyInternetGateway, observed: Observed, fields: frozenset[str]
     ) -> None:
-        """Nothing of it can be changed but its tags."""
+        """Nothing: AWS changes only the tags of such a gateway."""
 
 
 KIND: Final = EgressOnlyInternetGatewayKind()

@@ -33,7 +33,7 @@ class ElasticIp(StaticAddress):
 
 
 def _check_use(around: Around) -> None:
-    """Report addresses that two are to have, which AWS would take away from one."""
+    """Report addresses that two resources are to have: AWS would take the address away from one of them."""
     seen: dict[str, Path] = {}
     for path, kind, address in around.references:
         if kind == "elastic_ip" and (first := seen.setdefault(address, path)) != path:
@@ -102,7 +102,7 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
         return await self.create_once(run, desired, "allocate_address", Domain="vpc", **given)
 
     async def update(self, run: Run, wanted: ElasticIp, observed: Observed, fields: frozenset[str]) -> None:
-        """Nothing of an address can be changed but its tags."""
+        """Nothing: AWS changes only the tags of an address."""
 
     async def delete(self, run: Run, observed: Observed) -> None:
         try:
@@ -123,7 +123,7 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
 
 
 def _gateway_of(desired: Desired, item: Candidate, known: Known) -> str:
-    """The NAT gateway that has an address, where the spec gives it to one of the same subnet."""
+    """The NAT gateway that has an address, where the spec gives the address to a NAT gateway of the same subnet."""
     gateways = [(known.ids.get(entry.address), known.bound(entry)) for entry in known.wanted("nat_gateway")]
     for there in known.found.get("nat_gateway", ()):
         state: Any = there.found.state

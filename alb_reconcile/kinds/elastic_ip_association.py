@@ -28,7 +28,7 @@ _AMAZON: Final = "amazon"
 
 @dataclass(frozen=True)
 class Associated:
-    """AWS's id of the association; empty where it isn't known."""
+    """AWS's id of an association; empty where the id isn't known."""
 
     id: str = ""
 
@@ -37,7 +37,7 @@ class Associated:
 class ElasticIpAssociation(PublicAddress):
     """The Elastic IP address of an instance's primary network interface.
 
-    Observed, `elastic_ip` is the address itself where its allocation isn't one of the stack or its spec.
+    Observed, `elastic_ip` is the address itself where its allocation is neither the stack's nor named by the spec.
     """
 
     kind = "elastic_ip_association"
@@ -51,16 +51,16 @@ class ElasticIpAssociation(PublicAddress):
     elastic_ip: Ref | None = None
 
     def slots(self) -> Iterable[Hashable]:
-        """A NAT gateway can hold it, too."""
+        """The Elastic IP address, which a NAT gateway can hold, too."""
         return (("Elastic IP address", str(self.elastic_ip)),)
 
     def conflicts(self, other: Properties) -> bool:
-        """Between instances it moves in one call."""
+        """Whether the other holder must let go first: between instances, the address moves in one call."""
         return not isinstance(other, ElasticIpAssociation)
 
 
 def associations(name: str, entry: Entry) -> Iterable[tuple[Address, Properties]]:
-    """Those that an entry under `instances` describes: the members have the addresses of a list in its order."""
+    """The associations that an entry under `instances` describes: the members get the addresses of a list in its order."""
     given = entry.get("elastic_ip")
     addresses = given if isinstance(given, list) else [] if given is None else [given]
     for number, item in zip(range(1, entry.get("count", 1) + 1), addresses, strict=False):
@@ -89,7 +89,7 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
     )  # fmt: skip
 
     async def is_hinted(self, reader: Reader) -> bool:
-        """By addresses that an instance has."""
+        """Whether an instance of the stack has an Elastic IP address."""
         return bool(await _held(reader))
 
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -111,7 +111,7 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
         return found
 
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
-        """Of a group of instances, one after the other."""
+        """Adds the address to its instance's entry; a group of instances has a list."""
         known = named.name_of(str(self.of(observed).elastic_ip))
         given = entry.get("elastic_ip")
         entry["elastic_ip"] = known if given is None else [*(given if isinstance(given, list) else [given]), known]
@@ -130,7 +130,7 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
 
 
 async def _held(reader: Reader) -> dict[str, list[Row]]:
-    """The addresses that instances have, by instance: of the stack's own addresses, and of those that its spec names."""
+    """By instance, the Elastic IP addresses that instances have: the stack's own addresses, and addresses that its spec names."""
     listing, held = ELASTIC_IP.listing, defaultdict[str, list[Row]](list)
     named = await reader.by_ids(ELASTIC_IP.id_prefix, listing.operation, listing.key, listing.id_filter)
     for item in [*await ELASTIC_IP.own_rows(reader), *named]:
@@ -140,20 +140,20 @@ async def _held(reader: Reader) -> dict[str, list[Row]]:
 
 
 def _primary(instance: Row, rows: Iterable[Row]) -> Row | None:
-    """Of an instance's addresses, that of its primary private address, if there is one."""
+    """The Elastic IP address of an instance's primary private address, if there is one."""
     private = instance.get("PrivateIpAddress")
     return min(rows, key=lambda row: row.get("PrivateIpAddress") != private, default=None)
 
 
 def _other_address(instance: Row) -> str:
-    """An Elastic IP address that somebody gave to an instance; empty for one of Amazon's."""
+    """An Elastic IP address that a user gave to an instance; empty for one of Amazon's own addresses."""
     association = primary_interface(instance).get("Association") or {}
     is_elastic = association.get("IpOwnerId") not in (None, _AMAZON)
     return str(association.get("PublicIp", "")) if is_elastic else ""
 
 
 async def _associate(run: Run, allocation: str, instance: str) -> None:
-    """Give an instance an address. What somebody else holds is taken only as the plan has said."""
+    """Give an instance an address. An address that another resource holds is taken only as the plan has said."""
     call = partial(
         run.aws.call, "ec2", "associate_address",
         retry=waits.ASSOCIATED_UNKNOWN, AllocationId=allocation, InstanceId=instance,
@@ -163,7 +163,7 @@ async def _associate(run: Run, allocation: str, instance: str) -> None:
     except AwsError as error:
         if error.code != _HELD and not error.ambiguous:
             raise
-        # where nothing holds it the instance has another one, which gives way
+        # where no resource holds the address, the instance has another one, which gives way
         holder = await repeat_until(run.aws, partial(_holder, run, allocation), bool, waits.LOST_REPLY)
         if holder == instance:
             return
@@ -174,7 +174,7 @@ async def _associate(run: Run, allocation: str, instance: str) -> None:
 
 
 async def _holder(run: Run, allocation: str) -> str:
-    """The instance or network interface that has an address; empty where none does, or none is shown yet."""
+    """The instance or network interface that has an address; empty where none has it, or AWS shows none yet."""
     rows: list[dict[str, Any]] = await run.aws.pages(
         "ec2", "describe_addresses", "Addresses", where={"allocation-id": allocation}
     )

@@ -23,8 +23,8 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True)
 class Scope:
-    """Where a policy is to hold. `account` is a star where it isn't known; `stacks` are all that it is for. `roles` are the names of
-    those that named instance profiles have; where none is said, a role has its profile's name."""
+    """Where a policy is to hold. `account` is a star where the account isn't known; `stacks` are all stacks of the policy. `roles` are the
+    names of the roles of named instance profiles; a role that isn't listed has its profile's name."""
 
     stack: str
     region: str
@@ -38,11 +38,11 @@ class Scope:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
     def iam(self, resource: str) -> str:
-        """An ARN of IAM's, which is of no region."""
+        """An ARN of IAM, which has no region."""
         return f"arn:{self.partition}:iam::{self.account}:{resource}"
 
     def linked_role(self, service: str, role: str) -> Grant:
-        """That AWS makes a service-linked role, which with its service is called the same in all partitions."""
+        """The permission to have AWS make a service-linked role; its name and its service's are the same in all partitions."""
         only = (("StringEquals", "iam:AWSServiceName", (service,)),)
         return Grant(("iam:CreateServiceLinkedRole",), (self.iam(f"role/aws-service-role/{service}/{role}"),), only)
 

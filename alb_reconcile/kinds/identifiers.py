@@ -12,7 +12,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.lookup import Lookup
 
 _OTHERS: Final = ("ami-", "eni-", "pl-", "vol-")
-"""Prefixes of ids that a spec may hold, or could hold by mistake, and that no kind of ours has."""
+"""Prefixes of ids that a spec may hold, or could hold by mistake, and that no kind of this tool has."""
 
 
 @cache
@@ -22,12 +22,12 @@ def _ids() -> re.Pattern[str]:
 
 
 def is_aws_id(text: str) -> bool:
-    """Whether a reference is literal, or looked up, so that it names something outside of the spec."""
+    """Whether a reference is a literal id, or a look-up, and so names something outside of the spec."""
     return isinstance(text, Lookup) or text.startswith("arn:") or _ids().fullmatch(text) is not None
 
 
 def is_id_of(kind: str, text: str) -> bool:
-    """Whether a literal id or ARN can name a resource of that kind."""
+    """Whether a literal id or ARN can name a resource of a kind."""
     if isinstance(text, Lookup):
         return text.kind == kind
     found = load_kinds()[kind]
@@ -38,15 +38,15 @@ def is_id_of(kind: str, text: str) -> bool:
 
 
 def describe_id(kind: AnyKind) -> str:
-    """An id of a kind, for people: a VPC's id (vpc-…)."""
+    """A kind's id in words: a VPC's id (vpc-…)."""
     return f"{kind.noun}'s {f'id ({kind.id_prefix}…)' if kind.id_prefix else 'ARN'}"
 
 
 def refer(kind: str, target: str) -> Ref:
-    """A literal id as it is; a name as the address of an entry."""
+    """The reference for a text: a literal id as it is, a name as the address of an entry."""
     return target if is_aws_id(target) else Address(kind, target)
 
 
 def refer_all(kind: str, targets: Iterable[str] | None) -> tuple[Ref, ...] | None:
-    """References in a canonical order: such lists have none of their own."""
+    """References in a canonical order, for lists whose order has no meaning."""
     return None if targets is None else tuple(sorted((refer(kind, target) for target in targets), key=str))

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 RESOLVE: Final = "resolve:"
-"""How every reference begins."""
+"""The beginning of every reference."""
 PARAMETER: Final = "resolve:ssm:"
 SEARCH: Final = "resolve:image:"
 
 
 def search_for(image: Mapping[str, str]) -> str:
-    """The reference for what a spec says under `image`."""
+    """The reference for a spec's `image`."""
     return f"{SEARCH}{image['owner']}:{image['architecture']}:{image['name']}"
 
 
 def entry_for(reference: str) -> dict[str, Any]:
-    """What a spec says for an image's id or reference."""
+    """The entry's keys for an image's id or reference."""
     if not reference.startswith(SEARCH):
         return {"image_id": reference}
     owner, architecture, name = reference.removeprefix(SEARCH).split(":", 2)
@@ -23,7 +23,7 @@ def entry_for(reference: str) -> dict[str, Any]:
 
 
 def explain_lost(reference: str) -> tuple[str, str]:
-    """What is wrong with a reference that leads nowhere: the key that holds it, and a text."""
+    """What is wrong with a reference without an image: the entry's key, and a text."""
     if reference.startswith(PARAMETER):
         name = reference.removeprefix(PARAMETER)
         return "image_id", f"there is no SSM parameter {name} in this region; correct image_id"

@@ -26,7 +26,7 @@ _EXISTS: Final = "EntityAlreadyExists"
 _INLINE: Final = "inline"
 """The name of the inline policy."""
 _EC2_ALONE: Final = "EC2 alone"
-"""What stands for the trust policy that lets EC2 assume a role, and no other principal."""
+"""Stands for the trust policy that lets only EC2 assume a role."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +41,13 @@ class InstanceProfile(Properties):
 
     name: str | None = None
     managed_policies: tuple[str, ...] | None = None
-    """Of AWS's own the names, of others the ARNs."""
+    """Names of AWS's own policies, ARNs of others."""
     policy: str | None = None
     """The inline policy as JSON with sorted keys."""
     other_policies: tuple[str, ...] | None = None
-    """The names of the role's further inline policies: none, where an entry says any of its policies."""
+    """The names of the role's further inline policies: none where an entry has any policies."""
     trust_policy: str | None = None
-    """Who may assume the role: `_EC2_ALONE`, or another trust policy as JSON."""
+    """What may assume the role: `_EC2_ALONE`, or another trust policy as JSON."""
 
     def slots(self) -> Iterable[Hashable]:
         if self.name:
@@ -55,7 +55,7 @@ class InstanceProfile(Properties):
 
 
 def path_of(reader_or_run: Any) -> str:
-    """The path in IAM of a stack's profiles in a region: IAM's names are the account's, and its lists know no tags."""
+    """The IAM path of a stack's profiles in a region: IAM's names are the account's, and IAM's lists have no tags."""
     return f"/alb-reconcile/{reader_or_run.aws.region}/{reader_or_run.stack}/"
 
 
@@ -64,7 +64,7 @@ def _own(scope: Scope, sort: str) -> tuple[str, ...]:
 
 
 def may_pass(scope: Scope, profile: Ref) -> Grant:
-    """That EC2 may be handed the role of a profile: one of the stack's own, or one by its name or ARN."""
+    """The permission to pass a profile's role to EC2: a profile of the stack, or one by its name or ARN."""
     named = scope.roles or (str(profile).rpartition("/")[2],)  # no two roles have one name, whatever their paths
     others = tuple(scope.iam(f"role/{path}{name}") for name in named for path in ("", "*/"))
     roles = _own(scope, "role") if isinstance(profile, Address) else others
@@ -73,7 +73,7 @@ def may_pass(scope: Scope, profile: Ref) -> Grant:
 
 
 def _short(policy: str) -> str:
-    """AWS's own policies by their names, which are the same in each partition."""
+    """A policy as an entry has it: AWS's own policies by their names, which are the same in each partition."""
     head, _, name = policy.partition(":iam::aws:policy/")
     return name if name and head.startswith("arn:") else policy
 
@@ -133,7 +133,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
     )  # fmt: skip
 
     def grants(self, wanted: InstanceProfile, scope: Scope) -> Iterable[Grant]:
-        """A stack's profiles and roles are below a path of its own."""
+        """The permissions on a stack's profiles and roles, which are below the stack's path."""
         stated = self.iam_actions
         apart = {"iam:ListInstanceProfiles", "iam:PassRole", "iam:AttachRolePolicy"}
         every = {*stated.read, *stated.create, *stated.update, *stated.delete} - apart
@@ -170,12 +170,12 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         return found
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
-        """Its policy, which IAM has as a text."""
+        """The entry, with its policy as a mapping instead of IAM's text."""
         policy = self.of(observed).policy
         return {**entry, "policy": json.loads(policy)} if policy else entry
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
-        """Those that instances have. No entry can describe one that somebody else has made."""
+        """The instance profiles that instances have. No entry can describe a profile that another tool or user has made."""
         named: dict[str, list[str]] = defaultdict(list)
         for item in users:
             if arn := getattr(item.state, "iam_instance_profile", None):
@@ -186,7 +186,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         ]
 
     async def owners(self, reader: Reader) -> list[str]:
-        """The path says them (IAM ListInstanceProfiles)."""
+        """The stacks of instance profiles, by their paths (IAM ListInstanceProfiles)."""
         path = f"/alb-reconcile/{reader.aws.region}/"
         rows = await reader.aws.pages(
             "iam", "list_instance_profiles", "InstanceProfiles", PathPrefix=path, MaxItems=1000
@@ -194,7 +194,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         return [row["Path"].split("/")[3] for row in rows if row["Path"].startswith(path)]
 
     async def is_hinted(self, reader: Reader) -> bool:
-        """By instances that have one of the stack's path."""
+        """Whether an instance has a profile of the stack's path."""
         mark = f":instance-profile{path_of(reader)}"
         return any(mark in (row.get("IamInstanceProfile") or {}).get("Arn", "") for row in await reader.instances())
 
@@ -218,7 +218,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """Managed policies that aren't there, asked about once each."""
+        """Findings about managed policies that don't exist, each read once."""
         held: dict[str, list[Desired]] = {}
         for item in intents:
             if item.fields is None or "managed_policies" in item.fields:
@@ -259,13 +259,13 @@ class InstanceProfileKind(Kind[InstanceProfile]):
                 raise
             found = await run.aws.call("iam", "list_role_tags", RoleName=name)
             _refuse_others(tagging, name, found["Tags"], error)
-        with ignoring("LimitExceeded"):  # it has a role, which can only be that one
+        with ignoring("LimitExceeded"):  # the profile has a role already, which can only be this one
             retry, operation = waits.ROLE_UNKNOWN, "add_role_to_instance_profile"
             await run.aws.call("iam", operation, retry=retry, InstanceProfileName=name, RoleName=name)
 
     async def update(self, run: Run, wanted: InstanceProfile, observed: Observed, fields: frozenset[str]) -> None:
         there, name = self.of(observed), str(self.of(observed).name)
-        if there.managed_policies is None:  # somebody has taken its role
+        if there.managed_policies is None:  # a user has removed the role from the profile
             await self._give_role(run, name, observed.id, tags.to_list(observed.tags))
             fields |= {"managed_policies", "policy"}
         for policy in there.other_policies or () if "other_policies" in fields else ():
@@ -291,7 +291,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
             await run.aws.call("iam", "put_role_policy", retry=retry, RoleName=name, **own)
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        """The profile last: it shows what of the rest is still there."""
+        """Delete the policies, the role and then the profile, which shows what is still left."""
         name = str(self.of(observed).name)
 
         async def gone(operation: str, **params: Any) -> None:
@@ -337,7 +337,7 @@ async def _inline(call: Callable[..., Awaitable[Any]], name: str) -> list[str]:
 
 
 async def _is_lost(aws: Aws, policy: str) -> bool:
-    """Whether IAM says that there is no such policy."""
+    """Whether a policy doesn't exist, as IAM says."""
     with ignoring("AccessDenied"):
         with ignoring(*_MISSING):
             await aws.call("iam", "get_policy", PolicyArn=_whole(policy, f"arn:{partition_of(aws.region)}"))
@@ -353,12 +353,12 @@ def _lost(policy: str) -> str:
 
 
 def _whole(policy: str, arn: str) -> str:
-    """The ARN of a policy, in the partition of another ARN."""
+    """The ARN of a policy, in the partition of the ARN `arn`."""
     return policy if policy.startswith("arn:") else f"arn:{arn.split(':')[1]}:iam::aws:policy/{policy}"
 
 
 def _refuse_others(wanted: Iterable[Mapping[str, str]], name: str, found: Any, error: AwsError) -> None:
-    """What has that name must be what an earlier call has made, whose reply was lost."""
+    """Raise RefusedError unless an earlier call, whose reply was lost, has made the existing resource of the name."""
     own, there = tags.from_list(wanted), tags.from_list(found)
     if any(there.get(key) != own[key] for key in (tags.STACK, tags.ADDRESS)):
         raise RefusedError(

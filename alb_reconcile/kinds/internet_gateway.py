@@ -25,7 +25,7 @@ from alb_reconcile.model.service import Gateway, Segment, Server
 
 @dataclass(frozen=True, kw_only=True)
 class InternetGateway(Gateway):
-    """A VPC's way to the internet. `vpc` is the one that it is attached to; observed, None if it is attached nowhere."""
+    """A VPC's gateway to the internet. `vpc` is the VPC to which it is attached; observed, None without an attachment."""
 
     kind = "internet_gateway"
     route_filter = "route.gateway-id"
@@ -39,7 +39,7 @@ class InternetGateway(Gateway):
     vpc: Ref | None
 
     def fixed(self, observed: Observed) -> frozenset[str]:
-        # one that was detached is attached again; from another VPC it can't be taken while addresses are mapped there
+        # a detached gateway is attached again; it can't be taken from another VPC while addresses are mapped there
         return self.replaced_on if getattr(observed.state, "vpc", None) else frozenset()
 
     def slots(self) -> Iterable[Hashable]:
@@ -88,10 +88,10 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
     )  # fmt: skip
 
     def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[str]:
-        """Internet gateways that would go while instances have public addresses (DetachInternetGateway: "The VPC must not contain any
+        """Findings: gateways that would go while instances have public addresses (DetachInternetGateway: "The VPC must not contain any
         running instances with Elastic IP addresses or public IPv4 addresses")."""
         entries = decisions.desired.values()
-        # of a VPC that gets another gateway the user is told to `move` it
+        # for a VPC that gets another gateway, the user is told to `move` the old one
         served = {bind(state.vpc, decisions.ids) for _, state in each_of(entries, InternetGateway)}
         gateways = each_of(decisions.live, InternetGateway)
         leaving = {
@@ -119,7 +119,7 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
         ]
 
     def is_in_place(self, desired: Desired, item: Candidate, known: Known) -> bool:
-        """One that is attached nowhere can be attached."""
+        """Whether a gateway is attached to the right VPC, or not attached, so that it can be."""
         return not item.vpc or super().is_in_place(desired, item, known)
 
     def evidence(self, desired: Desired, item: Candidate, known: Known) -> Evidence | None:
@@ -165,7 +165,7 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
 
 
 async def _attached_to(run: Run, vpc: str) -> list[str]:
-    """The gateways that AWS shows at a VPC: none for a while after one was attached."""
+    """The gateways that AWS shows at a VPC: none for a while after an attachment."""
     where = {"attachment.vpc-id": vpc}
     rows = await run.aws.pages("ec2", "describe_internet_gateways", "InternetGateways", where=where)
     return [row["InternetGatewayId"] for row in rows]

@@ -21,7 +21,7 @@ MAX_KEY: Final = 16_384
 """Bytes of a file with a public key, far beyond the longest that AWS takes (16,384 bits)."""
 _TOO_LARGE: Final = f"a public key has at most {MAX_KEY:,}: name the file with the public key"
 _MOST: Final = 3
-"""Other users that are named."""
+"""Other users of a key pair that are named at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class KeyPair(Properties):
 
     name: str | None = None
     public_key: str | None = None
-    """What it is made from. AWS never changes it, so it isn't compared."""
+    """The key from which the key pair is made. AWS never changes the key, so it isn't compared."""
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         return self if observed is None else replace(self, public_key=None)
@@ -54,7 +54,7 @@ def public_key_of(entry: Entry, around: Around) -> str:
 
 
 def key_name(name: str, around: Around) -> str:
-    """What AWS calls a key that an instance names: of an entry its key pair's name, of anything else that itself."""
+    """AWS's name of a key that an instance names: for an entry the name of its key pair, for anything else the text itself."""
     entry = around.entries("key_pairs").get(name)
     if entry is None:
         return name
@@ -116,10 +116,10 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         return self.observe(reader, row, KeyPair(name=row["KeyName"], public_key=keys.get(row["KeyName"])))
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
-        """Those that instances were launched with. One that others were launched with too, or that a launch template names, isn't theirs alone."""
+        """The key pairs of instances' launches. A key pair that other instances or launch templates use, too, isn't theirs alone."""
         named: dict[str, list[str]] = defaultdict(list)
         for item in users:
-            if isinstance(item.state, KeyPair):  # it is meant, whoever uses it
+            if isinstance(item.state, KeyPair):  # the user means this key pair, whatever else uses it
                 named[str(item.state.name)] += []
             if name := getattr(item.state, "key_name", None):
                 named[name].append(item.id)
@@ -149,7 +149,7 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         return str(answer["KeyPairId"])
 
     async def _find(self, run: Run, wanted: KeyPair, desired: Desired, error: AwsError) -> str:
-        """What an earlier call has made, whose reply was lost."""
+        """The key pair that an earlier call has made, whose reply was lost."""
         rows: list[Row] = await run.aws.pages(
             "ec2", "describe_key_pairs", "KeyPairs", where={"key-name": str(wanted.name)}
         )
@@ -161,7 +161,7 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         )
 
     async def update(self, run: Run, wanted: KeyPair, observed: Observed, fields: frozenset[str]) -> None:
-        """Nothing of a key pair can be changed but its tags."""
+        """Nothing: AWS changes only the tags of a key pair."""
 
     async def delete(self, run: Run, observed: Observed) -> None:
         await run.gone("ec2", "delete_key_pair", missing=self.missing, KeyName=self.of(observed).name)
@@ -174,8 +174,8 @@ async def _read_keys(aws: Aws) -> dict[str, str]:
 
 
 async def _launched_with(aws: Aws, names: Collection[str]) -> dict[str, set[str]]:
-    """The ids of all instances in the region that were launched with these key pairs, and of the launch templates that name them
-    (EC2 DescribeLaunchTemplateVersions, of each the latest version and the default one), by their names."""
+    """By key pair's name, the ids of all instances in the region that were launched with it, and of the launch templates that name it
+    (EC2 DescribeLaunchTemplateVersions: the latest and the default version of each)."""
     found: dict[str, set[str]] = defaultdict(set)
     operation, key = "describe_launch_template_versions", "LaunchTemplateVersions"
     for row in await aws.pages("ec2", operation, key, Versions=["$Latest", "$Default"]):

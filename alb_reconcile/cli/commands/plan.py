@@ -118,7 +118,7 @@ def _closed(target: DesiredStack, made: Plan, options: PlanOptions) -> str:
 
 
 def _unrecorded(planned: StackPlan) -> str:
-    """A remark for a user who takes "no changes" for complete: what isn't recorded yet."""
+    """What tags don't record yet, to be told with "no changes"; empty where nothing is missing."""
     target = planned.target
     if not planned.plan.is_empty or not find_unrecorded(target.stack, target.desired, planned.discovery):
         return ""

@@ -60,7 +60,7 @@ class Graph:
         self._forget()
 
     def _forget(self) -> None:
-        """Drop the indexes, which are made again when needed."""
+        """Drop the indexes; the next use makes them from the steps."""
         for name in ("makers", "removers", "deleted"):
             self.__dict__.pop(name, None)
 

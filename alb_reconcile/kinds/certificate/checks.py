@@ -9,7 +9,7 @@ from alb_reconcile.model.nodes import Path, shorten
 _FILES = ("certificate", "private_key", "certificate_chain")
 _TOO_LARGE = "no certificate is that large: name the file with the certificate"
 _NAMES = 10
-"""AWS's quota of names of a certificate (L-FB94F0B0), where it wasn't raised."""
+"""AWS's default quota of names of a certificate (L-FB94F0B0)."""
 
 
 def check_entries(around: Around) -> None:

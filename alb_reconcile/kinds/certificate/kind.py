@@ -39,7 +39,7 @@ _FROM_FILES: Final = frozenset({"certificate", "certificate_chain", "domain_name
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate(Properties):
-    """A certificate, of one of two types. Of an imported one the files say what it is for."""
+    """A certificate: requested of ACM or imported. The files of an imported certificate say its names."""
 
     kind = "certificate"
     service = "acm"
@@ -49,21 +49,21 @@ class Certificate(Properties):
     said_elsewhere = frozenset({"type", "status"})
 
     type: str
-    """AWS's word for where it is from."""
+    """AWS's word for the certificate's origin."""
     domain_name: str | None = None
     subject_alternative_names: tuple[str, ...] | None = None
     """The other names, in lower case and sorted."""
     key_algorithm: str | None = None
     zone: str | None = None
-    """Where its validation records are, as `kinds._zones.zone_text` has it; where they aren't as they should be, in words."""
+    """The zone of the validation records, as from `kinds._zones.zone_text`; where the records aren't as they should be, that in words."""
     certificate: PemFile | None = None
     certificate_chain: PemFile | None = None
     status: str | None = None
-    """AWS's word for it, which is to be ISSUED where it is requested."""
+    """AWS's word for the status, which is to be ISSUED for a requested certificate."""
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
-        """What AWS says of an imported certificate is right where it is the file's; it may show more of a chain. Of a requested
-        one it makes no difference which name is the first."""
+        """An imported certificate is as wanted where AWS shows the file's certificate; AWS may show more of the chain. For a requested
+        certificate, the order of the names makes no difference."""
         found = observed.state if observed else None
         if (
             isinstance(found, Certificate)
@@ -89,14 +89,14 @@ class Certificate(Properties):
         return settled
 
     def fixed(self, observed: Observed) -> frozenset[str]:
-        """One that is imported again may be for other names ("Reimport a certificate"); a request that failed stays failed."""
+        """A certificate may be imported again with other names ("Reimport a certificate"); a request that failed stays failed."""
         if self.type == IMPORTED:
             return frozenset({"type", "key_algorithm"})
         return self.replaced_on | ({"status"} if observed.status in DEAD else set())
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names that it is for, as far as the spec says them."""
+        """All names of the certificate, as far as the spec says them."""
         return tuple(name for name in (self.domain_name, *(self.subject_alternative_names or ())) if name)
 
 
@@ -150,14 +150,14 @@ class CertificateKind(Kind[Certificate]):
         return defaults if wanted.type == REQUESTED else {}
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """Until it is issued."""
+        """The time until the certificate is issued."""
         is_requested = action == "create" or (action == "replace" and "certificate" not in fields)
         return (60, 600) if is_requested or {"status", "zone"} & set(fields) else (1, 30)
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """The zones of those that are requested, the dates of those that are imported."""
+        """Checks the zones of requested certificates, and the dates of imported ones."""
         found = await asyncio.gather(*(check_certificate(aws, item) for item in intents))
         return [finding for part in found for finding in part]
 
@@ -181,7 +181,7 @@ class CertificateKind(Kind[Certificate]):
         else:
             yield Grant(("acm:ImportCertificate",), own, given)
             yield Grant(("acm:ImportCertificate",), own, ours)
-        # ACM can't be told that tags are given at creation only: what is nobody's may be tagged
+        # ACM has no condition for tags at creation only: certificates without an owner may be tagged
         nobodys = (*given, ("Null", f"aws:ResourceTag/{tags.STACK}", ("true",)))
         yield Grant(("acm:AddTagsToCertificate",), own, nobodys)
         yield Grant(("acm:AddTagsToCertificate", "acm:DeleteCertificate"), own, ours)
@@ -189,11 +189,11 @@ class CertificateKind(Kind[Certificate]):
             yield from zone_grants(scope, wanted.zone, {f"_*.{name.removeprefix('*.')}" for name in wanted.names})
 
     async def is_hinted(self, reader: Reader) -> bool:
-        """By listeners of the stack that have one that the spec doesn't name."""
+        """Whether a listener of the stack has a certificate that the spec doesn't name."""
         return bool(await used(reader))
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        """An export of what no stack has finds certificates by what uses them."""
+        """The stack's certificates. An export of resources without a stack finds certificates by their users instead."""
         if reader.stack == NO_STACK:
             return []
         found = await reader.looked_for(self.name, "certificates", self._find(reader))
@@ -206,7 +206,7 @@ class CertificateKind(Kind[Certificate]):
         return await find_used(reader, users, _state)
 
     def suggest_name(self, state: Certificate) -> str:
-        """The first label of its name, but for a wildcard's."""
+        """The first label of the certificate's name, without a wildcard's star."""
         return str(state.domain_name).removeprefix("*.").partition(".")[0]
 
     async def owners(self, reader: Reader) -> list[str]:
@@ -215,10 +215,10 @@ class CertificateKind(Kind[Certificate]):
         return [there[tags.STACK] for there in found if tags.STACK in there]
 
     async def _find(self, reader: Reader) -> list[tuple[str, dict[str, str], bool]]:
-        """The certificates that may be the stack's, with their tags, and whether they look like what the spec declares.
+        """The certificates that may be the stack's, with their tags, and whether each looks like one that the spec declares.
 
-        ACM lists no tags, so that each is asked for its own: of all where the spec was changed, or a run was cut short, else of
-        those that look like it, and that listeners use.
+        ACM lists no tags, so that each certificate's tags are read: of all certificates where the spec was changed, or a run was cut
+        short; else of certificates that look like a declared one, or that listeners use.
         """
         declared = [item.state for item in reader.desired.values() if isinstance(item.state, Certificate)]
         held = await used(reader)
@@ -265,7 +265,7 @@ class CertificateKind(Kind[Certificate]):
         if wanted.key_algorithm:
             told["KeyAlgorithm"] = wanted.key_algorithm
         asked = [run.stack, str(desired.address), run.step.beside, {**told, "Tags": None}]
-        for salt in ("", uuid4().hex):  # within the hour the same request may be answered with what is deleted
+        for salt in ("", uuid4().hex):  # within the hour, ACM may answer the same request with a deleted certificate
             token = digest([*asked, salt], 32)
             answer = await run.aws.call("acm", "request_certificate", IdempotencyToken=token, **told)
             arn = str(answer["CertificateArn"])
@@ -286,7 +286,7 @@ class CertificateKind(Kind[Certificate]):
 
     async def _import(self, run: Run, wanted: Certificate, desired: Desired) -> str:
         async def find() -> str | None:
-            """What an earlier call has made, whose reply was lost."""
+            """The certificate that an earlier call has made, whose reply was lost."""
             for row in await list_certificates(run.aws):
                 arn = str(row["CertificateArn"])
                 if row.get("Type") == IMPORTED and arn not in {*run.own, *run.shared.of(Deleted)}:
@@ -314,13 +314,13 @@ class CertificateKind(Kind[Certificate]):
             await self._validate(run, observed.id, zone, records, observed.tags.get(tags.VALIDATION, ""))
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        """With the records that this tool has made for it, unless another certificate needs them."""
+        """Delete a certificate and the records that this tool has made for it, unless another certificate needs them."""
         seen = observed.detail(Seen)
         if users := await validation.wait_until_let_go(run, observed.id):
             raise RefusedError(f"{observed.address}: {observed.id} is used by {users}")
         async with run.shared.of(
             asyncio.Lock, self.name
-        ):  # of two that share a record, the second one sees that it is the last
+        ):  # of two certificates that share a record, the second one sees that it is the last
             await validation.remove_records(run, observed.id, observed.tags.get(tags.VALIDATION, ""), seen.records)
             await self.call_delete(run, observed.id, self.in_use)
             run.shared.of(Deleted).add(observed.id)
@@ -331,7 +331,7 @@ def _looks_like(row: Mapping[str, Any], wanted: Certificate) -> bool:
 
 
 def _others(domain: str, names: Sequence[str]) -> tuple[str, ...]:
-    """The names beside the first one; which of them is the first makes no difference to anybody."""
+    """The names other than the first one; which name is the first makes no difference."""
     return tuple(sorted({name.lower() for name in names} - {domain}))
 
 
@@ -359,7 +359,7 @@ def _read(around: Around, file: str) -> bytes:
 
 
 def _import_told(wanted: Certificate) -> dict[str, Any]:
-    """What ImportCertificate is told. Raises RefusedError where a file can't be read any more."""
+    """The parameters of ImportCertificate. Raises RefusedError where a file can't be read any more."""
     assert wanted.certificate is not None  # noqa: S101 (for mypy: an imported one has it)
     try:
         told = {"Certificate": wanted.certificate.read(), "PrivateKey": wanted.certificate.read_key()}
@@ -377,13 +377,13 @@ def _state(row: Mapping[str, Any]) -> Certificate:
         type=kind,
         domain_name=domain,
         subject_alternative_names=_others(domain, row.get("SubjectAlternativeNames") or ()),
-        key_algorithm=str(row.get("KeyAlgorithm", "")).replace("-", "_"),  # it is answered with a hyphen
+        key_algorithm=str(row.get("KeyAlgorithm", "")).replace("-", "_"),  # ACM's answer has a hyphen
         status=None if kind == IMPORTED else str(row["Status"]),
     )
 
 
 async def _with_files(aws: Aws, arn: str, state: Certificate) -> Certificate:
-    """An imported certificate with what it is (GetCertificate)."""
+    """An imported certificate's properties, with its content (GetCertificate)."""
     with ignoring("ResourceNotFoundException", "RequestInProgressException"):
         answer = await aws.call("acm", "get_certificate", CertificateArn=arn)
         chain = str(answer.get("CertificateChain") or "").encode()

@@ -13,7 +13,7 @@ KEY_ALGORITHMS: Final = (
     "RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1",
 )  # fmt: skip
 _PATIENCE: Final = 30.0
-"""Seconds for all regions, by the wall's clock, as HTTP time is; from a private network some may not be reached."""
+"""Seconds for all regions, on the wall clock, like time-outs of HTTP; from a private network some regions may not be reached."""
 
 
 class Listed(NamedTuple):
@@ -24,23 +24,23 @@ class Listed(NamedTuple):
 
     @property
     def arn(self) -> str:
-        """Its ARN."""
+        """The certificate's ARN."""
         return str(self.row["CertificateArn"])
 
     @property
     def names(self) -> set[str]:
-        """Its names without wildcards, as far as they are listed."""
+        """The certificate's names without wildcards, as far as ACM lists them."""
         return bare_names((self.row.get("DomainName", ""), *self.row.get("SubjectAlternativeNameSummaries", ())))
 
 
 class Everywhere(NamedTuple):
-    """The certificates of all regions that can be read, and why others can't be."""
+    """The certificates of all regions that can be read, and why other regions can't be read."""
 
     found: list[Listed]
     unread: dict[str, str]
 
     def miss(self, region: str, error: AwsError) -> None:
-        """Note what a region, or all others, didn't let be read."""
+        """Note the error for which a region, or all other regions, couldn't be read."""
         self.unread[region] = f"{iam_action(error.service, error.operation)}: {error.code}"
 
 
@@ -50,7 +50,7 @@ def bare_names(names: Any) -> set[str]:
 
 
 async def list_certificates(aws: Aws, *statuses: str) -> list[dict[str, Any]]:
-    """All of the account's in the region; ACM would list those with keys of RSA_2048 alone."""
+    """All certificates of the account in the region; without a filter, ACM would list only those with keys of RSA_2048."""
     told: dict[str, Any] = {"Includes": {"keyTypes": list(KEY_ALGORITHMS)}}
     if statuses:
         told["CertificateStatuses"] = list(statuses)
@@ -58,7 +58,7 @@ async def list_certificates(aws: Aws, *statuses: str) -> list[dict[str, Any]]:
 
 
 async def list_everywhere(aws: Aws) -> Everywhere:
-    """All of the account's, in each region that is enabled for it."""
+    """All certificates of the account, in each region that is enabled for the account."""
     everywhere = Everywhere([], {})
     try:
         answer = await aws.call("ec2", "describe_regions")
@@ -82,7 +82,7 @@ async def _list(aws: Aws, everywhere: Everywhere) -> None:
 
 
 async def read_tags(aws: Aws, arn: str) -> dict[str, str]:
-    """Of one that is gone meanwhile, none."""
+    """A certificate's tags; none if the certificate is gone meanwhile."""
     with ignoring("ResourceNotFoundException"):
         answer = await aws.call("acm", "list_tags_for_certificate", CertificateArn=arn)
         return tags.from_list(answer.get("Tags"))

@@ -26,7 +26,7 @@ class PemError(ValueError):
 
 
 class PemFile(str):
-    """Certificates of a file, as a text with their digests. Where the file is, and that of the key, is no difference."""
+    """The certificates of a file, as a text with their digests. The places of the file and of the key's file are no difference."""
 
     folder: Path
     file: str
@@ -34,19 +34,19 @@ class PemFile(str):
 
     @classmethod
     def of(cls, data: bytes, folder: Path = Path(), file: str = "", key_file: str = "") -> Self:
-        """Of what a file, or AWS, has. Raises PemError."""
+        """The value for the certificates that a file, or AWS, has. Raises PemError."""
         made = cls(f"sha256:{' '.join(digests_of(data))}")
         made.folder, made.file, made.key_file = folder, file, key_file
         return made
 
     def shown_as(self, text: str) -> Self:
-        """The same file, of which AWS shows that."""
+        """The same file, with the text of the certificates that AWS shows."""
         made = type(self)(text)
         made.folder, made.file, made.key_file = self.folder, self.file, self.key_file
         return made
 
     def read(self) -> bytes:
-        """The file. Raises OSError."""
+        """The content of the file. Raises OSError."""
         return read_file(self.folder / self.file, MAX_FILE)
 
     def read_key(self) -> bytes:
@@ -55,7 +55,7 @@ class PemFile(str):
 
 
 class PemCertificate(NamedTuple):
-    """What a certificate says. `names` are the domain names that it is for."""
+    """The content of a certificate. `names` are its domain names."""
 
     names: tuple[str, ...]
     key_algorithm: str
@@ -88,7 +88,7 @@ def read_certificate(data: bytes) -> PemCertificate:
 
 
 def key_mistake(certificate: Path, key: Path) -> str:
-    """Why a private key isn't a certificate's, or can't be imported; empty if it can."""
+    """Why a private key isn't the certificate's, or can't be imported; empty if it can."""
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password=_refuse)
     except ssl.SSLError as error:
@@ -111,7 +111,7 @@ def _refuse() -> str:
 
 
 def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The tags and contents of what stands one behind the other (DER)."""
+    """The tags and contents of the elements in a sequence (DER)."""
     place = 0
     while place < len(data):
         tag, length, place = data[place], data[place + 1], place + 2
@@ -159,7 +159,7 @@ def _alternative_names(extensions: bytes) -> Iterator[str]:
 
 
 def _algorithm(key: bytes) -> str:
-    """As ACM calls it; empty for one that ACM doesn't take."""
+    """ACM's name of a key's algorithm; empty for an algorithm that ACM doesn't take."""
     (_, algorithm), (_, bits) = _items(key)
     kind, *more = (text for _, text in _items(algorithm))
     if kind.hex() == _EC and more:

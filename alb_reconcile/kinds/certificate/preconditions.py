@@ -12,7 +12,7 @@ from alb_reconcile.model.errors import AwsError
 
 
 async def check_certificate(aws: Aws, item: Intent) -> list[Finding]:
-    """The zone of one that is requested, the dates of one that is imported."""
+    """Findings about the zone of a requested certificate, or the dates of an imported one."""
     wanted: Any = item.wanted
     if wanted.certificate is not None:
         return _check_dates(item, wanted)

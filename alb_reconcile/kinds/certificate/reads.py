@@ -19,14 +19,14 @@ from alb_reconcile.model.resource import Observed
 
 
 async def once(reader: Reader, name: str, read: Any) -> Any:
-    """A read that several stacks may have in common."""
+    """The result of a read that several stacks may share."""
     if reader.shared is not None:
         return await reader.shared.once(name, read)
     return await read(reader.aws)
 
 
 async def used(reader: Reader) -> set[str]:
-    """The certificates of ACM that listeners of the stack have by default, and that the spec doesn't name by their ARNs."""
+    """ACM's certificates that are the default ones of the stack's listeners, and that the spec doesn't name by their ARNs."""
     balancers = [item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])]
     found = await asyncio.gather(*(reader.listeners(arn) for arn in balancers))
     arns = {str(held["CertificateArn"]) for part in found for item in part for held in item.get("Certificates") or ()}
@@ -45,7 +45,7 @@ def seen_in(row: Mapping[str, Any]) -> Seen:
 
 
 def tell(row: Mapping[str, Any], seen: Seen) -> str:
-    """How it is, for people."""
+    """A certificate's status, in words."""
     if problem := validation.explain_status(row):
         return problem
     if row["Status"] == PENDING:
@@ -57,7 +57,7 @@ def tell(row: Mapping[str, Any], seen: Seen) -> str:
 
 
 async def observe_zone(reader: Reader, wanted: str, tag: str, seen: Seen) -> str:
-    """The zone as the spec says it where its records are there, and this tool's tag names no other one; else what is wrong."""
+    """The zone as the spec says it where the records are in it, and this tool's tag names no other zone; else what is wrong."""
     try:
         zone = await reader.once(find_zone, reader.aws, wanted)
     except ZoneError:
@@ -73,8 +73,8 @@ async def observe_zone(reader: Reader, wanted: str, tag: str, seen: Seen) -> str
 async def find_used(
     reader: Reader, users: Sequence[Observed], state_of: Callable[[Mapping[str, Any]], Any]
 ) -> list[Used]:
-    """The certificates of listeners (DescribeCertificate). One that something else uses as well isn't theirs alone, and what was
-    imported has a private key that nobody can read."""
+    """The certificates of listeners (DescribeCertificate). A certificate that something else uses, too, isn't theirs alone, and the
+    private key of an imported certificate can't be read."""
     named: dict[str, list[str]] = defaultdict(list)
     for item in users:
         state = item.state
@@ -122,7 +122,7 @@ def _why_not(row: Mapping[str, Any], others: Collection[str]) -> str:
 
 
 async def _zone_of(reader: Reader, seen: Seen) -> str | None:
-    """The public zone of the account that has all records that validate it, as a spec says it; None where there is none."""
+    """The public zone of the account that has all validation records of a certificate, as a spec says it; None for no such zone."""
     with ignoring("AccessDenied", "AccessDeniedException"):
         zones = [zone for zone in await reader.once(every_zone, reader.aws) if not zone.is_private]
         for zone in zones:

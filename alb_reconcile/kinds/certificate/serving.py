@@ -22,8 +22,8 @@ _FIELD = "certificate_arn"
 async def check_certificates(
     aws: Aws, item: Intent, hosts: Iterable[str], desired: Mapping[Address, Desired]
 ) -> list[Finding]:
-    """What stands against a listener's certificates; as a warning, which of the `hosts` none of them covers. Only ACM's are
-    looked at, and those of the stack itself are as the spec says."""
+    """Findings about a listener's certificates; as a warning, which of the `hosts` no certificate covers. Only ACM's certificates are
+    read; the stack's own are taken to be as the spec says."""
     declared: Any = item.desired.state
     wanted = (declared.certificate_arn, *(declared.certificates or ()))
     own = [desired[ref].state for ref in wanted if isinstance(ref, Address)]
@@ -34,7 +34,7 @@ async def check_certificates(
         for arn, read in zip(arns, found, strict=True)
         if (text := _objection(arn, read))
     ]
-    if findings or any(read is None for read in found):  # what can't be read may cover them
+    if findings or any(read is None for read in found):  # a certificate that can't be read may cover them
         return findings
     names = {
         name for read in found if read for name in (read.get("DomainName"), *read.get("SubjectAlternativeNames", ()))
@@ -55,7 +55,7 @@ def misnamed(number: int, names: Iterable[str], hosts: Iterable[str]) -> str:
 
 
 def match_domain(rows: Iterable[Mapping[str, Any]], domain: str) -> list[Mapping[str, Any]]:
-    """The issued certificates that are for a name: those that name it, or else those with a wildcard for it."""
+    """The issued certificates for a name: those that have the name itself, or else those with a wildcard for it."""
     wanted = domain.lower()
     names = [(row, {str(row.get("DomainName", "")).lower(), *_listed(row)}) for row in rows]
     exact = [row for row, own in names if wanted in own]
@@ -67,7 +67,7 @@ def _listed(row: Mapping[str, Any]) -> list[str]:
 
 
 async def _read(aws: Aws, arn: str) -> dict[str, Any] | None:
-    """What ACM says of a certificate; nothing of one that isn't there, None where it can't be asked."""
+    """ACM's description of a certificate; empty for one that doesn't exist, None where ACM can't be asked."""
     if ":acm:" not in arn:
         return None
     try:
@@ -78,7 +78,7 @@ async def _read(aws: Aws, arn: str) -> dict[str, Any] | None:
 
 
 def _objection(arn: str, read: dict[str, Any] | None) -> str:
-    """Why a listener wouldn't take it; empty if it would."""
+    """Why a listener wouldn't take a certificate; empty if it would."""
     if read is None:
         return ""
     if not read:
@@ -89,17 +89,17 @@ def _objection(arn: str, read: dict[str, Any] | None) -> str:
 
 
 def _covers(name: str, host: str) -> bool:
-    """Whether a certificate's name is for a host, or for one that a rule's pattern means. A wildcard stands for one label."""
+    """Whether a certificate's name covers a host, or a host of a rule's pattern. A wildcard stands for one label."""
     name, host = name.lower(), host.lower()
     return fnmatchcase(name, host) or (fnmatchcase(host, name) and host.count(".") == name.count("."))
 
 
 FINDING: Final = ("acm:ListCertificates", "acm:ListTagsForCertificate", "acm:DescribeCertificate")
-"""The IAM actions of `find_certificates`, and of a look at what it has found."""
+"""The IAM actions of `find_certificates`, and of reading the certificates that it finds."""
 
 
 async def find_certificates(aws: Aws, wanted: Sequence[Lookup], stack: str) -> dict[Lookup, tuple[list[str], str]]:
-    """The issued certificates that look-ups by domain lead to, and what is wrong with each look-up."""
+    """The issued certificates that look-ups by domain find, and what is wrong with each look-up."""
     if not wanted:
         return {}
     rows = await list_certificates(aws, ISSUED)

@@ -24,7 +24,7 @@ from alb_reconcile.model.text import digest
 REQUESTED: Final = "AMAZON_ISSUED"
 PENDING, ISSUED = "PENDING_VALIDATION", "ISSUED"
 DEAD: Final = frozenset({"FAILED", "EXPIRED", "REVOKED", "VALIDATION_TIMED_OUT"})
-"""Statuses out of which a certificate doesn't come."""
+"""Statuses that a certificate never leaves."""
 _TTL: Final = 300
 _OF_ACM: Final = ".acm-validations.aws"
 _REASONS: Final = {
@@ -39,7 +39,7 @@ _REASONS: Final = {
 
 @dataclass(frozen=True)
 class ValidationRecord:
-    """The record that validates a name, and its wildcard."""
+    """The record that validates a name and the name's wildcard."""
 
     name: str
     value: str
@@ -55,13 +55,13 @@ class ValidationRecord:
 
     @property
     def mark(self) -> str:
-        """What tells it from others in a tag."""
+        """The text that tells the record from others in a tag."""
         return digest(self.name.lower().removesuffix("."), 6)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What ACM says of a certificate beside its properties."""
+    """What ACM says about a certificate in addition to its properties."""
 
     type: str = ""
     records: tuple[ValidationRecord, ...] = ()
@@ -71,7 +71,7 @@ class Seen:
 
 
 def records_of(row: Mapping[str, Any]) -> tuple[ValidationRecord, ...]:
-    """Those that ACM asks for, as far as it tells them by now."""
+    """The validation records that ACM asks for, as far as ACM tells them by now."""
     found = {}
     for option in row.get("DomainValidationOptions") or ():
         if told := option.get("ResourceRecord"):
@@ -81,7 +81,7 @@ def records_of(row: Mapping[str, Any]) -> tuple[ValidationRecord, ...]:
 
 
 def explain_status(row: Mapping[str, Any]) -> str:
-    """Why a certificate is dead, and the way out; empty for one that isn't."""
+    """Why a certificate can't become valid any more, and what to do; empty for any other certificate."""
     status, reason = str(row["Status"]), row.get("FailureReason", "")
     if status not in DEAD:
         return ""
@@ -93,7 +93,7 @@ def explain_status(row: Mapping[str, Any]) -> str:
 
 
 async def describe(aws: Aws, arn: str) -> dict[str, Any] | None:
-    """What ACM says of a certificate; None of one that isn't shown."""
+    """ACM's description of a certificate; None for one that ACM doesn't show."""
     with ignoring("ResourceNotFoundException"):
         answer = await aws.call("acm", "describe_certificate", CertificateArn=arn)
         found: dict[str, Any] = answer["Certificate"]
@@ -104,7 +104,7 @@ async def describe(aws: Aws, arn: str) -> dict[str, Any] | None:
 async def faults(
     aws: Aws, zone: Zone, records: Sequence[ValidationRecord]
 ) -> list[tuple[ValidationRecord, dict[str, Any] | None]]:
-    """The records that a zone hasn't, or has with another value: each with what it has."""
+    """The records that a zone lacks, or has with another value: each with the zone's value."""
     rows = await asyncio.gather(*(read_record(aws, zone.id, (_plain(item.name), "CNAME", "")) for item in records))
     return [(item, row) for item, row in zip(records, rows, strict=True) if row is None or not _is_right(item, row)]
 
@@ -122,11 +122,11 @@ def _is_right(record: ValidationRecord, row: Mapping[str, Any]) -> bool:
 
 
 class Deleted(set[str]):
-    """The ARNs of certificates that this run has deleted; ACM may list them still."""
+    """The ARNs of certificates that this run has deleted; ACM may still list them."""
 
 
 async def wait_for_records(run: Run, arn: str) -> tuple[ValidationRecord, ...] | None:
-    """The records that ACM asks for, some seconds after a request. None where it doesn't know the certificate."""
+    """The records that ACM asks for, some seconds after a request. None where ACM doesn't know the certificate."""
 
     def check(row: dict[str, Any] | None) -> str:
         if row is None:
@@ -153,9 +153,9 @@ async def _wait(run: Run, arn: str, check: Callable[[Any], str], timeout: float)
 
 
 async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[ValidationRecord], before: str) -> None:
-    """Make the records that a zone lacks, and put right those of ACM's that are wrong. `before` is what the tag says.
+    """Make the records that a zone lacks, and correct ACM's records that are wrong. `before` is what the certificate's tag says.
 
-    One that this tool has made for another certificate counts as made for this one, too: whichever goes last takes it along.
+    A record that this tool has made for another certificate counts as made for this one, too: the last certificate's delete removes it.
 
     Raises RefusedError where something else has a record's name.
     """
@@ -185,7 +185,7 @@ async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[Valida
 async def _told_of_others(
     arn: str, records: Sequence[ValidationRecord], everywhere: Everywhere
 ) -> dict[str, list[str]]:
-    """By ARN, what the tag of other certificates of these names says, whichever stack's: the zone, and the marks of what was made."""
+    """By ARN, what the tags of other certificates of these names say, of any stack: the zone, and the marks of the records made."""
     domains = {item.domain.lower() for item in records}
     others = [item for item in everywhere.found if item.arn != arn and domains & item.names]
     found = await asyncio.gather(*(_tags_of(item) for item in others))
@@ -199,7 +199,7 @@ async def _tags_of(item: Listed) -> dict[str, str]:
 
 
 async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequence[ValidationRecord]) -> None:
-    """Raises RefusedError where ACM gives up; WaitError, with what is missing, where it takes too long."""
+    """Wait until a certificate is issued. Raises RefusedError where ACM gives up; WaitError, with what is missing, after the time-out."""
     needed = "; ".join(map(str, records))
 
     def check(row: dict[str, Any] | None) -> str:
@@ -220,7 +220,7 @@ async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequ
 
 
 async def wait_until_let_go(run: Run, arn: str) -> str:
-    """Wait until nothing uses a certificate (ACM DescribeCertificate, InUseBy). Returns what still does, and what to do; else an empty text.
+    """Wait until nothing uses a certificate (ACM DescribeCertificate, InUseBy). Returns its remaining users, and what to do, in words.
 
     ACM may name a listener for some minutes after the listener has let go of the certificate.
     """
@@ -253,8 +253,8 @@ async def _why_pending(run: Run, zone: Zone | None, records: Sequence[Validation
 
 
 async def remove_records(run: Run, arn: str, tag: str, records: Sequence[ValidationRecord]) -> None:
-    """Delete the records of a zone that this tool has made for a certificate, as its tag says, and that no other in any region
-    needs: one that is validated in another zone doesn't. Where a region can't be read, they stay, and the user is told."""
+    """Delete the records of a zone that this tool has made for a certificate, as its tag says, and that no other certificate in any
+    region needs: one that is validated in another zone doesn't. Where a region can't be read, they stay, and the user is told."""
     zone, *marks = tag.split() or [""]
     own = [item for item in records if item.mark in marks]
     if not own:
@@ -280,8 +280,8 @@ async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Validat
 
 
 async def _needed(run: Run, without: Set[str], everywhere: Everywhere) -> set[str]:
-    """The names that other certificates are validated for, without wildcards. A region whose certificates may only be listed is
-    noted as unread."""
+    """The names for which other certificates are validated, without wildcards. A region whose certificates may only be listed counts
+    as unread."""
     found, without = set[str](), {*without, *run.shared.of(Deleted)}
     for item in everywhere.found:
         row = item.row

@@ -14,8 +14,8 @@ from alb_reconcile.model.address import UserData
 
 
 async def adopt_instance(aws: Aws, item: Adopted, images: Mapping[str, str], keep: Keep, has: Attached) -> Adopted:
-    """Without the tags of what it was launched with otherwise; with its root disk, and the data volumes at the devices that its
-    entry names. `images` are AMI ids by reference."""
+    """The adopted instance without tags for settings that differ from its launch; with its root disk, and the data volumes at the
+    devices that its entry names. `images` are AMI ids by reference."""
     wanted: Any = item.desired.state
     found: Any = item.found.state
     said, note = dict(item.tags), ""

@@ -6,7 +6,7 @@ from alb_reconcile.kinds.base import Around, Entry, Unmet
 
 
 def audit(around: Around) -> Iterator[Unmet]:
-    """What instances don't meet."""
+    """The controls that instances don't meet."""
     described = around.schema("instance")["properties"]
     tokens = described["metadata_options"]["properties"]["http_tokens"]["default"]
     for name, entry in around.entries("instances").items():
@@ -28,7 +28,7 @@ def audit(around: Around) -> Iterator[Unmet]:
 
 
 def _public_addresses(around: Around, name: str, entry: Entry) -> Iterator[Unmet]:
-    """What the instance itself says outranks its subnet. Of a subnet that isn't in the file nothing is known."""
+    """Public addresses of an instance: its own setting outranks its subnet's. Nothing is known about a subnet outside of the file."""
     address, path, key = f"instance.{name}", ("instances", name), "associate_public_ip_address"
     if "elastic_ip" in entry:
         problem, change = "has a public IPv4 address", "leave elastic_ip out"

@@ -36,12 +36,12 @@ def check_entries(around: Around) -> None:
 
 def _check_placement(around: Around, name: str, entry: Entry) -> None:
     check_one_vpc(around, "instances", name)
-    if len(entry.get("security_groups") or ()) > 16:  # as far as AWS raises its quota of 5
+    if len(entry.get("security_groups") or ()) > 16:  # the most to which AWS raises its quota of 5
         around.error(("instances", name, "security_groups"), "AWS allows 16 at most for an interface; merge some")
 
 
 def _addresses(entry: Entry) -> list[tuple[Path, str]]:
-    """An entry's private addresses, each with its place in the list, if it is one."""
+    """An entry's private addresses, each with its place where they are a list."""
     given = entry.get("private_ip_address")
     if isinstance(given, str):
         return [((), given)]
@@ -117,7 +117,7 @@ def _check_options(around: Around, name: str, entry: Entry) -> None:
 
 
 def _check_rollout(around: Around, name: str, entry: Entry) -> None:
-    """Of one instance, one may be missing: it can't be stopped otherwise."""
+    """A rollout of a single instance has to allow that it is missing: it can't be stopped otherwise."""
     missing, count = (entry.get("rollout") or {}).get("max_unavailable"), entry.get("count", 1)
     if isinstance(missing, int) and isinstance(count, int) and missing >= count > 0 and missing > 1:
         text = f"{missing} of {count} instances may be missing, so a change may leave none that answers; "
@@ -139,7 +139,7 @@ def _check_user_data(around: Around, name: str, entry: Entry) -> None:
 
 
 def check_use(around: Around) -> None:
-    """Report Elastic IP addresses that are too few or lead nowhere, and subnets without the way out that is meant."""
+    """Report Elastic IP addresses that are too few or lead nowhere, and subnets without the intended route to the internet."""
     for name, entry in around.entries("instances").items():
         if "elastic_ip" in entry:
             _check_count(around, name, entry)
@@ -164,7 +164,7 @@ def _check_gateway(around: Around, name: str) -> None:
 
 
 def _check_ways_out(around: Around) -> None:
-    """Where the members of one group would have a way out, and others none; and public addresses that lead nowhere."""
+    """Report groups of which only some members have a route to the internet, and public addresses without such a route."""
     tables = around.kept(tables_of_subnets)
     defaults = {
         table: default_route(around, table) for table in around.entries("route_tables") if is_known(around, table)
@@ -186,5 +186,5 @@ def _check_ways_out(around: Around) -> None:
                 text = f"{name} gets no public address in subnet.{subnet}, whose internet gateway lets nothing out without one; set {key}: true, or route {ANYWHERE[0]} to a NAT gateway"
                 around.warn(path, text)
             if "nat_gateway" in route and given is own is True:
-                text = f"subnet.{subnet} gives {name} public addresses, at which nobody reaches it: its default route leads to a NAT gateway; set map_public_ip_on_launch: false"
+                text = f"subnet.{subnet} gives {name} public addresses that no client reaches: its default route leads to a NAT gateway; set map_public_ip_on_launch: false"
                 around.warn(path, text)

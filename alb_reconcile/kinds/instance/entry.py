@@ -23,11 +23,11 @@ _CREDITS: Final = {"t2": "standard", "t3": "unlimited", "t3a": "unlimited", "t4g
 """Amazon EC2 User Guide, "Burstable performance instances": the default of each family."""
 _WITH_IOPS: Final = ("gp3", "io1", "io2")
 _GP3: Final = {"iops": 3000, "throughput": 125}
-"""What every volume of that type has."""
+"""The settings that every volume of type gp3 has at least."""
 
 
 def write_instance(observed: Observed, entry: Entry, named: Named) -> Entry:
-    """Whether it has a public address follows from its subnet, unless it is otherwise."""
+    """The entry of an instance; a public address is only written where it differs from the subnet's setting."""
     state: Any = observed.state
     if disk := entry.pop("root_volume", None):
         entry |= {"root_volume": told} if (told := _write_disk({**(state.root_volume or {}), **disk}, disk)) else {}
@@ -57,8 +57,8 @@ def write_instance(observed: Observed, entry: Entry, named: Named) -> Entry:
 
 
 def write_remembered(entry: Entry, own: Mapping[str, str]) -> Entry:
-    """With its image's reference, and of its root volume what a spec has said: else that has what the image and the account gave
-    it."""
+    """The entry with its image's reference, and with the keys of the root volume that a spec has said: the other keys have what the
+    image and the account gave."""
     if reference := own.get(tags.IMAGE):
         del entry["image_id"]
         entry |= entry_for(reference)
@@ -69,7 +69,7 @@ def write_remembered(entry: Entry, own: Mapping[str, str]) -> Entry:
 
 
 def _write_disk(disk: Mapping[str, Any], given: Entry) -> Entry:
-    """What can be said of a volume of its type, and has to be."""
+    """The keys of a volume that its type allows and that differ from the defaults."""
     kind = disk.get("volume_type")
     silent = {key for key, value in _GP3.items() if disk.get(key) == value or kind != "gp3"}
     if kind in _WITH_IOPS and (kind != "gp3" or disk.get("iops") != _GP3["iops"]):

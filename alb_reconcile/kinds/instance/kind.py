@@ -80,7 +80,7 @@ _GOES_WITHOUT: Final = "its replacement goes without what no spec can say: "
 
 @dataclass(frozen=True, kw_only=True)
 class Instance(Server):
-    """An instance. `subnets` are those that it may be in; observed, the one that it is in."""
+    """An instance. `subnets` are the subnets in which it may be; observed, the subnet in which it is."""
 
     kind = "instance"
     worn = "security_groups"
@@ -116,7 +116,7 @@ class Instance(Server):
     security_groups: tuple[Ref, ...] | None = None
     key_name: str | None = None
     iam_instance_profile: Ref | None = None
-    """A name, or the ARN of one of the spec; observed, the ARN."""
+    """A name, or the ARN of a profile of the spec; observed, the ARN."""
     associate_public_ip_address: bool | None = None
     private_ip_address: str | None = None
     source_dest_check: bool | None = None
@@ -153,7 +153,7 @@ class Instance(Server):
             disks = disks and _volumes.settled(disks, observed.state.data_volumes or {})
             endpoint = endpoint or (observed.state.metadata_options or {}).get("http_endpoint")
             if tags.ADOPTED in observed.tags and tags.USER_DATA not in observed.tags:
-                user_data = None  # only the digest of what we launched is known
+                user_data = None  # only the digest of the launched user data is known
             is_changed = wanted is not None and not observed.tags.get(tags.SPEC, "").startswith(wanted.spec_digest)
             unknown = unshown(self, observed.state, getattr(observed.details, "interface", {}), is_changed)
             if str(observed.state.iam_instance_profile).endswith(f"/{self.iam_instance_profile}"):
@@ -192,7 +192,7 @@ class Instance(Server):
 
 @dataclass(frozen=True)
 class LaunchedWith(JointLaunch):
-    """An instance's launch, and what hangs on the instance."""
+    """An instance's launch, and the interface and volumes of the instance."""
 
     interface: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The primary network interface, as AWS describes it."""
@@ -202,12 +202,12 @@ class LaunchedWith(JointLaunch):
 
 
 def _held(found: Observed | None) -> _volumes.Attached:
-    """The volumes of an instance; none of one that isn't there yet."""
+    """The volumes of an instance; none for an instance that isn't there yet."""
     return found.details.volumes if found and isinstance(found.details, LaunchedWith) else _volumes.Attached()
 
 
 def _tell_lost(replaced: Iterable[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
-    """What instances have that no spec can say: those that replace them have what AWS and the subnet give."""
+    """Notes on settings of replaced instances that no spec can say: their replacements get AWS's and the subnet's settings."""
     without = {
         item.id for item in discovery.resources if getattr(item.state, "assign_ipv6_address_on_creation", None) is False
     }
@@ -256,7 +256,7 @@ class InstanceKind(Ec2Kind[Instance]):
         return replace(state, private_ip_address=given[number - 1]) if isinstance(given, list) else state
 
     def addresses_of(self, name: str, entry: Entry) -> Iterable[Address]:
-        """The group's, and each member's."""
+        """The address of the group, and of each member."""
         count: Any = entry.get("count", 1)
         yield Address(self.name, name)
         yield from (
@@ -292,11 +292,11 @@ class InstanceKind(Ec2Kind[Instance]):
         return write_remembered(entry, own)
 
     async def read_unshown(self, aws: Aws, observed: Observed) -> Properties:
-        """Its protections, and what becomes of it when it shuts itself down (DescribeInstanceAttribute)."""
+        """The instance's properties with its protections, and with its behaviour at a shutdown (DescribeInstanceAttribute)."""
         return replace(self.of(observed), **await read_attributes(aws, observed.id, UNSHOWN))
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
-        """Its user data."""
+        """The instance's user data."""
         return await read_user_data(aws, observed.id)
 
     async def find_protections(self, aws: Aws, observed: Observed) -> Collection[str]:
@@ -338,7 +338,7 @@ class InstanceKind(Ec2Kind[Instance]):
         return weigh_instance(desired, item, known)
 
     async def owners(self, reader: Reader) -> list[str]:
-        """Without copies, which have the tags of what they were copied from, and without what has ended."""
+        """The stacks of instances, without copies, which have the tags of the original, and without ended instances."""
         states = ["pending", "running", "stopping", "stopped"]
         filters = [{"Name": "tag-key", "Values": [tags.STACK]}, {"Name": "instance-state-name", "Values": states}]
         reservations = await reader.aws.pages("ec2", "describe_instances", "Reservations", Filters=filters)
@@ -396,7 +396,7 @@ class InstanceKind(Ec2Kind[Instance]):
         return await check_launches(aws, intents, desired, zones)
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """Until it runs, is stopped and runs again, or is terminated."""
+        """The time until an instance runs, is stopped and runs again, or is terminated."""
         if action == "update":
             return (30, 150) if not {"state", *Instance.stopped_on}.isdisjoint(fields) else (0, 2)
         return (15, 90) if action == "delete" else (10, 60)
@@ -455,7 +455,7 @@ class InstanceKind(Ec2Kind[Instance]):
         if wanted.state == "stopped" and "state" in fields:
             await self._stop(run, wanted, instance)
         elif wanted.state != "stopped" and ("state" in fields or is_stopped):
-            await wait_for_state(run, instance, "stopped", "running")  # one that is stopping can't be started
+            await wait_for_state(run, instance, "stopped", "running")  # an instance that is stopping can't be started
             await change_together(run, "start_instances", instance, waits.INSTANCE_BUSY)
             await wait_for_state(run, instance, "running")
 

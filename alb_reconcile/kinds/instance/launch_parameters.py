@@ -13,7 +13,7 @@ from alb_reconcile.model.errors import AwsError
 
 
 async def launch_parameters(run: Run, wanted: Any) -> dict[str, Any]:
-    """The parameters of RunInstances, but for who is launched."""
+    """The parameters of RunInstances, without those for the members that are launched."""
     groups, profile, user_data = wanted.security_groups, wanted.iam_instance_profile, wanted.user_data
     params: dict[str, Any] = {
         "ImageId": wanted.image_id,
@@ -38,17 +38,17 @@ async def launch_parameters(run: Run, wanted: Any) -> dict[str, Any]:
 
 
 def metadata(wanted: Any) -> dict[str, Any]:
-    """AWS wants to be told that the service is on with whatever it is told of it."""
+    """The parameter for the metadata service: AWS wants each setting together with the word that the service is on."""
     return {"HttpEndpoint": "enabled", **by_aws(wanted.metadata_options)}
 
 
 def read_image(run: Run, image: str) -> asyncio.Future[dict[str, Any]]:
-    """What AWS says of an image, asked once a run."""
+    """AWS's description of an image, read once a run."""
     return run.shared.once(image, lambda: run.aws.call("ec2", "describe_images", ImageIds=[image]))
 
 
 async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
-    """The device name of an image's root disk, and what the image says of it; read once a run."""
+    """The device name of an image's root disk, and the image's settings for the disk; read once a run."""
     images = (await read_image(run, image)).get("Images", ())
     if not images:
         message = f"The image id '[{image}]' does not exist"
@@ -59,12 +59,12 @@ async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
 
 
 def profile_by(profile: str) -> dict[str, str]:
-    """An instance profile by its name or ARN."""
+    """The parameter for an instance profile, by its name or ARN."""
     return {"Arn" if profile.startswith("arn:") else "Name": profile}
 
 
 async def set_profile(run: Run, profile: Any, instance: str) -> None:
-    """Give an instance a profile, instead of the one that it has."""
+    """Give an instance a profile, in place of its present one."""
     found = await run.aws.pages(
         "ec2",
         "describe_iam_instance_profile_associations",

@@ -23,13 +23,13 @@ VCPU_QUOTAS: Final = {
 }  # fmt: skip
 """Which instance families share a quota: its code, and their letters (Amazon EC2 User Guide, "On-Demand Instance quotas"). Macs have none."""
 Rows = dict[str, Any]
-"""By what they were asked for; those that don't exist are missing."""
+"""AWS's rows by the name or id that was asked for; what doesn't exist is missing."""
 
 
 async def check_launches(
     aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
 ) -> list[Finding]:
-    """What EC2 would refuse of instances that are to be launched, or to get another type or profile."""
+    """Findings about instances that are to be launched, or to get another type or profile: what EC2 would refuse."""
     made = [item for item in intents if item.fields is None]
     typed = [item for item in intents if item.fields is None or "instance_type" in item.fields]
     profiled = [item for item in intents if item.fields is None or "iam_instance_profile" in item.fields]
@@ -56,7 +56,7 @@ async def check_launches(
 
 
 def _is_own(profile: object) -> bool:
-    """Whether it is one of the spec, made or to be made, rather than a name."""
+    """Whether a profile is the spec's own, made or to be made, rather than a name."""
     return isinstance(profile, Address) or str(profile).startswith("arn:")
 
 
@@ -65,7 +65,7 @@ def _named(intents: Iterable[Intent], field: str) -> set[str]:
 
 
 async def _read(aws: Aws, filtered: str, names: set[str], operation: str, key: str, name: str) -> Rows | None:
-    """EC2's rows by name. None if they can't be read, or nothing is asked for."""
+    """EC2's rows by name. None if they can't be read, or there are no names."""
     if not names:
         return None
     return await _unless_denied(_rows(aws, filtered, names, operation, key, name))
@@ -91,7 +91,7 @@ async def _offers(aws: Aws, types: set[str]) -> Rows | None:
 
 
 async def _profiles(aws: Aws, names: set[str]) -> Rows | None:
-    """IAM GetInstanceProfile, a call each."""
+    """Instance profiles by name (IAM GetInstanceProfile, a call each)."""
 
     async def read() -> Rows:
         found: Rows = {}
@@ -107,13 +107,13 @@ async def _profiles(aws: Aws, names: set[str]) -> Rows | None:
 
 
 def vcpu_quota(instance_type: str) -> str:
-    """The name of the quota that On-Demand instances of a type count for; empty if they count for none, or it isn't known."""
+    """The name of the quota for which On-Demand instances of a type count; empty if they count for none, or the quota isn't known."""
     letters = re.split("[^a-z]", instance_type, maxsplit=1)[0]
     return next((name for name, (_, families) in VCPU_QUOTAS.items() if letters in families.split()), "")
 
 
 async def _over_vcpus(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
-    """Whether the vCPUs of what is launched fit in beside the On-Demand instances that run, for each quota. Dedicated hosts have
+    """Whether the vCPUs of new instances and of running On-Demand instances together fit into each quota. Dedicated hosts have
     their own quotas."""
     launched: dict[str, list[Intent]] = defaultdict(list)
     for item in made:
@@ -154,7 +154,7 @@ async def _over_quota(aws: Aws, name: str, launched: Sequence[Intent]) -> list[F
 
 
 def _at_once(launched: Iterable[Intent]) -> Counter[str]:
-    """How many more instances of each type there are while replacements stand beside what they replace."""
+    """By type, how many more instances run while replacements and replaced instances run at the same time."""
     more: Counter[str] = Counter()
     surge: dict[str, int] = {}
     for item in launched:
@@ -171,7 +171,7 @@ def _at_once(launched: Iterable[Intent]) -> Counter[str]:
 async def _unless_denied(read: Awaitable[Rows]) -> Rows | None:
     try:
         return await read
-    except AwsError:  # a look beforehand; a launch says more
+    except AwsError:  # an early check; a launch says more
         return None
 
 
@@ -185,7 +185,7 @@ def _missing(intents: Iterable[Intent], field: str, there: Rows | None, text: st
 
 
 def _of_image(item: Intent, images: Rows | None, types: Rows | None) -> Iterable[Finding]:
-    if images is None or item.wanted.image_id.startswith(RESOLVE):  # what leads nowhere is told elsewhere
+    if images is None or item.wanted.image_id.startswith(RESOLVE):  # a reference without an image is reported elsewhere
         return
     name, kind = item.wanted.image_id, item.wanted.instance_type
     size = (item.wanted.root_volume or {}).get("volume_size") or 0
@@ -220,7 +220,7 @@ def _of_type(item: Intent, types: Rows | None, offers: Rows | None, known: Colle
             item.desired, "instance_type", f"there is no instance type {kind} in this region; correct instance_type"
         )
     elif offers and kind in offers:
-        # one that doesn't exist is told elsewhere
+        # an image that doesn't exist is reported elsewhere
         without = [zone for zone in item.zones if zone not in offers[kind] and (not known or zone in known)]
         if without:
             text = f"{kind} isn't offered in {', '.join(without)}, only in {', '.join(sorted(offers[kind]))}; choose another type, or other subnets"
@@ -228,7 +228,7 @@ def _of_type(item: Intent, types: Rows | None, offers: Rows | None, known: Colle
 
 
 def root_disk(image: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The device name of an image's root disk, and what the image (as AWS describes it) says of it."""
+    """The device name of an image's root disk, and the settings of the disk in the image (as AWS describes it)."""
     device = str(image.get("RootDeviceName") or "/dev/xvda")
     disks = {item.get("DeviceName"): item.get("Ebs") or {} for item in image.get("BlockDeviceMappings", ())}
     return device, dict(disks.get(device, {}))

@@ -20,26 +20,26 @@ _ATTEMPTS: Final = 10
 _NO_ROOM: Final = (
     "InsufficientInstanceCapacity", "InsufficientFreeAddressesInSubnet", "InstanceLimitExceeded", "VcpuLimitExceeded",
 )  # fmt: skip
-"""AWS's codes for more instances than there is capacity, or are addresses, or the quota allows (EC2 API, "Error codes")."""
+"""AWS's codes for too many instances for its capacity, the free addresses or the quota (EC2 API, "Error codes")."""
 _MOST: Final = 10
 """Copies that a warning names."""
 _MOST_AT_ONCE: Final = 100
-"""Instances of one call."""
+"""Most instances of one call."""
 _EARLIER: Final = f"EC2 to show whether an earlier launch has made it already (up to {waits.LAG / 60:.0f} minutes)"
 Row = Mapping[str, Any]
 Member = tuple[Desired, str]
-"""Who is launched, and its generation."""
+"""An instance that is launched, and its generation."""
 
 
 @dataclass
 class Launched:
-    """What a launch has made, by address, and the error for which it made no more."""
+    """The ids of the instances that a launch has made, by address, and the error for which it made no more."""
 
     ids: dict[Address, str] = field(default_factory=dict)
     error: ReconcileError | None = None
 
     def take(self, run: Run, row: Row, members: Iterable[Member], placed: Sequence[Member] = ()) -> None:
-        """Note an instance that is one of the members; which one, its tags say, or else its place in the launch."""
+        """Note an instance if it is one of the members: its tags say which member, or else its place in the launch."""
         address = _address_of(row, placed)
         for desired, _ in members:
             if desired.address == address and not _is_let_go(run, desired, row):
@@ -55,14 +55,14 @@ async def launch_once(
     *,
     all_or_none: bool,
 ) -> Launched:
-    """Launch who isn't yet, or find what an earlier run launched for the same generations of these addresses.
+    """Launch the members that aren't launched yet, or find what an earlier run launched for the same generations of these addresses.
 
-    Several are launched by one call, all or none. Where AWS hasn't room for all of them it is asked for as many as it can
-    make, and for the others again. Which calls there are follows from who is missing, so that a run after a killed one makes the
-    same, with the same tokens.
-    A token is spent when its instance was terminated or released, or when it was used with other parameters, for a launch
-    that AWS refused, too: AWS remembers it for a day or more. Then the next one is taken, which holds for these parameters
-    alone.
+    One call launches several members, all or none. Where AWS hasn't room for all of them, AWS is asked for as many as it can
+    make, and for the others again. The calls follow from the members that are missing, so that a run after a killed run makes the
+    same calls, with the same tokens.
+    A token is spent when its instance was terminated or released, or when the token was used with other parameters, also for a
+    launch that AWS refused: AWS remembers a token for a day or more. Then the next token is taken, which holds only for these
+    parameters.
     """
     attempt = 0
     while left := [member for member in members if member[0].address not in launched.ids]:
@@ -91,7 +91,7 @@ async def launch_once(
 async def _launch(
     run: Run, members: Sequence[Member], attempt: int, subnet: str, params: Mapping[str, Any]
 ) -> list[Row]:
-    """One RunInstances call. Returns what it has made, or what its token made before; nothing where the token is spent."""
+    """Make one RunInstances call. Returns the instances that it has made, or its token made before; none where the token is spent."""
     first, generation = members[0]
     generations = generation if len(members) == 1 else [generation for _, generation in members]
     launched = run.tag_list(first)
@@ -107,7 +107,7 @@ async def _launch(
         )  # fmt: skip
         return list(answer["Instances"])
     except AwsError as error:
-        if error.code == "IdempotentInstanceTerminated":  # one of several: the others may live
+        if error.code == "IdempotentInstanceTerminated":  # one of several instances: the others may live
             return await _shown(run, f"{stem}-*") if len(members) > 1 else []
         if error.code != "IdempotentParameterMismatch":
             raise
@@ -122,7 +122,7 @@ async def _launch(
 
 
 async def find_missing(run: Run, members: Iterable[Member], tokens: Iterable[str]) -> Launched:
-    """What the launches of a moment ago have made for these members, as soon as AWS shows it."""
+    """The instances that recent launches have made for these members, as soon as AWS shows them."""
     launched = Launched()
     for token in tokens:
         run.say(_EARLIER)
@@ -136,8 +136,8 @@ def _is_all(rows: list[Row]) -> bool:
 
 
 async def _shown(run: Run, token: str, is_enough: Callable[[list[Row]], bool] = _is_all) -> list[Row]:
-    """The instances of a client token as soon as AWS shows enough, by default all that it was for; else what it shows after
-    a while."""
+    """The instances of a client token as soon as AWS shows enough of them, by default all of the launch; else those that AWS shows
+    after a while."""
 
     async def read() -> list[Row]:
         found = await run.aws.pages("ec2", "describe_instances", "Reservations", where={"client-token": token})
@@ -147,12 +147,12 @@ async def _shown(run: Run, token: str, is_enough: Callable[[list[Row]], bool] = 
 
 
 def launched_in(row: Mapping[str, Any]) -> list[Address]:
-    """For whom an instance's launch was, by its tags; nobody else where it was launched alone."""
+    """The addresses for which an instance's launch was, by the instance's tags; empty where it was launched alone."""
     return tags.launched_for(tags.from_list(row.get("Tags")).get(tags.LAUNCH, ""))
 
 
 def _address_of(row: Mapping[str, Any], members: Sequence[Member]) -> Address | None:
-    """By its tags, which a launch of a moment ago may not show yet; then by its place among those that were launched."""
+    """An instance's address by its tags, which AWS may not show yet after a launch; else by its place among the launched members."""
     index = int(row.get("AmiLaunchIndex", 0))
     found = tags.own_tags(tags.from_list(row.get("Tags")), index)
     if found or index >= len(members):
@@ -181,7 +181,7 @@ async def wait_for_instance(run: Run, instance: str, check: Callable[[Any], str]
 
 
 async def change_together(run: Run, operation: str, instance: str, retry: waits.Codes) -> None:
-    """One call for all that the same happens to at the same time."""
+    """Make one call for all instances to which the same happens at the same time."""
 
     async def send(instances: Sequence[str]) -> None:
         await run.aws.call("ec2", operation, InstanceIds=list(instances))
@@ -197,7 +197,7 @@ async def wait_for_state(run: Run, instance: str, *states: str) -> None:
         nonlocal misses
         name = item["State"]["Name"] if item else ""
         misses += item is None
-        # absence counts after several looks only
+        # absence counts only after several reads
         if name in states or (item is None and "terminated" in states and misses >= 4):
             return ""
         if name in ("terminated", "shutting-down") and "terminated" not in states:
@@ -213,7 +213,7 @@ async def wait_for_state(run: Run, instance: str, *states: str) -> None:
 
 
 def warnings_of_copies(rows: Iterable[Row]) -> list[str]:
-    """A line for each stack of whose instances there are copies."""
+    """A warning for each stack whose instances have copies."""
     copies: dict[str, list[str]] = {}
     for row in rows:
         if is_copy(row) and is_alive(row):

@@ -24,7 +24,7 @@ class Option:
 
     @property
     def name(self) -> str:
-        """Its name in AWS's calls and answers."""
+        """The option's name in AWS's calls and answers."""
         return camel(self.field)
 
 
@@ -36,12 +36,12 @@ MONITORING: Final = Option("monitoring", ("enabled",))
 CREDITS: Final = Option("credit_specification", ("cpu_credits",))
 PLACEMENT: Final = Option("placement", ("tenancy", "group_name"))
 OPTIONS: Final = (MONITORING, CREDITS, PLACEMENT)
-"""All but the metadata service's, which has rules of its own."""
+"""All options but the metadata service's, which has rules of its own."""
 
 UNSHOWN: Final = ("instance_initiated_shutdown_behavior", "disable_api_termination", "disable_api_stop")
-"""Attributes that only a call for each instance and attribute would show. A tag keeps what they were set to."""
+"""Attributes that only a call for each instance and attribute would show. A tag keeps their values."""
 _MOST: Final = 1000
-"""Instances of one DescribeInstanceCreditSpecifications call."""
+"""Most instances of one DescribeInstanceCreditSpecifications call."""
 _UNMANAGED: Final[Mapping[tuple[str, str], object]] = {
     ("CapacityReservationSpecification", "CapacityReservationPreference"): "open",
     ("CapacityReservationSpecification", "CapacityReservationTarget"): None,
@@ -55,24 +55,24 @@ _UNMANAGED: Final[Mapping[tuple[str, str], object]] = {
     ("Placement", "HostId"): None,
     ("Placement", "Affinity"): "default",
 }
-"""What DescribeInstances shows of options that no spec can say, where nothing was asked for."""
+"""What DescribeInstances shows by default for options that no spec can say."""
 
 
 def by_aws(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a spec gives, by AWS's names."""
+    """A spec's mapping, with AWS's names of the keys."""
     return {camel(key): value for key, value in (given or {}).items()}
 
 
 def launch_options(wanted: Any) -> dict[str, Any]:
-    """The parameters of RunInstances for what an instance's properties say of these."""
+    """The parameters of RunInstances for the options in an instance's properties."""
     found: dict[str, Any] = {camel(name): getattr(wanted, name) for name in UNSHOWN}
     found |= {item.name: by_aws(getattr(wanted, item.field)) or None for item in OPTIONS}
     return {**found, "PrivateIpAddress": wanted.private_ip_address}
 
 
 def with_public_address(params: dict[str, Any], wanted: bool | None) -> dict[str, Any]:
-    """The parameters of a launch; where a public address is asked for, or refused, what concerns the primary network interface
-    is said of that (RunInstances: not of both)."""
+    """The parameters of a launch; where the spec says whether there is a public address, the subnet and the like become parameters of the
+    primary network interface (RunInstances takes them in one place only)."""
     if wanted is None:
         return params
     moved = {"SubnetId": "SubnetId", "SecurityGroupIds": "Groups", "PrivateIpAddress": "PrivateIpAddress"}
@@ -82,7 +82,7 @@ def with_public_address(params: dict[str, Any], wanted: bool | None) -> dict[str
 
 
 def observe_options(row: Row) -> dict[str, Any]:
-    """What DescribeInstances shows of these; None for what it doesn't."""
+    """The options as DescribeInstances shows them; None for what it doesn't show."""
     shown: dict[str, Any] = {item.field: _keys(item, row.get(item.name)) for item in (METADATA, *OPTIONS)}
     state = (row.get("Monitoring") or {}).get("State")
     shown["monitoring"] = {"enabled": state in ("enabled", "pending")} if state else None
@@ -92,7 +92,7 @@ def observe_options(row: Row) -> dict[str, Any]:
 
 
 def unmanaged(row: Row) -> tuple[str, ...]:
-    """The options that an instance was given and no spec can say: another one that takes its place hasn't got them."""
+    """The options of an instance that no spec can say, and that a replacement doesn't get."""
     shown = {(name, key): (row.get(name) or {}).get(key) for name, key in _UNMANAGED}
     return tuple(".".join(path) for path, value in shown.items() if value and value != _UNMANAGED[path])
 
@@ -104,27 +104,27 @@ def _keys(item: Option, shown: Row | None) -> dict[str, Any] | None:
 
 
 def _has_public_address(row: Row, interface: Row) -> bool | None:
-    """Whether AWS has given it one of its own. A stopped instance has none, and an Elastic IP address hides it."""
+    """Whether an instance has a public address of AWS's. A stopped instance has none, and an Elastic IP address hides it."""
     is_shown = row["State"]["Name"] == "running" and interface and not has_elastic_ip(interface)
     return bool(interface.get("Association")) if is_shown else None
 
 
 def has_elastic_ip(interface: Row) -> bool:
-    """Whether its public address is of an account. Such a one stays while the instance is stopped."""
+    """Whether an interface's public address is an account's Elastic IP address, which stays while the instance is stopped."""
     return bool((interface.get("Association") or {}).get("IpOwnerId", "amazon") != "amazon")
 
 
 def attributes(wanted: Any, without: Collection[str] = ()) -> str:
-    """What a tag says of the attributes that AWS doesn't show.
+    """The tag's text for the attributes that AWS doesn't show, without the attributes in `without`.
 
-    It is told before which of them change: whoever follows a run that is cut short doesn't know them then, and sets them.
+    Before a change the tag is written without the attributes that change: the run after one that is cut short sets them then.
     """
     given = {name: value for name in UNSHOWN if name not in without and (value := getattr(wanted, name)) is not None}
     return " ".join(f"{name}={str(value).lower()}" for name, value in sorted(given.items()))
 
 
 def attributes_of(tag: str) -> dict[str, Any]:
-    """The inverse."""
+    """The inverse of `attributes`."""
     said = dict(part.split("=", 1) for part in tag.split() if "=" in part)
     return {name: {"true": True, "false": False}.get(said[name], said[name]) for name in UNSHOWN if name in said}
 
@@ -141,7 +141,7 @@ async def read_attributes(aws: Aws, instance: str, names: Iterable[str]) -> dict
 
 
 async def read_user_data(aws: Aws, instance: str) -> bytes:
-    """What an instance was launched with (DescribeInstanceAttribute)."""
+    """The user data with which an instance was launched (DescribeInstanceAttribute)."""
     answer = await aws.call("ec2", "describe_instance_attribute", InstanceId=instance, Attribute="userData")
     return base64.b64decode((answer.get("UserData") or {}).get("Value") or "")
 
@@ -158,7 +158,7 @@ async def read_credits(aws: Aws, instances: Iterable[str]) -> dict[str, Any]:
 
 
 def unshown(wanted: Any, found: Any, interface: Row, is_changed: bool) -> dict[str, Any]:
-    """Of these, what a comparison leaves out: what AWS doesn't show. Who starts by a changed entry is told anew of a public address."""
+    """The properties that a comparison leaves out, since AWS doesn't show them. Only at a start by a changed entry a public address counts."""
     names = {"private_ip_address", "source_dest_check", METADATA.field, *(item.field for item in OPTIONS)}
     if not is_changed or (wanted.state, found.state) != ("running", "stopped") or has_elastic_ip(interface):
         names.add("associate_public_ip_address")
@@ -166,7 +166,7 @@ def unshown(wanted: Any, found: Any, interface: Row, is_changed: bool) -> dict[s
 
 
 async def change_running(run: Run, wanted: Any, instance: str, interface: Row, fields: Collection[str]) -> None:
-    """Change what AWS changes in any state."""
+    """Change the options that AWS changes in any state of the instance."""
 
     async def modify(operation: str, **params: Any) -> None:
         await run.aws.call("ec2", operation, retry=waits.INSTANCE_BUSY, **params)
@@ -189,7 +189,7 @@ async def change_running(run: Run, wanted: Any, instance: str, interface: Row, f
 
 
 async def _change_credits(run: Run, specification: dict[str, Any]) -> None:
-    """AWS answers with what it refused rather than with an error."""
+    """Change the credit option; AWS's answer lists a refused change, rather than being an error."""
     operation = "modify_instance_credit_specification"
     answer = await run.aws.call(
         "ec2", operation, retry=waits.INSTANCE_BUSY, InstanceCreditSpecifications=[specification]
@@ -200,7 +200,7 @@ async def _change_credits(run: Run, specification: dict[str, Any]) -> None:
 
 
 async def change_stopped(run: Run, wanted: Any, instance: str, fields: Collection[str]) -> None:
-    """Change what AWS changes while the instance is stopped."""
+    """Change the options that AWS changes while the instance is stopped."""
 
     async def modify(operation: str, **params: Any) -> None:
         await run.aws.call("ec2", operation, retry=waits.INSTANCE_BUSY, InstanceId=instance, **params)

@@ -12,7 +12,7 @@ from alb_reconcile.model.address import Address
 _KMS: Final = (
     "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo",
 )  # fmt: skip
-"""What AWS wants to be allowed for disks that a customer's key encrypts ("Required permissions", Amazon EBS User Guide)."""
+"""The actions that AWS needs for disks that a customer's key encrypts ("Required permissions", Amazon EBS User Guide)."""
 ACTIONS: Final = IamActions(
     read=(
         "ec2:DescribeInstances", "ec2:DescribeVolumes", "ec2:DescribeInstanceCreditSpecifications",
@@ -61,7 +61,7 @@ ACTIONS: Final = IamActions(
 
 
 def instance_grants(wanted: Any, scope: Scope) -> Iterator[Grant]:
-    """What an instance names."""
+    """The permissions for the resources that an instance names."""
     region = f"arn:{scope.partition}:ec2:{scope.region}"
     image, key, profile = wanted.image_id, wanted.key_name, wanted.iam_instance_profile
     named = "*" if image.startswith(RESOLVE) else image
@@ -72,7 +72,7 @@ def instance_grants(wanted: Any, scope: Scope) -> Iterator[Grant]:
         account = "" if name.startswith("/aws/") else scope.account
         path = name.removeprefix("/")
         yield Grant(("ssm:GetParameters",), (f"arn:{scope.partition}:ssm:{scope.region}:{account}:parameter/{path}",))
-    if wanted.security_groups is None:  # the VPC's own one, which has no tags
+    if wanted.security_groups is None:  # the VPC's default group, which has no tags
         yield Grant(("ec2:RunInstances",), (scope.arn("ec2", "security-group/*"),))
     if key:
         yield Grant(("ec2:RunInstances",), (scope.arn("ec2", f"key-pair/{key}"),))

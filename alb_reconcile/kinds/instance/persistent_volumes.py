@@ -19,7 +19,7 @@ from alb_reconcile.model.text import digest
 
 _ATTEMPTS: Final = 3
 _SET_LATER: Final = ("device_name", "delete_on_termination", "persistent")
-"""What CreateVolume isn't told."""
+"""The keys that aren't parameters of CreateVolume."""
 _GONE: Final = ("deleting", "deleted")
 
 
@@ -33,7 +33,7 @@ class Kept:
 
 
 async def read_volumes(reader: Reader, disks: Mapping[Address, Any]) -> dict[str, dict[str, Any]]:
-    """The stack's volumes by id. Those that outlive their instances are noted for the plan, those that none has are told.
+    """The stack's volumes by id. Volumes that outlive their instances are noted for the plan; the user is told of unused volumes.
 
     `disks` are the data volumes that are wanted, by the instance's address.
     """
@@ -45,7 +45,7 @@ async def read_volumes(reader: Reader, disks: Mapping[Address, Any]) -> dict[str
 
 
 def _kept(rows: Iterable[Row]) -> dict[tuple[Address, str], Kept]:
-    """Those volumes, by the address of their instance and their name."""
+    """The volumes that outlive their instances, by the instance's address and the volume's name."""
     found: dict[tuple[Address, str], Kept] = {}
     for row in rows:
         own = tags.from_list(row.get("Tags"))
@@ -56,7 +56,7 @@ def _kept(rows: Iterable[Row]) -> dict[tuple[Address, str], Kept]:
 
 
 def _warnings(rows: Iterable[Row], wanted: Mapping[Address, Any]) -> list[str]:
-    """A line for each volume of the stack that no instance has, and none is to get."""
+    """A warning for each volume of the stack that no instance has or is to get."""
     warnings = []
     for row in rows:
         own = tags.from_list(row.get("Tags"))
@@ -79,9 +79,9 @@ async def attach_volumes(
     own: Mapping[str, str],
     there: Mapping[str, str],
 ) -> None:
-    """Give an instance its volumes that outlive it, what was its predecessor's first of all; else new ones.
+    """Attach the volumes that outlive an instance: its predecessor's volumes first; else new ones.
 
-    `disks` are those by name, `own` the instance's tags, `there` what is attached already, by device.
+    `disks` are these volumes by name, `own` the instance's tags, `there` the attached volumes, by device.
     """
     given = {key: value for key, value in own.items() if not key.startswith("alb-reconcile:")}
     declared = {key: value for key, value in given.items() if key != "Name"}
@@ -101,14 +101,14 @@ async def attach_volumes(
             row = await _wait(run, volume, instance, is_attached=True)
         if row and (changed := changes_of(disk, row)):
             await modify(run, volume, changed)
-        if row and not declared.items() <= tags.from_list(row.get("Tags")).items():  # those of an earlier spec
+        if row and not declared.items() <= tags.from_list(row.get("Tags")).items():  # volumes of an earlier spec
             await run.tag(volume, declared)
 
     await all_of(*(attach(name, disk) for name, disk in disks.items()))
 
 
 async def _check_own(run: Run, volume: str, marks: Mapping[str, str], place: str) -> None:
-    """Raise RefusedError for a volume at a device that isn't the stack's, or outlives another instance of it."""
+    """Raise RefusedError for a volume at a device that isn't the stack's, or that is another instance's persistent volume."""
     own, whose = tags.from_list((await _show(run, volume)).get("Tags")), ""
     if own.get(tags.STACK) != run.stack:
         whose = "isn't this stack's"
@@ -120,7 +120,7 @@ async def _check_own(run: Run, volume: str, marks: Mapping[str, str], place: str
 
 
 async def _find(run: Run, marks: Mapping[str, str]) -> str:
-    """The volume with those tags; empty if there is none. Raises RefusedError for several."""
+    """The volume with the given tags; empty if there is none. Raises RefusedError for several."""
     where = {f"tag:{key}": value for key, value in marks.items()}
     rows = await run.aws.pages("ec2", "describe_volumes", "Volumes", where=where)
     found = sorted(row["VolumeId"] for row in rows if row["State"] not in _GONE)
@@ -133,7 +133,7 @@ async def _find(run: Run, marks: Mapping[str, str]) -> str:
 async def _create(
     run: Run, instance: str, disk: Mapping[str, Any], own: Mapping[str, str], marks: Mapping[str, str]
 ) -> str:
-    """A new volume in the instance's zone. Its token is the same for whoever makes it again, until it is spent."""
+    """Make a volume in the instance's zone. Its token is the same in each run, until the token is spent."""
     unseen = f"{instance} to be visible"
     row = await wait_for_instance(run, instance, lambda item: "" if item else unseen, waits.LAG)
     row = row or (await fetch_instances(run, {instance})).get(instance, {})  # a dry run waits for nothing
@@ -151,7 +151,7 @@ async def _create(
             if error.code != "IdempotentParameterMismatch":
                 raise
             made = ""
-        # a token may have been spent for one that is gone
+        # the token may have been spent for a volume that is gone
         if made:
             row = await repeat_until(run.aws, partial(_show, run, made), bool, waits.LAG)
             if row and row["State"] not in _GONE:
@@ -195,7 +195,7 @@ async def _rows(run: Run, ids: Iterable[str]) -> dict[str, Row]:
 
 
 async def _wait(run: Run, volume: str, instance: str, *, is_attached: bool) -> Row:
-    """Wait until a volume is attached to the instance, or is free to be."""
+    """Wait until a volume is attached to the instance, or is free to be attached."""
 
     def check(row: Any) -> str:
         if row is None:

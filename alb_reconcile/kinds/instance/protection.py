@@ -15,13 +15,13 @@ from alb_reconcile.model.errors import ignoring
 
 STOP: Final = "disable_api_stop"
 STOPPING: Final = "disableApiStop"
-"""The same in AWS's calls and answers."""
+"""`STOP` in AWS's calls and answers."""
 STOP_PROTECTION: Final = "stop protection"
 PROTECTIONS: Final = {"disable_api_termination": "termination protection", STOP: STOP_PROTECTION}
 
 
 async def is_on(aws: Aws, instance: str, attribute: str) -> bool:
-    """Whether such an attribute (disableApiStop) is on: DescribeInstanceAttribute."""
+    """Whether a protecting attribute (disableApiStop) is on (DescribeInstanceAttribute)."""
     with ignoring("InvalidInstanceID*"):  # gone meanwhile
         answer = await aws.call("ec2", "describe_instance_attribute", InstanceId=instance, Attribute=attribute)
         return bool(answer.get(attribute[:1].upper() + attribute[1:], {}).get("Value", False))
@@ -30,7 +30,7 @@ async def is_on(aws: Aws, instance: str, attribute: str) -> bool:
 
 @asynccontextmanager
 async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]:
-    """Within the block AWS stops the instance, whatever protects it before and after.
+    """Let AWS stop the instance inside the block; stop protection is off there, and on after the block.
 
     Meanwhile the instance's tag leaves the protection out. If this run is cut short, the next one sees that, and protects the instance.
     """
@@ -52,14 +52,14 @@ async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]
 
 
 async def say_unprotected(run: Run, instance: str, state: Any) -> None:
-    """Let a tag that says that an instance is protected say nothing of that: it may live on if a run is cut short."""
+    """Remove an instance's protections from its tag: the instance may live on, unprotected, if a run is cut short."""
     with ignoring("InvalidInstanceID*"):
         if any(getattr(state, name) for name in PROTECTIONS):
             await run.tag(instance, {tags.ATTRIBUTES: attributes(state, PROTECTIONS)})
 
 
 async def find_protections(aws: Aws, instance: str) -> Collection[str]:
-    """Which of its `PROTECTIONS` are on: DescribeInstanceAttribute, which tells one attribute of one instance.
+    """The `PROTECTIONS` of an instance that are on (DescribeInstanceAttribute, which tells one attribute of one instance).
 
     Protection from being stopped protects from being terminated as well.
     """

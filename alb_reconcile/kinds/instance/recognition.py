@@ -11,7 +11,7 @@ from alb_reconcile.model.tags import shared_name
 
 
 def weigh_instance(desired: Desired, item: Candidate, known: Known) -> Evidence | None:
-    """By its name, by what it was launched with, and by the target groups that it is registered in."""
+    """The evidence for an instance: its name, its settings at the launch, and the target groups in which it is registered."""
     wanted, found = known.bound(desired), _state(item)
     image = known.images.get(wanted.image_id, wanted.image_id) == found.image_id
     alike = (
@@ -22,7 +22,7 @@ def weigh_instance(desired: Desired, item: Candidate, known: Known) -> Evidence 
     if name := name_in_common(desired, item):
         return Evidence(0 if alike and image else 1, name, named=True)
     shared = known.once(_shared_names).get(item.found.tags.get("Name", ""))
-    if shared == desired.lifecycle.group and shared:  # any of those that were launched together
+    if shared == desired.lifecycle.group and shared:  # any of the instances that were launched together
         return Evidence(2 if alike and image else 3, f"its Name tag {item.found.tags['Name']}", named=True)
     if shared:
         return None
@@ -39,12 +39,12 @@ def _state(item: Candidate) -> Any:
 
 
 def _shared_names(known: Known) -> Mapping[str, str | None]:
-    """Instance entries by the Name of those that were launched together."""
+    """Instance entries by the Name that their jointly launched members share."""
     return {shared_name(item, known.stack): item.lifecycle.group for item in known.wanted("instance")}
 
 
 def _groups(known: Known) -> Mapping[object, list[Address]]:
-    """The target groups that instances are to be registered in, by instance."""
+    """By instance, the target groups in which the instance is to be registered."""
     found: dict[object, list[Address]] = defaultdict(list)
     for entry in known.wanted("registration"):
         state: Any = entry.state
@@ -53,5 +53,5 @@ def _groups(known: Known) -> Mapping[object, list[Address]]:
 
 
 def _targets(known: Known) -> set[tuple[str, str]]:
-    """Target groups, each with an instance that is registered in it."""
+    """Pairs of a target group and an instance that is registered in the group."""
     return {(str(state.target_group), str(state.target)) for state in known.there("registration")}

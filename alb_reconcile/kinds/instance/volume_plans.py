@@ -15,9 +15,9 @@ Disks = Mapping[str, object] | None
 def check_volumes(
     item: Decision, disks: Disks, there: Attached, decisions: Decisions, discovery: Discovery
 ) -> Iterator[Finding]:
-    """Volumes that an instance couldn't have where it is to be, or as it is to have them: another instance wouldn't help.
+    """Findings about volumes that an instance can't have in its zone, or with its settings, so that replacing the instance wouldn't help.
 
-    `there` are those that it has.
+    `there` are the instance's present volumes.
     """
     address, kept = item.desired.address, persistent(disks)
     if item.found is None or item.forces:
@@ -34,13 +34,13 @@ def check_volumes(
             text = f"{change.before} can't become {change.after} on a volume that is kept; leave it, or give the volume another name and device, which makes a new one"
             yield Finding(item.desired, change.path, text)
     for name, disk in kept.items():
-        if item.found and not item.forces and disk["device_name"] == there.root:  # of a new one its image tells
+        if item.found and not item.forces and disk["device_name"] == there.root:  # the image of a new instance says it
             text = f"{item.found.id} has its root disk at {there.root}; choose another device, such as /dev/sdf"
             yield Finding(item.desired, f"data_volumes.{name}.device_name", text)
 
 
 def tell_new(steps: Iterable[tuple[Step, Disks]], discovery: Discovery) -> Iterator[tuple[Step, str]]:
-    """Which volumes a new instance gets that its predecessor had, or that wait for it, and which ones begin empty."""
+    """Notes on the volumes that a new instance gets from its predecessor, or that wait for it, and on the volumes that begin empty."""
     for step, disks in steps:
         named = by_name(disks).items()
         empty = [name for name, disk in named if not (disk.get("persistent") or disk.get("snapshot_id"))]
@@ -58,7 +58,7 @@ def handed_on(step: Step, disks: Disks, discovery: Discovery) -> dict[str, str]:
 
 
 def tell_old(steps: Iterable[tuple[Step, Attached]], handed: Sequence[str]) -> Iterator[tuple[Step, str]]:
-    """What becomes of an instance's volumes when it goes, but of those that are handed on."""
+    """Notes on what becomes of an instance's volumes when the instance is deleted, without volumes that are handed on."""
     for step, held in steps:
         yield from ((step, text) for text in held.fates(handed))
         own = held.ids.get(held.root)

@@ -22,28 +22,28 @@ _SHOWN: Final = {
     "encrypted": "Encrypted",
     "kms_key_id": "KmsKeyId",
 }
-"""By what DescribeVolumes calls them."""
+"""DescribeVolumes' names, by the spec's keys."""
 _CHANGED: Final = {"volume_size": "Size", "volume_type": "VolumeType", "iops": "Iops", "throughput": "Throughput"}
-"""By what ModifyVolume calls them."""
+"""ModifyVolume's names, by the spec's keys."""
 _ALTERABLE: Final = frozenset({*_CHANGED, "delete_on_termination", "persistent"})
 _OF_NEW: Final = ("encrypted", "kms_key_id", "snapshot_id")
-"""What a volume is made with, and what of one that outlives its instance isn't compared."""
+"""The keys that only matter for a new volume, and aren't compared for a volume that outlives its instance."""
 DEFAULTS: Final = {"encrypted": True, "delete_on_termination": True}
-"""What a data volume is made with where the spec says nothing."""
+"""The settings of a new data volume where the spec says nothing."""
 
 
 @dataclass(frozen=True)
 class Attached:
-    """The volumes that an instance has, by device: their ids. `root` is the device of the root disk."""
+    """The ids of an instance's volumes, by device. `root` is the device of the root disk."""
 
     root: str = ""
     ids: Mapping[str, str] = field(default_factory=dict)
     stays: frozenset[str] = frozenset()
-    """The ids of those that outlive the instance."""
+    """The ids of the volumes that outlive the instance."""
 
     def fates(self, handed: Collection[str]) -> list[str]:
-        """What becomes of the volumes with their instance, in words, but of those that are handed on; that its root disk goes goes
-        without saying."""
+        """What becomes of the volumes when their instance is deleted, in words, without volumes that are handed on, and without a root disk
+        that is deleted as usual."""
         going = sorted(item for device, item in self.ids.items() if device != self.root and item not in self.stays)
         said = [f"deletes its data ({', '.join(going)})"] if going else []
         left = sorted(self.stays.difference(handed))
@@ -61,12 +61,12 @@ def flat(disks: Mapping[str, Disk]) -> dict[str, Any]:
 
 
 def persistent(disks: Disk | None) -> dict[str, dict[str, Any]]:
-    """Of data volumes, those that outlive their instance, by name."""
+    """The data volumes that outlive their instance, by name."""
     return {name: disk for name, disk in by_name(disks).items() if disk.get("persistent")}
 
 
 def by_name(disks: Disk | None) -> dict[str, dict[str, Any]]:
-    """The inverse."""
+    """The inverse of `flat`."""
     found: dict[str, dict[str, Any]] = defaultdict(dict)
     for path, value in (disks or {}).items():
         name, _, key = path.partition(".")
@@ -84,7 +84,7 @@ def mappings(disks: Disk | None) -> list[dict[str, Any]]:
 
 
 def attached(row: Row) -> Attached:
-    """What DescribeInstances says of volumes."""
+    """The volumes in an instance's row of DescribeInstances."""
     devices = row.get("BlockDeviceMappings", ())
     ids = {item["DeviceName"]: str((item.get("Ebs") or {}).get("VolumeId", "")) for item in devices}
     stays = {ids[item["DeviceName"]] for item in devices if (item.get("Ebs") or {}).get("DeleteOnTermination") is False}
@@ -92,18 +92,18 @@ def attached(row: Row) -> Attached:
 
 
 def made_tags(has: Attached, volumes: Mapping[str, Row]) -> dict[str, dict[str, str]]:
-    """By id the tags of those volumes that this tool has made, or keeps; those of an adopted instance had tags of their own."""
+    """By id, the tags of the volumes that this tool has made, or keeps; the volumes of an adopted instance had tags of their own."""
     found = {item: tags.from_list(volumes[item].get("Tags")) for item in has.ids.values() if item in volumes}
     return {item: own for item, own in found.items() if not {tags.SPEC, tags.VOLUME}.isdisjoint(own)}
 
 
 def observe_root(row: Row, volumes: Mapping[str, Row]) -> dict[str, Any] | None:
-    """An instance's root disk; None where it isn't among the volumes."""
+    """An instance's root disk; None where the disk isn't among the volumes."""
     return _observe(row, volumes, str(row.get("RootDeviceName", "")))
 
 
 def observe_data(row: Row, volumes: Mapping[str, Row], wanted: Disk | None) -> dict[str, Any] | None:
-    """The data volumes at the devices that are wanted, by path; None where none is wanted. The root disk is none of them."""
+    """The data volumes at the wanted devices, by path; None where none is wanted. The root disk isn't one of them."""
     if wanted is None:
         return None
     found: dict[str, Any] = {}
@@ -123,7 +123,7 @@ def observe_data(row: Row, volumes: Mapping[str, Row], wanted: Disk | None) -> d
 
 
 def at_devices(row: Row) -> dict[str, Any]:
-    """Data volumes for all devices of an instance but its root disk's, each named after its own: `sdf.device_name`."""
+    """Data volumes for all devices of an instance but its root disk's, each named after its device: `sdf.device_name`."""
     has = attached(row)
     return {f"{device.rpartition('/')[2]}.device_name": device for device in has.ids if device != has.root}
 
@@ -138,7 +138,7 @@ def _observe(row: Row, volumes: Mapping[str, Row], device: str) -> dict[str, Any
 
 
 def settled(wanted: Disk, found: Disk) -> Disk:
-    """What is wanted of a volume, or of data volumes by path, in the terms of what there is."""
+    """The wanted settings of a volume, or of data volumes by path, in the form of the observed settings."""
     result = dict(wanted)
     for path, value in wanted.items():
         parent, _, key = path.rpartition(".")
@@ -148,8 +148,8 @@ def settled(wanted: Disk, found: Disk) -> Disk:
             result[path] = there
             continue
         if key == "encrypted" and value is False and there:
-            result[path] = True  # an account may encrypt by default, whatever is asked for
-        # AWS shows a key by its ARN, and what an alias stands for it doesn't
+            result[path] = True  # an account may encrypt by default, whatever the spec says
+        # AWS shows a key by its ARN, and doesn't show the key behind an alias
         is_meant = key == "kms_key_id" and there and ("alias/" in value or there.endswith(f"/{value}"))
         if is_meant or (there is None and key in ("throughput", "delete_on_termination") and found):
             result[path] = there
@@ -157,14 +157,14 @@ def settled(wanted: Disk, found: Disk) -> Disk:
 
 
 def unalterable(field_name: str, wanted: Disk | None, found: Disk | None) -> frozenset[str]:
-    """The paths of a volume, or of data volumes, that can't be changed in place, given what there is."""
+    """The paths of a volume, or of data volumes, that can't be changed in place, given the observed settings."""
     wanted, found, paths = wanted or {}, found or {}, set()
     for path, value in wanted.items():
         parent, _, key = path.rpartition(".")
         there = found.get(path)
         beside = f"{parent}." if parent else ""
         if wanted.get(f"{beside}persistent") and found.get(f"{beside}volume_size") is None:
-            continue  # it is attached, or made
+            continue  # the volume is attached, or made
         is_old = "standard" in (found.get(f"{beside}volume_type"), wanted.get(f"{beside}volume_type"))
         shrinks = key == "volume_size" and there is not None and value < there
         if (
@@ -185,7 +185,7 @@ async def change_volumes(run: Run, wanted: Any, instance: str, has: Attached, fi
     kept = []
     for device, path, disk in disks:
         if disk.get("persistent") and device not in has.ids:
-            continue  # it comes as it is to be
+            continue  # a new volume has the wanted settings
         if changed := _said_anew(disk, {key for key in _CHANGED if f"{path}.{key}" in fields}):
             await modify(run, has.ids[device], changed)
         if f"{path}.delete_on_termination" in fields:
@@ -201,13 +201,13 @@ async def change_volumes(run: Run, wanted: Any, instance: str, has: Attached, fi
 
 
 async def modify(run: Run, volume: str, changed: Mapping[str, Any]) -> None:
-    """One ModifyVolume call, until AWS uses the volume as it is to be; it may optimize it for hours after that."""
+    """Make one ModifyVolume call, and wait until AWS uses the volume with its new settings; AWS may optimize the volume for hours then."""
     try:
         await run.aws.call("ec2", "modify_volume", VolumeId=volume, **changed)
     except AwsError as error:
         if error.code not in ("IncorrectModificationState", "VolumeModificationRateExceeded"):
             raise
-        # what an earlier run, or a call whose reply was lost, has begun may not show yet
+        # a change that an earlier run, or a call whose reply was lost, has begun may not show yet
         patience = waits.LAG if error.code == "IncorrectModificationState" else 0
 
         def is_it(last: Row) -> bool:
@@ -229,12 +229,12 @@ async def modify(run: Run, volume: str, changed: Mapping[str, Any]) -> None:
 
 
 def changes_of(disk: Disk, volume: Row) -> dict[str, Any]:
-    """What ModifyVolume has to change of a volume, as AWS describes it."""
+    """The parameters that ModifyVolume has to change of a volume, as AWS describes it."""
     return _said_anew(disk, {key for key in _CHANGED if disk.get(key) not in (None, volume.get(_SHOWN[key]))})
 
 
 def _said_anew(disk: Disk, changed: set[str]) -> dict[str, Any]:
-    """Parameters of ModifyVolume. With another type a volume gets that type's default speed, unless the call says it."""
+    """Parameters of ModifyVolume. With a new type, a volume gets the type's default speed, unless the call says the speed again."""
     if "volume_type" in changed:
         changed |= {key for key in ("iops", "throughput") if disk.get(key) is not None}
     return {name: disk[key] for key, name in _CHANGED.items() if key in changed}

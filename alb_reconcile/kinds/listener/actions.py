@@ -20,7 +20,7 @@ _ROUTING: Final = {
     "redirect": ("RedirectConfig", "Protocol", "Port", "Host", "Path", "Query", "StatusCode"),
     "fixed-response": ("FixedResponseConfig", "StatusCode", "ContentType", "MessageBody"),
 }
-"""The types of action that end a rule: the key of their settings, and those settings that a spec can say."""
+"""The types of action that end a rule: the key of their settings, and the settings that a spec can say."""
 _ASKED: Final = (
     "SessionCookieName",
     "Scope",
@@ -37,7 +37,7 @@ _AUTHENTICATING: Final = {
     ),
     "jwt-validation": ("JwtValidationConfig", "JwksEndpoint", "Issuer", "AdditionalClaims"),
 }  # fmt: skip
-"""The same of those that come before it, of which a rule has one at most (ELBv2, Action)."""
+"""The same for the types of authentication, which come before; a rule has one at most (ELBv2, Action)."""
 _UNSEEN: Final = ("ClientSecret", "UseExistingClientSecret")
 _LEFT_OUT: Final = {
     "session_cookie_name": "AWSELBAuthSessionCookie",
@@ -51,13 +51,13 @@ _LEFT_OUT: Final = {
 
 
 def in_words(item: Mapping[str, Any]) -> str:
-    """An action, condition or transform that no spec can say: its type, and all that AWS says of it."""
+    """The words for an action, condition or transform that no spec can say: its type, and AWS's whole description."""
     rest = {key: value for key, value in item.items() if key not in ("Type", "Field", "Order") and value is not None}
     return f"{item.get('Type') or item.get('Field')} {json.dumps(rest, sort_keys=True)}"
 
 
 def from_words(words: str) -> tuple[str, dict[str, Any]]:
-    """The type, and all else, of what `in_words` says."""
+    """The type and the description in the words of `in_words`."""
     kind, _, rest = words.partition(" ")
     return kind, json.loads(rest)
 
@@ -66,8 +66,8 @@ def from_words(words: str) -> tuple[str, dict[str, Any]]:
 
 
 def actions_to_aws(action: Action, secret: str | None = None, *, existing_secret: bool = False) -> list[dict[str, Any]]:
-    """What CreateListener, ModifyListener, CreateRule and ModifyRule are told. `secret` is the client secret of an
-    authenticate-oidc action; with `existing_secret` it stays the one that AWS has."""
+    """The actions as CreateListener, ModifyListener, CreateRule and ModifyRule take them. `secret` is the client secret of an
+    authenticate-oidc action; with `existing_secret` AWS's present secret stays."""
     found = [_routing_to_aws(action)]
     if action.authentication:
         found.insert(0, _authentication_to_aws(action.authentication, secret, existing=existing_secret))
@@ -100,7 +100,7 @@ def _routing_to_aws(action: Action) -> dict[str, Any]:
 
 
 async def call_with_actions(aws: Aws, operation: str, **params: Any) -> Response:
-    """CreateListener, ModifyListener, CreateRule, ModifyRule. Where a group is sticky, AWS wants a forward of several to be so, too:
+    """Call CreateListener, ModifyListener, CreateRule or ModifyRule. Where a group is sticky, a forward of several groups must be, too:
     "You must enable group stickiness on a rule if you enabled target stickiness on one of its target groups"."""
     try:
         return await aws.call("elbv2", operation, **params)
@@ -128,7 +128,7 @@ def _authentication_to_aws(wanted: Authentication, secret: str | None, *, existi
 
 
 def actions_from_aws(actions: Sequence[Mapping[str, Any]]) -> Action:
-    """A listener's or rule's actions, with what no spec can say of them."""
+    """A listener's or rule's action, with the settings that no spec can say."""
     *before, last = sorted(actions, key=lambda item: item.get("Order", 0)) or [{}]
     further: list[Mapping[str, Any]] = []
     authentication = None
@@ -152,7 +152,7 @@ def _authentication_from_aws(item: Mapping[str, Any]) -> tuple[Authentication, d
 
 
 def _routing_from_aws(action: Mapping[str, Any]) -> tuple[Action, dict[str, Any] | None]:
-    """What ends the rule, and what no spec can say of it; None where that is nothing."""
+    """The action that ends the rule, and its settings that no spec can say; None where there are none."""
     kind = action.get("Type", "forward")
     if kind not in _ROUTING:
         return Action(), {name: value for name, value in action.items() if name not in ("Type", "Order")}
@@ -173,7 +173,7 @@ def _routing_from_aws(action: Mapping[str, Any]) -> tuple[Action, dict[str, Any]
 
 
 def _settings(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The settings of an authentication in a canonical form, without what says no more than leaving it out."""
+    """The settings of an authentication in a canonical form, without values that mean the same as leaving them out."""
     pairs = {key: _text(value) for key, value in given.items()}
     return tuple(sorted((key, text) for key, text in pairs.items() if _LEFT_OUT.get(key) != text))
 
@@ -181,13 +181,13 @@ def _settings(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, list):  # additional claims: neither they nor their values have an order
+    if isinstance(value, list):  # additional claims: neither the claims nor their values have an order
         value = sorted(({**item, "Values": sorted(item["Values"])} for item in value), key=lambda item: item["Name"])
     return json.dumps(value, sort_keys=True)
 
 
 def _forward(parts: Iterable[tuple[Ref, int]]) -> tuple[Forward, ...]:
-    """The parts of a forward in a canonical order; a single group gets everything, whatever its weight is."""
+    """The parts of a forward in a canonical order; a single group gets all requests, whatever its weight is."""
     groups = sorted((Forward(*part) for part in parts), key=str)
     return tuple(groups) if len(groups) > 1 else tuple(group._replace(weight=1) for group in groups)
 
@@ -264,7 +264,7 @@ def is_sticky(group: Entry) -> bool:
 
 
 def write_action(action: Action, named: Named) -> Entry:
-    """The inverse of `read_action`. What no spec can say is remarked."""
+    """The inverse of `read_action`. Settings that no spec can say become remarks."""
     for words in action.unsupported:
         named.remark(f"no spec can say this of what it does, which stays as it is: {words}")
     found = _write_authentication(action.authentication, named) if action.authentication else {}

@@ -18,7 +18,7 @@ _TO_HTTPS: Final = "redirect: {protocol: HTTPS, port: 443, status_code: HTTP_301
 
 
 def audit(around: Around) -> Iterator[Unmet]:
-    """What listeners don't meet."""
+    """The controls that listeners don't meet."""
     for path, listener in around.all_of("listener"):
         name = f"{path[1]}/{path[3]}"
         if listener["protocol"] == "HTTP":
@@ -38,7 +38,7 @@ def audit(around: Around) -> Iterator[Unmet]:
 
 
 def _plain_actions(path: Path, listener: Entry) -> Iterator[tuple[Path, str]]:
-    """The default action if it isn't a redirect to HTTPS, and rules that forward."""
+    """The paths of a default action that isn't a redirect to HTTPS, and of rules that forward."""
     action = listener["default_action"]
     if (action.get("redirect") or {}).get("protocol") != "HTTPS":
         kind = next((key for key in ("forward", "redirect", "fixed_response") if key in action), "another action")

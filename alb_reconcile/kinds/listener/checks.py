@@ -6,7 +6,7 @@ from alb_reconcile.kinds.listener.actions import actions_in, is_sticky
 from alb_reconcile.model.nodes import Path
 
 _MOST = 25
-"""AWS's quota of certificates of a load balancer, default ones not counted."""
+"""AWS's quota of certificates of a load balancer, without default certificates."""
 
 
 def check_entries(around: Around) -> None:
@@ -21,7 +21,7 @@ def check_entries(around: Around) -> None:
 
 
 def check_unique(around: Around, kind: str, key: str, what: str) -> None:
-    """Report a number that another entry of a kind beside it has."""
+    """Report a number that another entry of the kind in the same place has, too."""
     seen: dict[tuple[Path, int], str | int] = {}
     for path, entry in around.all_of(kind):
         number = entry.get(key)
@@ -47,7 +47,7 @@ def _check_certificates(around: Around, path: Path, listener: Entry) -> None:
 
 
 def _check_hosts(around: Around, path: Path, listener: Entry) -> None:
-    """Rules' hosts and what the stack requests for them; plan asks ACM for the names of any other certificate."""
+    """Check rules' hosts against the stack's requested certificates; a plan asks ACM for the names of other certificates."""
     wanted = [*filter(None, [listener.get("certificate_arn")]), *(listener.get("certificates") or ())]
     own, given = around.entries("certificates"), (*path, "rules", ..., "conditions", ..., "host_header")
     entries = [own.get(ref, {}) if isinstance(ref, str) else {} for ref in wanted]

@@ -34,7 +34,7 @@ from alb_reconcile.model.steps import Shift
 
 
 class MutualAuthentication(NamedTuple):
-    """What clients' certificates have to do with being let in."""
+    """Whether and how a listener verifies clients' certificates (mutual TLS)."""
 
     mode: str
     trust_store: Ref = ""
@@ -51,7 +51,7 @@ class MutualAuthentication(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Listener(Frontend):
-    """One port of a load balancer."""
+    """A listener: a port of a load balancer."""
 
     kind = "listener"
     service = "elbv2"
@@ -69,9 +69,9 @@ class Listener(Frontend):
     port: int
     ssl_policy: str | None = None
     certificate_arn: Ref | None = None
-    """The default one."""
+    """The default certificate."""
     certificates: tuple[Ref, ...] | None = None
-    """Those that are chosen by the name that a client asks for (SNI), beside the default one."""
+    """The further certificates, chosen by the name that a client asks for (SNI)."""
     mutual_authentication: MutualAuthentication | None = None
     attributes: Mapping[str, str] | None = None
     default_action: Action
@@ -205,7 +205,7 @@ class ListenerKind(HasAttributes[Listener]):
         return list(await asyncio.gather(*(self._observe_one(reader, parent, item) for item in items)))
 
     async def _observe_one(self, reader: Reader, parent: Address, item: dict[str, Any]) -> Observed:
-        # a stranger gets an address that no spec can name
+        # another owner's listener gets an address that no spec can name
         own = tags.address_of(item["Tags"], "listener") if reader.ours(item["Tags"]) else None
         address = own or Address("listener", f"{parent.name}/:{item['Port']}")
         wanted = reader.desired.get(address)
@@ -229,7 +229,7 @@ class ListenerKind(HasAttributes[Listener]):
         )  # fmt: skip
 
     async def _read_beside(self, reader: Reader, item: Mapping[str, Any], wanted: Desired | None) -> dict[str, Any]:
-        """What DescribeListeners doesn't say, where the spec says it."""
+        """The properties that DescribeListeners doesn't show, where the spec has them."""
         found: dict[str, Any] = {}
         arn = item["ListenerArn"]
         if reader.asks(wanted, "certificates") and (item["Protocol"] == "HTTPS" or not reader.thorough):
@@ -243,7 +243,7 @@ class ListenerKind(HasAttributes[Listener]):
         if reader.asks(wanted, "attributes"):
             have = await reader.beside("a listener's attributes", self.read_attributes(reader.aws, arn)) or {}
             declared = getattr(wanted.state, "attributes", None) if wanted else None
-            # one that has no value may not be shown
+            # AWS may not show an attribute without a value
             found["attributes"] = {**dict.fromkeys(declared or (), ""), **have}
         return found
 
@@ -267,7 +267,7 @@ class ListenerKind(HasAttributes[Listener]):
         return arn
 
     async def update(self, run: Run, wanted: Listener, observed: Observed, fields: frozenset[str]) -> None:
-        """What isn't changed isn't said, so that AWS keeps it as it is."""
+        """Change a listener; unchanged settings aren't sent, so that AWS keeps them."""
         if await is_attached(run):
             return
         await wait_for_shift(run, run.step.detail(Shift))
@@ -293,21 +293,21 @@ class ListenerKind(HasAttributes[Listener]):
             await run.tag(observed.id, secret_tags)
         if "protocol" in fields and wanted.protocol == "HTTPS":
             await self._add_certificates(run, observed.id, set(certificates).difference(before))
-        # one that has become the default one can't be taken away
+        # a certificate that has become the default one can't be removed
         for arn in sorted(map(str, set(before).difference(certificates, {wanted.certificate_arn}))):
             told: dict[str, Any] = {"ListenerArn": observed.id, "Certificates": [{"CertificateArn": arn}]}
             await run.aws.call("elbv2", "remove_listener_certificates", retry=waits.LISTENER_UNKNOWN, **told)
         await self.write_attributes(run, observed.id, wanted.attributes, fields)
 
     async def _add_certificates(self, run: Run, listener: str, arns: Iterable[Ref]) -> None:
-        """One a call, as AWS wants it."""
+        """Add certificates, one a call, as AWS wants it."""
         for arn in sorted(map(str, arns)):
             told: dict[str, Any] = {"ListenerArn": listener, "Certificates": [{"CertificateArn": arn}]}
             await run.aws.call("elbv2", "add_listener_certificates", retry=waits.LISTENER_UNKNOWN, **told)
 
 
 def _mutual_told(wanted: Listener) -> dict[str, Any]:
-    """What CreateListener and ModifyListener are told of it."""
+    """The parameter of CreateListener and ModifyListener for mutual authentication."""
     item = wanted.mutual_authentication
     if item is None:
         return {}
@@ -322,7 +322,7 @@ def _mutual_told(wanted: Listener) -> dict[str, Any]:
 
 
 def _mutual_from_aws(item: Mapping[str, Any]) -> MutualAuthentication:
-    """A listener of HTTP has none, which is as if it were off."""
+    """A listener's mutual authentication; a listener of HTTP has none, which is the same as off."""
     if item.get("Mode") != "verify":
         return MutualAuthentication(item.get("Mode") or "off")
     return MutualAuthentication(
@@ -334,7 +334,7 @@ def _mutual_from_aws(item: Mapping[str, Any]) -> MutualAuthentication:
 
 
 def _tls_told(wanted: Listener) -> dict[str, Any]:
-    """What CreateListener and ModifyListener are told of the protocol, and what goes with it."""
+    """The parameters of CreateListener and ModifyListener for the protocol and TLS."""
     told: dict[str, Any] = {"Protocol": wanted.protocol}
     if wanted.protocol == "HTTPS":
         if wanted.ssl_policy:
@@ -348,7 +348,7 @@ def _gets_certificate(item: Intent) -> bool:
 
 
 def _host_names(item: Intent, desired: Mapping[Address, Desired]) -> set[str]:
-    """Those that the rules of a listener are for."""
+    """The host names in the rules of a listener."""
     conditions = (
         condition
         for rule in desired.values()

@@ -37,6 +37,6 @@ async def check_providers(aws: Aws, intents: Sequence[Intent], field: str) -> li
 
 
 def _addresses(action: Action) -> Iterator[tuple[str, str, str]]:
-    """The type of the authentication, and by its settings' names what the load balancer asks."""
+    """The type of the authentication, and by its settings' names the addresses that the load balancer calls."""
     if found := action.authentication:
         yield from ((found.type, name, url) for name, url in found.settings if name in _ASKED.get(found.type, ()))

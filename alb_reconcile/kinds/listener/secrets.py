@@ -28,23 +28,23 @@ from alb_reconcile.model.secrets import mark
 from alb_reconcile.model.text import digest
 
 READ: Final = ("ssm:DescribeParameters", "secretsmanager:DescribeSecret")
-"""The IAM actions that say a version, and no secret: `aws/ssm` decrypts for everybody in the account who may call GetParameter."""
+"""The IAM actions that show a version and no secret: `aws/ssm` decrypts for every identity that may call GetParameter."""
 _SAY: Final = ("ssm:GetParameter", "secretsmanager:GetSecretValue", "kms:Decrypt")
 _POOL: Final = "cognito-idp:DescribeUserPoolClient"
 WRITE: Final = (*_SAY, _POOL)
-"""Those that say the secret; and what AWS wants to be allowed where a user pool authenticates."""
+"""The IAM actions that show the secret; and the actions that AWS needs where a user pool authenticates."""
 _MISSING: Final = ("ResourceNotFoundException",)
 _MOST: Final = 4096
 """Bytes of a file."""
 
 
 def secret_of(action: Action) -> Secret | None:
-    """Where the client secret of an action is."""
+    """The place of an action's client secret."""
     return action.authentication.client_secret if action.authentication else None
 
 
 def secret_grants(scope: Scope, action: Action) -> Iterator[Grant]:
-    """What reads the client secret of an action, which may be encrypted with any key; or its user pool."""
+    """The permissions to read an action's client secret, which may be encrypted with any key; or its user pool."""
     secret = secret_of(action)
     if action.authentication and (pool := dict(action.authentication.settings).get("user_pool_arn")):
         yield Grant((_POOL,), (pool,))
@@ -61,7 +61,7 @@ def secret_grants(scope: Scope, action: Action) -> Iterator[Grant]:
 
 
 async def current_version(aws: Aws, secret: Secret) -> str:
-    """The version that a secret has now (SSM DescribeParameters, Secrets Manager DescribeSecret); empty where it can't be read."""
+    """A secret's present version (SSM DescribeParameters, Secrets Manager DescribeSecret); empty where it can't be read."""
     try:
         if secret.source == "ssm":
             named = [{"Key": "Name", "Values": [secret.name]}]
@@ -83,7 +83,7 @@ async def current_version(aws: Aws, secret: Secret) -> str:
 async def observe_secret(
     reader: Reader, wanted: Desired | None, action: Action, found: Mapping[str, str]
 ) -> tuple[Action, str]:
-    """An observed action with the client secret that its tag says was written, and the version that it would have now."""
+    """An observed action with the client secret that was written, as its tag says, and with the secret's present version."""
     secret = secret_of(action_of(wanted.state)) if wanted else None
     if secret is None or action.authentication is None or action.authentication.type != "authenticate-oidc":
         return action, ""
@@ -105,7 +105,7 @@ def secret_tag(secret: Secret) -> dict[str, str]:
 
 
 async def adopt_secret(aws: Aws, item: Adopted, keep: Keep) -> Adopted:
-    """With the tag of the client secret that an entry names, where that is to count as the one that AWS has."""
+    """The adopted resource with the tag of the entry's client secret, where that is to count as AWS's secret."""
     secret = secret_of(action_of(item.desired.state))
     if secret is None or not keep.secrets:
         return item
@@ -114,7 +114,7 @@ async def adopt_secret(aws: Aws, item: Adopted, keep: Keep) -> Adopted:
 
 
 async def read_secret(run: Run, secret: Secret) -> tuple[str, Secret]:
-    """The secret itself, for the call at hand, and which version it is. Raises RefusedError where it can't be read."""
+    """The secret itself, for the call at hand, and its version. Raises RefusedError where it can't be read."""
     text, found = await _read(run, secret)
     mark(text)
     return text, found
@@ -134,7 +134,7 @@ async def _read(run: Run, secret: Secret) -> tuple[str, Secret]:
 
 
 def _text_of(secret: Secret, answer: Mapping[str, Any]) -> str:
-    """The client secret in a secret of Secrets Manager. Raises RefusedError, which never shows what it holds."""
+    """The client secret in a secret of Secrets Manager. Raises RefusedError, which never shows the content."""
     text, place = answer.get("SecretString"), f"the secret {secret.name}"
     if text is None:
         raise RefusedError(f"{place} holds bytes, not text; store it as SecretString")
@@ -153,7 +153,7 @@ def _text_of(secret: Secret, answer: Mapping[str, Any]) -> str:
 
 
 def _local(secret: Secret) -> str | None:
-    """What the environment or a file says, without the line break at its end; None where there is nothing."""
+    """The secret in the environment or a file, without the line break at its end; None where there is none."""
     if secret.source == "env":
         return os.environ.get(secret.name)
     try:
@@ -171,7 +171,7 @@ def _problem(secret: Secret, text: str | None) -> str:
 
 
 async def check_secret(aws: Aws, item: Intent, field: str) -> list[Finding]:
-    """What stands against the client secret of what is to be made or changed."""
+    """Findings about the client secret of a listener or rule that is to be made or changed."""
     secret = secret_of(getattr(item.wanted, field))
     if secret is None or (item.fields is not None and field not in item.fields):
         return []
@@ -180,7 +180,7 @@ async def check_secret(aws: Aws, item: Intent, field: str) -> list[Finding]:
 
 
 async def _objection(aws: Aws, secret: Secret) -> str:
-    """Why AWS can't give a secret; empty if it can, as far as one sees without reading it."""
+    """Why AWS can't give a secret; empty if it can, as far as can be seen without reading the secret."""
     what, action = {"ssm": ("SSM parameter", READ[0])}.get(secret.source, ("secret in Secrets Manager", READ[1]))
     try:
         if await current_version(aws, secret):
@@ -208,7 +208,7 @@ def version_in(observed: Observed) -> str:
 async def action_with_secret(
     run: Run, wanted: Action, observed: Observed | None = None
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """What AWS is told of an action, with its client secret unless AWS has it, and the tags that say which one it is."""
+    """The action's parameters, with its client secret unless AWS has it, and the tags that say which secret it is."""
     secret = secret_of(wanted)
     is_kept = observed is not None and keeps_secret(wanted, observed)
     if secret is None or is_kept:
@@ -218,7 +218,7 @@ async def action_with_secret(
 
 
 def keeps_secret(wanted: Action, observed: Observed) -> bool:
-    """Whether the client secret that AWS has stays."""
+    """Whether AWS's present client secret stays."""
     before = action_of(observed.state).authentication
     if before is None or before.type != "authenticate-oidc":
         return False

@@ -57,7 +57,7 @@ def _check_regions(around: Around) -> None:
 
 
 def check_use(around: Around) -> None:
-    """Report load balancers whose answers don't reach clients, and listeners to which nobody is let in."""
+    """Report load balancers whose answers don't reach clients, and listeners that no security group opens to clients."""
     _check_default_routes(around)
     _check_listeners(around)
 

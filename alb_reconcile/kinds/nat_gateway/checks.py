@@ -88,7 +88,7 @@ def _check_way_out(around: Around, name: str, entry: Entry) -> None:
 
 
 def _check_zones(around: Around) -> None:
-    """A zonal NAT gateway that other zones depend on, and one on which nobody does."""
+    """Warn of a NAT gateway of one zone that other zones depend on, and of a NAT gateway to which no route leads."""
     served: dict[str, dict[str, str]] = defaultdict(dict)
     first: dict[str, Path] = {}
     for path, gateway in around.texts("route_tables", ..., "routes", ..., "nat_gateway"):
