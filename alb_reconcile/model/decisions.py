@@ -1,6 +1,6 @@
 """What a plan decides for each resource: whether the resource stays, changes, is replaced or is deleted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -54,7 +54,7 @@ class Decisions:
         return {type(item.state) for item in self.desired.values()} | {type(item.state) for item in self.live}
 
     @cached_property
-    def going(self) -> dict[str, Address]:
+    def going(self) -> Mapping[str, Address]:
         """The addresses of resources that are deleted or replaced, by id."""
         found = {item.found.id: address for address, item in self.desired.items() if item.found and item.forces}
         return found | {known: item.address for known, (item, _) in self.to_delete.items()}

@@ -243,7 +243,7 @@ LIFE = (
     ("plan --format json stack.yaml", 0),
     ("plan --format markdown stack.yaml", 0),
     ("plan --format html stack.yaml", 0),
-    ("graph --format html stack.yaml", 0),
+    ("graph stack.yaml", 0),
     ("apply --yes stack.yaml -v RECORD", 1),
     ("plan stack.yaml --out rest.json", 0),
     ("apply --yes --plan plan.json stack.yaml RECORD", 4),

@@ -57,6 +57,19 @@ def test_a_subnet_in_a_further_range_is_made_in_one_run(hand: Hand, lag: float) 
     assert shown(hand, A)["CidrBlock"] == "100.64.1.0/24"
 
 
+def test_a_range_goes_with_a_duplicate_that_alone_has_a_part_of_it(hand: Hand) -> None:
+    hand.make(SECONDARY)
+    tags = [tag for tag in shown(hand, A)["Tags"] if not tag["Key"].startswith("aws:")]
+    hand.ec2.create_subnet(
+        VpcId=hand[MAIN],
+        CidrBlock="10.4.1.0/24",
+        AvailabilityZone="us-east-1a",
+        TagSpecifications=[{"ResourceType": "subnet", "Tags": tags}],
+    )
+    hand.wait(60)
+    hand.make(edited(SECONDARY, "vpcs/main/secondary_cidr_blocks", ["100.64.0.0/16"]), allow={"delete": 1})
+
+
 def test_the_order_of_further_ranges_is_none(hand: Hand) -> None:
     hand.make(SECONDARY)
     swapped = ["100.64.0.0/16", "10.4.0.0/16"]

@@ -105,7 +105,6 @@ def _make_plan(situation: Situation, renames: list[str]) -> Plan:
 
 def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
     """The steps in their order, with what each of them needs, waits for and says.
-    Raises PlanError, or RefusedError, if there is no order.
 
     Raises PlanError, or RefusedError, where there is no order.
     """

@@ -103,9 +103,8 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
 
 def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
     """Resources that would go while a property that isn't managed keeps them."""
-    going = decisions.going
-    for known in [known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE]:
-        del going[known]  # `used_duplicates` tells of them
+    duplicates = {known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE}
+    going = {known: at for known, at in decisions.going.items() if known not in duplicates}  # see `used_duplicates`
     return [
         f"{going[known]}: {known} can't be deleted, since {address} keeps it: the spec doesn't manage its {name}; declare "
         "that, or take it out by hand"
