@@ -21,7 +21,7 @@ from alb_reconcile.kinds.base import AnyKind, Grouped, Kind
 from alb_reconcile.kinds.plain import PlainKind
 from alb_reconcile.model import service
 from alb_reconcile.model.resource import Lifecycle, Properties, field_names
-from alb_reconcile.sandbox import gate
+from alb_reconcile.sandbox import allowed_services
 from alb_reconcile.spec import schema
 
 if TYPE_CHECKING:
@@ -175,8 +175,8 @@ def faults_of(name: str, kind: AnyKind) -> Iterator[str]:
         "it has tags and a section, or none": bool(kind.section) == bool(state.service),
         "an id or an ARN names it": (bool(kind.id_prefix), bool(kind.arn_type))
         == (state.service == "ec2", "TYPE" in service_named(state.service).ids if state.service else False),
-        "the sandbox answers for its service (SERVICES in sandbox/gate.py)": state.service
-        in {"", *gate.SERVICES.values()},
+        "the sandbox answers for its service (SERVICES in sandbox/allowed_services.py)": state.service
+        in {"", *allowed_services.SERVICES.values()},
         "EC2 lists it": (kind.listing is not None) == (state.service == "ec2"),
         "what it refers to comes first": all(
             KINDS[part["x-refers"]].position <= kind.position

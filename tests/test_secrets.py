@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alb_reconcile.aws.secret_params import hide_secrets
 from alb_reconcile.cli.render.values import to_json, to_text
-from alb_reconcile.kinds.shown import show_change
+from alb_reconcile.kinds.display import show_change
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.plan import plain

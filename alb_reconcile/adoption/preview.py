@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.tagging import Tagging
-from alb_reconcile.engine.alike import told_alike
 from alb_reconcile.engine.applied_tags import find_unrecorded
 from alb_reconcile.engine.discover import discover_by
+from alb_reconcile.engine.lookalikes import told_alike
 from alb_reconcile.engine.plan.planner import make_plan
 from alb_reconcile.engine.plan.situation import situate
 from alb_reconcile.model.address import Address

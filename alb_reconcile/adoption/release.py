@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from alb_reconcile.adoption.adopt import entries_of, file_of
 from alb_reconcile.adoption.hypothetical import PREFIX, HypotheticalReader, without_ours
 from alb_reconcile.adoption.preview import Preview, preview_plan
+from alb_reconcile.adoption.readopt_hints import ids_for_adopt
 from alb_reconcile.adoption.survey import Survey, survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, waves
-from alb_reconcile.adoption.way_back import ids_for_adopt
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.lookups import resolve_lookups

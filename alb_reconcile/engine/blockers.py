@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.engine.cut_off import CutOff, find_cut_off
+from alb_reconcile.engine.lost_routes import CutOff, find_cut_off
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds._ec2 import Interfaces, describe_interface, is_of, read_interfaces
 from alb_reconcile.model.advice import advised

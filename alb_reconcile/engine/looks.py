@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.engine.alike import find_alike
 from alb_reconcile.engine.blockers import Blocker, find_blockers
+from alb_reconcile.engine.lookalikes import find_alike
+from alb_reconcile.engine.lost_tags import find_untagged
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.engine.preconditions import check_preconditions, find_protected
-from alb_reconcile.engine.untagged import find_untagged
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.plan import Plan
 

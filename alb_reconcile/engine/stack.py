@@ -18,6 +18,7 @@ from alb_reconcile.engine.blockers import CUT_OFF, LIFT, by_key, refused
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.doors import find_cut
 from alb_reconcile.engine.looks import look_ahead, look_at_steps
+from alb_reconcile.engine.lost_tags import find_untagged, second_ones
 from alb_reconcile.engine.plan.held import Waiting
 from alb_reconcile.engine.plan.limits import find_refusal
 from alb_reconcile.engine.plan.planner import make_plan
@@ -25,7 +26,6 @@ from alb_reconcile.engine.plan.situation import Situation, situate
 from alb_reconcile.engine.preconditions import lift_protection
 from alb_reconcile.engine.service import checks_after, find_closed
 from alb_reconcile.engine.standing import find_standing
-from alb_reconcile.engine.untagged import find_untagged, second_ones
 from alb_reconcile.engine.world import World
 from alb_reconcile.kinds import is_in_order, load_kinds
 from alb_reconcile.kinds.base import Serves

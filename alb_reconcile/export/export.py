@@ -11,10 +11,10 @@ from alb_reconcile.adoption.adopt import Adoption, UnmatchedError, find_adoption
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.service import unserved
-from alb_reconcile.export.doubles import take_out_doubles
 from alb_reconcile.export.draft import Draft, Written
+from alb_reconcile.export.duplicates import take_out_doubles
 from alb_reconcile.export.naming import common_prefix, stack_name
-from alb_reconcile.export.remembered import describe_gone
+from alb_reconcile.export.past_resources import describe_gone
 from alb_reconcile.export.scope import ExportScope, FoundResources, add_acls, find, nothing_left
 from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.kinds import load_kinds

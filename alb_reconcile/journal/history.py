@@ -9,7 +9,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from alb_reconcile.journal.begun import ENDING, history_of, read_killed
+from alb_reconcile.journal.crash_record import ENDING, history_of, read_killed
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name, unwritable
 from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.model.files import open_file

@@ -14,7 +14,7 @@ from typing import Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.engine.apply import Event, Outcome
-from alb_reconcile.journal.begun import Begun
+from alb_reconcile.journal.crash_record import Begun
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import history_file, read_history, write_history
 from alb_reconcile.journal.mask import Mask
@@ -23,7 +23,7 @@ from alb_reconcile.journal.record import Result, RunRecord, StepRecord, place_na
 from alb_reconcile.journal.revision import commit_of
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.journal.tracing import RunTrace
-from alb_reconcile.kinds.shown import show_change
+from alb_reconcile.kinds.display import show_change
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import DUPLICATE

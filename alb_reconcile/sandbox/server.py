@@ -22,8 +22,8 @@ from werkzeug.serving import make_server
 
 from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.model.host import iso
+from alb_reconcile.sandbox.allowed_services import SERVICES, refuse_pages, service_of
 from alb_reconcile.sandbox.client import HOST, IDENTITY, PREPARATION, TRAFFIC, Sandbox, Traffic, read_state
-from alb_reconcile.sandbox.gate import SERVICES, refuse_pages, service_of
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.aws import READING
 from alb_reconcile.sandbox.traffic.driver import Driver
@@ -251,7 +251,7 @@ def _prepare(
     lookups: Sequence[Any] = (),
     roles: Sequence[dict[str, str]] = (),
 ) -> list[str]:
-    from alb_reconcile.sandbox.others import make_others
+    from alb_reconcile.sandbox.fixtures import make_others
     from alb_reconcile.sandbox.roles import make_roles
 
     if roles:

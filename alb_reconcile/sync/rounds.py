@@ -27,9 +27,9 @@ from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, ReconcileE
 from alb_reconcile.spec.document import how_to_begin
 from alb_reconcile.sync.absence import explain
 from alb_reconcile.sync.drift import is_absent
-from alb_reconcile.sync.leftovers import describe_leftovers, describe_unended
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
 from alb_reconcile.sync.targets import Broken, Targets
+from alb_reconcile.sync.unfinished import describe_leftovers, describe_unended
 
 
 @dataclass

@@ -15,7 +15,7 @@ from alb_reconcile.engine.preconditions import may_be_protected
 from alb_reconcile.engine.service import ILL
 from alb_reconcile.journal.record import NO_USE, NOTHING_THERE
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.shown import short_id
+from alb_reconcile.kinds.display import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.discovery import Discovery

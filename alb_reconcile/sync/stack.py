@@ -8,17 +8,17 @@ from functools import cached_property
 from typing import Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.engine.alike import find_alike
 from alb_reconcile.engine.applied_tags import find_lost
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.engine.lookalikes import find_alike
 from alb_reconcile.engine.plan.held import Waiting
 from alb_reconcile.engine.plan.limits import find_damage, find_forbidden
 from alb_reconcile.engine.service import ILL, Service, find_needed
 from alb_reconcile.engine.stack import Choice, Goal, Options, StackPlan, apply_stack, plan_allowed, plan_stack
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE
+from alb_reconcile.kinds.display import short_id
 from alb_reconcile.kinds.shared_reader import SharedReads
-from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, ReconcileError, RefusedError, ignoring

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.engine.doors import find_doors
-from alb_reconcile.engine.plan import closures
+from alb_reconcile.engine.plan import lost_answers
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.model.errors import RefusedError
 from tests.doors.health import as_admitted
@@ -166,6 +166,6 @@ def test_a_refusal_of_many_instances_is_short_and_costs_little() -> None:
         return find_doors(world)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(closures, "find_doors", counted)
+        patch.setattr(lost_answers, "find_doors", counted)
         plan_of(scene, allow={"close": 1})
     assert len(looks) < 30, "a look at all doors for each instance would be 60"

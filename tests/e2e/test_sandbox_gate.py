@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto.backends import list_of_moto_modules
 
-from alb_reconcile.sandbox.gate import SERVICES
+from alb_reconcile.sandbox.allowed_services import SERVICES
 from tests.e2e.tool import REGION, Account, Tool
 
 if TYPE_CHECKING:

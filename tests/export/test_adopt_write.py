@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.cli.main import main
-from alb_reconcile.export.taking_over import unwritten
+from alb_reconcile.export.write_back import unwritten
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags
 from tests.harness import world
 from tests.plan.targets import rule

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import delete, edited
-from tests.kinds.test_cut_off import interface_of
+from tests.kinds.test_lost_routes import interface_of
 
 if TYPE_CHECKING:
     from tests.harness import Spec

@@ -16,7 +16,7 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.model.text import physical_name
-from alb_reconcile.sandbox.others import make_others
+from alb_reconcile.sandbox.fixtures import make_others
 from tests.harness import REGION, SPECS, Spec, demo, load, world
 from tests.kinds.authorization import LOOKED_FOR, Guard, Request, is_allowed, types_of
 from tests.kinds.test_nat_gateway import REGIONAL, ZONAL

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.kinds.shown import show
+from alb_reconcile.kinds.display import show
 from alb_reconcile.model.policy_document import PolicyDocument
 from tests.harness import demo
 from tests.kinds.example import STACK, Example

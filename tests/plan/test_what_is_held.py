@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from alb_reconcile.engine.plan.places import refuse_held
+from alb_reconcile.engine.plan.slot_order import refuse_held
 from alb_reconcile.kinds.key_pair import KeyPair
 from alb_reconcile.kinds.nat_gateway.kind import NatGateway
 from alb_reconcile.kinds.record.values import Record

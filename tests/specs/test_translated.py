@@ -12,7 +12,7 @@ import yaml
 
 from alb_reconcile.api.iam_policy import policy_documents
 from alb_reconcile.sandbox.client_authority import ClientAuthority
-from alb_reconcile.sandbox.others import make_others
+from alb_reconcile.sandbox.fixtures import make_others
 from alb_reconcile.spec.stack import load_stack
 from tests.harness import REGION, SPECS, Spec, by_hand, load, world
 from tests.kinds.authorization import LOOKED_FOR, Guard

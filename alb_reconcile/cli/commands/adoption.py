@@ -28,7 +28,7 @@ from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.cli.session.tagging_runs import recorded_tagging
-from alb_reconcile.export.taking_over import changes_for, unwritten
+from alb_reconcile.export.write_back import changes_for, unwritten
 from alb_reconcile.journal.files import save_file
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id

@@ -8,7 +8,7 @@ from typing import Final
 
 from alb_reconcile.cli.pictures.things import WORDS, Thing, Things
 from alb_reconcile.engine.stack import StackPlan
-from alb_reconcile.kinds.shown import short_id
+from alb_reconcile.kinds.display import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.model.service import Balancer

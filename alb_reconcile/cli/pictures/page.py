@@ -19,7 +19,7 @@ from alb_reconcile.cli.render.plan import (
     summarize,
 )
 from alb_reconcile.engine.stack import StackPlan
-from alb_reconcile.kinds.shown import short_id, show_change
+from alb_reconcile.kinds.display import short_id, show_change
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.text import printable

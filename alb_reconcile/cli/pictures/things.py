@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.kinds import is_in_order
-from alb_reconcile.kinds.shown import show
+from alb_reconcile.kinds.display import show
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed, Properties, field_names, references, texts

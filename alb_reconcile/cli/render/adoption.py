@@ -11,7 +11,7 @@ from alb_reconcile.adoption.release import Release
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.kinds.shown import id_and_name, short_id
+from alb_reconcile.kinds.display import id_and_name, short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.kinds.shown import show_change
+from alb_reconcile.kinds.display import show_change
 from alb_reconcile.model.plan import plain
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.comparing import Difference

@@ -11,12 +11,12 @@ from typing import Final
 
 from alb_reconcile.cli.render.progress import TWICE, render_throttled, show_moment
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.journal.begun import KILLED
+from alb_reconcile.journal.crash_record import KILLED
 from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import DESTROY_BEGUN, NOTHING_THERE, RunRecord, StepRecord
 from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.kinds import facts_of
-from alb_reconcile.kinds.shown import short_id
+from alb_reconcile.kinds.display import short_id
 from alb_reconcile.model.counting import by_resource, count_resources
 from alb_reconcile.model.service import Balancer
 from alb_reconcile.model.text import printable

@@ -14,7 +14,7 @@ from alb_reconcile.cli.render.plan import (
     properties_of,
     summarize,
 )
-from alb_reconcile.kinds.shown import short_id, show_change
+from alb_reconcile.kinds.display import short_id, show_change
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.markdown import code_block, code_span, one_line
 from alb_reconcile.model.plan import Plan, Step

@@ -8,7 +8,7 @@ from typing import Any, Final
 from alb_reconcile.cli.render.acts import ActPart, read_in_acts
 from alb_reconcile.cli.render.style import Style, show_seconds
 from alb_reconcile.engine.plan.decide import forcing
-from alb_reconcile.kinds.shown import id_and_name, short_id, show, show_change, show_member
+from alb_reconcile.kinds.display import id_and_name, short_id, show, show_change, show_member
 from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import VERSION, Plan, Step

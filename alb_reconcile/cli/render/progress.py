@@ -15,7 +15,7 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.zero_downtime.costs import longest
 from alb_reconcile.engine.stack import Awaited
 from alb_reconcile.kinds import facts_of
-from alb_reconcile.kinds.shown import short_id
+from alb_reconcile.kinds.display import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import by_resource, total

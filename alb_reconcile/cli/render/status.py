@@ -12,7 +12,7 @@ from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.standing import Standing
 from alb_reconcile.journal.record import DESTROY_BEGUN
 from alb_reconcile.kinds import is_in_order
-from alb_reconcile.kinds.shown import id_and_name
+from alb_reconcile.kinds.display import id_and_name
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.discovery import Discovery

@@ -6,8 +6,8 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Final, TypeVar
 
-from alb_reconcile.engine.plan.twins import find_strange
-from alb_reconcile.engine.plan.unseen import Unseen
+from alb_reconcile.engine.plan.duplicates import find_strange
+from alb_reconcile.engine.plan.pending_launches import Unseen
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of, extra_tags, fixed, settle, unsupported, with_others
 from alb_reconcile.model.address import Address

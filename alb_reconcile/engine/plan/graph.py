@@ -9,7 +9,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 
-from alb_reconcile.engine.plan.leads import closure
+from alb_reconcile.engine.plan.request_paths import closure
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.engine.plan.unseen import Unseen
+from alb_reconcile.engine.plan.pending_launches import Unseen
 from alb_reconcile.model import tags
 from alb_reconcile.model.plan import Step, plain
 from alb_reconcile.model.resource import Change

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from alb_reconcile.engine.plan.bypasses import find_bypasses
-from alb_reconcile.engine.plan.closures import find_closures
-from alb_reconcile.engine.plan.emptied import find_forsaken
+from alb_reconcile.engine.plan.auth_bypass import find_bypasses
+from alb_reconcile.engine.plan.cascade_deletes import lineage
+from alb_reconcile.engine.plan.duplicates import find_twins
+from alb_reconcile.engine.plan.empty_groups import find_forsaken
 from alb_reconcile.engine.plan.gaps import tell_gap
-from alb_reconcile.engine.plan.implied import lineage
+from alb_reconcile.engine.plan.lost_answers import find_closures
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.engine.plan.renames import find_successors, told_with
-from alb_reconcile.engine.plan.twins import find_twins
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
 from alb_reconcile.model.actions import is_opaque

@@ -6,8 +6,8 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import product
 
 from alb_reconcile.engine.plan.graph import MAKING, Graph
-from alb_reconcile.engine.plan.places import refuse_held, refuse_kept_names
 from alb_reconcile.engine.plan.renames import refuse_successors
+from alb_reconcile.engine.plan.slot_order import refuse_held, refuse_kept_names
 from alb_reconcile.model.abilities import is_needy, needs
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import named_ids

@@ -8,20 +8,20 @@ from typing import Final
 from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.acts import set_acts, split
 from alb_reconcile.engine.plan.addresses import move_addresses
-from alb_reconcile.engine.plan.closures import find_shrunk
-from alb_reconcile.engine.plan.emptied import find_empty
+from alb_reconcile.engine.plan.cascade_deletes import tell_implied
+from alb_reconcile.engine.plan.duplicates import find_twins
+from alb_reconcile.engine.plan.empty_groups import find_empty
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together, tell_names
+from alb_reconcile.engine.plan.lost_answers import find_shrunk
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.pauses import Pauses
-from alb_reconcile.engine.plan.places import go_first, keep_gaps_short, make_room
+from alb_reconcile.engine.plan.pending_launches import Unseen
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.rehearsal import find_waits, may_shut
 from alb_reconcile.engine.plan.renames import find_renames, told_with
 from alb_reconcile.engine.plan.situation import Situation
-from alb_reconcile.engine.plan.twins import find_twins
-from alb_reconcile.engine.plan.unseen import Unseen
+from alb_reconcile.engine.plan.slot_order import go_first, keep_gaps_short, make_room
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from alb_reconcile.engine.plan.decide import Held, decide
-from alb_reconcile.engine.plan.unseen import Unseen, find_unseen
+from alb_reconcile.engine.plan.pending_launches import Unseen, find_unseen
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import Decisions

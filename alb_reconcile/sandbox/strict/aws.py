@@ -37,9 +37,9 @@ from . import (
     function_policies,
     iam_policies,
     logs,
+    moto_cache,
     quotas,
     references,
-    remembered,
     route53,
     s3_buckets,
     s3_conditions,
@@ -170,7 +170,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *logs.patches(),
             *quotas.patches(),
             *references.patches(self.clock),
-            *remembered.patches(),
+            *moto_cache.patches(),
             *route53.patches(self.clock, self.timing, self._throttling),
             *s3_buckets.patches(),
             *s3_conditions.patches(),
@@ -183,7 +183,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         @functools.wraps(original)
         def call_action(response: Any) -> Any:
             action = response._get_action() or ""
-            method = remembered.method_of(action)
+            method = moto_cache.method_of(action)
             proceed = getattr(response, method, None)
             if proceed is None:
                 return original(response)
@@ -331,7 +331,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         if service == "elbv2" and plan_of(service, action):
             params["PageSize"] = EVERYTHING
         call = self._call(action, params, world, self.clock())
-        result = self._perform(service, call, getattr(response, remembered.method_of(action)))
+        result = self._perform(service, call, getattr(response, moto_cache.method_of(action)))
         return answer(response, action, result)
 
 

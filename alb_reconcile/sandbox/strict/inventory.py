@@ -12,7 +12,7 @@ from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import get_service_model
 from moto.s3.models import s3_backends
 
-from ..gate import SERVICES
+from ..allowed_services import SERVICES
 from .route53 import records_of
 from .world import World
 

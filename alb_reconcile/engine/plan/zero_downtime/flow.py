@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from alb_reconcile.engine.plan.graph import MAKING, Graph
-from alb_reconcile.engine.plan.leads import Leads, as_desired, as_it_is
+from alb_reconcile.engine.plan.request_paths import Leads, as_desired, as_it_is
 from alb_reconcile.engine.plan.zero_downtime.forwards import dropped, shares_of
 from alb_reconcile.engine.plan.zero_downtime.rollout import STOPS
 from alb_reconcile.model.abilities import action_of

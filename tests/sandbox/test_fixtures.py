@@ -11,8 +11,8 @@ from cryptography import x509
 
 from alb_reconcile.kinds.images import PARAMETER, search_for
 from alb_reconcile.model.lookup import Lookup
-from alb_reconcile.sandbox.gate import service_of
-from alb_reconcile.sandbox.others import make_others
+from alb_reconcile.sandbox.allowed_services import service_of
+from alb_reconcile.sandbox.fixtures import make_others
 from alb_reconcile.sandbox.preparation import describe
 from alb_reconcile.spec.stack import parse_stack
 from tests.harness import SPECS

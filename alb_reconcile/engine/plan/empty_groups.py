@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from alb_reconcile.engine.plan.implied import lineage
+from alb_reconcile.engine.plan.cascade_deletes import lineage
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.advice import advised

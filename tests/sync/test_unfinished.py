@@ -11,7 +11,7 @@ from alb_reconcile.journal.history import write_history
 from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Step
-from alb_reconcile.sync.leftovers import describe_leftovers
+from alb_reconcile.sync.unfinished import describe_leftovers
 from tests.journal.records import FAILED, UPDATE, corrected, made
 
 if TYPE_CHECKING:

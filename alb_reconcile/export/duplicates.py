@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Collection
 
+from alb_reconcile.engine.plan.cascade_deletes import lineage
 from alb_reconcile.engine.plan.decide import Ranking
-from alb_reconcile.engine.plan.implied import lineage
 from alb_reconcile.export.scope import FoundResources
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.abilities import fixed

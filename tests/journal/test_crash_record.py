@@ -14,7 +14,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.history import history_json, history_text
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.apply import Event, Outcome
-from alb_reconcile.journal.begun import ENDING, Begun
+from alb_reconcile.journal.crash_record import ENDING, Begun
 from alb_reconcile.journal.history import History, history_file, read_history, write_history
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.record import StepRecord

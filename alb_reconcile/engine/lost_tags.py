@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.engine.alike import fitting
+from alb_reconcile.engine.lookalikes import fitting
 from alb_reconcile.engine.plan.situation import Situation
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from alb_reconcile.engine.plan.implied import lineage
+from alb_reconcile.engine.plan.cascade_deletes import lineage
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
