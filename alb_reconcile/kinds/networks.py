@@ -114,7 +114,7 @@ def network(text: object) -> ipaddress.IPv4Network | None:
 
 
 def address_range(around: Around, path: Path, text: str, *, is_of_vpc: bool = False) -> ipaddress.IPv4Network | None:
-    """The range, if it is one of IPv4; or None with its mistake reported."""
+    """The range that a text says, if it is a valid one of IPv4; else None. Reports a mistake in it; the path's key says the family."""
     ipv6 = str(path[-1]).endswith("ipv6_cidr_block")
     try:
         loose = (ipaddress.IPv6Network if ipv6 else ipaddress.IPv4Network)(text, strict=False)
@@ -131,7 +131,7 @@ def address_range(around: Around, path: Path, text: str, *, is_of_vpc: bool = Fa
 
 
 def ipv6_network(around: Around, path: Path, text: str, sizes: range) -> ipaddress.IPv6Network | None:
-    """The range, or None with its mistake reported."""
+    """The IPv6 range that a text says; None where it is wrong, which is reported. `sizes` are the prefix lengths that AWS takes."""
     try:
         loose = ipaddress.IPv6Network(text, strict=False)
     except ValueError:

@@ -90,7 +90,7 @@ class LoadBalancer(Balancer):
         return (("load balancer name", self.name),) if self.name else ()
 
     def expanded(self, observed: Self, zone_of: Callable[[Ref], str | None]) -> Self:
-        """The same properties, with the observed security groups, subnets of other zones and address family added, as far as AWS takes both.
+        """The same properties, with the observed security groups, subnets of other zones and address family added as far as AWS takes both.
 
         A load balancer has one subnet in a zone, so where a zone gets another subnet, one call exchanges the two.
         """
@@ -287,7 +287,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         return None
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """To create: until it is active (19 public logs of `terraform apply`: 126 to 192 s). To delete: until its network interfaces are gone."""
+        """Until it is active (19 public logs of `terraform apply`: 126 to 192 s); for a delete, until its network interfaces are gone."""
         return {"update": (0, 2), "delete": (30, 120)}.get(action, (120, 200))
 
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
