@@ -35,7 +35,7 @@ from alb_reconcile.kinds.record.changes import (
 from alb_reconcile.kinds.record.preconditions import check_record, owner_text
 from alb_reconcile.kinds.record.reads import Rows, find_rows, find_used, read_owners
 from alb_reconcile.kinds.record.values import DUALSTACK, AliasTarget, state_of, values_of
-from alb_reconcile.kinds.record.values import Record as Record  # other modules import a kind's properties from the kind's module
+from alb_reconcile.kinds.record.values import Record as Record  # a kind's properties are found in its module `kind`
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding

@@ -45,7 +45,7 @@ class Record(DnsName):
     name: str
     type: str
     alias: Ref | AliasTarget | None = None
-    """The target: a load balancer of the account and region is a reference or an ARN."""
+    """The alias's target; a load balancer of the account and region by its ARN."""
     evaluate_target_health: bool | None = None
     ttl: int | None = None
     resource_records: tuple[str, ...] | None = None
