@@ -118,8 +118,8 @@ class LogBucketKind(Kind[LogBucket]):
         return state.name or ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        """The stack's buckets. Only `destroy` is sure to find a bucket that the spec no longer declares: by its derived name, or by its tags
-        where the spec gave it a name."""
+        """The stack's buckets. Only `destroy` is sure to find a bucket that the spec no longer declares: by its derived name, or by its
+        tags where the spec gave it a name."""
         declared = [item for item in reader.desired.values() if isinstance(item.state, LogBucket)]
         own = [getattr(item.state, "name", None) or await _derived(reader, item) for item in declared]
         named = list(own)

@@ -59,7 +59,7 @@ class PlainKind(Kind[P]):
     operations: ClassVar[Mapping[str, str]] = {}
     """The operations for `Describe` and `Delete`, where these aren't named after the kind as in DescribeLogGroups and DeleteLogGroup."""
     prefix: ClassVar[str] = ""
-    """The parameter of the Describe operation that selects names by their beginning; without one, all of the account's resources are read."""
+    """The parameter of the Describe operation that selects names by their beginning; without it, all resources of the account are read."""
     unset: ClassVar[Mapping[str, str]] = {}
     """By property, the operation that removes its value, for a spec that says 0, an empty text or false."""
     taken: ClassVar[tuple[str, ...]] = ()
@@ -108,7 +108,8 @@ class PlainKind(Kind[P]):
         )
 
     def grants(self, wanted: P, scope: Scope) -> Iterable[Grant]:
-        """Lists are granted on everything, other actions on the names in the spec, and reading tags also on all names that the stack may derive."""
+        """Permissions to list everything, to do the rest with the names in the spec, and to read tags of all names that the stack may
+        derive."""
         stated, own = self.iam_actions, each_of(scope.desired.values(), self.properties)
         lists = (*INDEX, f"{self.service}:{self.operation('Describe')}")
         named = {*stated.read, *stated.create, *stated.update, *stated.delete}.difference(lists)

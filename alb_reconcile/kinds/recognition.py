@@ -115,7 +115,7 @@ def name_in_common(desired: Desired, item: Candidate) -> str:
 
 
 def by_name_and_shape(name: str, shape: str) -> Evidence | None:
-    """Evidence for a kind of which the shape alone, such as an address range or an attachment, tells resources apart. Both are words or empty."""
+    """Evidence for a kind of which the shape alone, such as an address range or an attachment, is telling. Both are words, or empty."""
     if name and shape:
         return Evidence(0, f"{name} and {shape}", named=True)
     return Evidence(1, name or shape, named=bool(name)) if name or shape else None

@@ -121,7 +121,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         return Observed(address, own_id, state, {}, reader.stack, details=elsewhere)
 
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
-        """The entry gets `egress` in each case: a service without egress rules doesn't answer, so a plan must notice if a user revokes them."""
+        """Always writes `egress`: a service doesn't answer without it, so a plan must notice if a user revokes these rules."""
         state = self.of(observed)
         if state.ingress:
             entry["ingress"] = [_write(item, named) for item in state.ingress]

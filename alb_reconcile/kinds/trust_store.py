@@ -158,7 +158,7 @@ class TrustStoreKind(NamedKind[TrustStore]):
         return [Used(tuple(ids), f"trust store {arn}", arn, why=why) for arn, ids in named.items()]
 
     async def _read(self, reader: Reader) -> list[dict[str, Any]]:
-        """All trust stores of the account in the region, with their tags under `Tags`; none, and a warning, if the spec has none and AWS refuses."""
+        """All trust stores of the account in the region, with their tags under `Tags`."""
         try:
             return await reader.once(_read_stores, reader)
         except AwsError as error:
@@ -263,7 +263,7 @@ def _digest(text: str) -> str:
 
 
 def _bundle(wanted: TrustStore | None, tag: str) -> tuple[str, ...]:
-    """The place that the CA certificates were read from: by the trust store's tag, the parts that are as in the spec. An adopted trust store
+    """The place that the CA certificates were read from, as far as the trust store's tag says that it is the spec's. An adopted trust store
     has no tag, and is taken to be as the spec says."""
     told = wanted.bundle if wanted else (_ELSEWHERE,) * 3
     written = tag.split()
@@ -288,7 +288,8 @@ def _mark(item: Revocation) -> str:
 
 
 def _lists_tag(have: Mapping[Revocation, int]) -> str:
-    """The tag about revocation lists. Its 256 characters hold AWS's 30 lists if ids are short; the next run writes lists that don't fit again."""
+    """The tag about revocation lists. Its 256 characters hold AWS's 30 lists if their ids are short. The next run writes lists that don't
+    fit a second time."""
     marks = [f"{key}:{_mark(item)}" for item, key in sorted(have.items(), key=lambda pair: pair[1])]
     while len(" ".join(marks)) > 256:
         marks.pop()

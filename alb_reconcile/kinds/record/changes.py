@@ -53,7 +53,8 @@ async def change_records(run: Run, zone: str, changes: Sequence[Change], *, wait
     """Make changes of a zone (by its id), all or none of them, in one call with other changes that are due at the same time.
 
     With `wait`, returns when all name servers have the changes. If the answer to an attempt was lost, and the records are as wanted, the
-    changes count as made. Raises RefusedError where a user or another program has changed one of the records meanwhile; AwsError, WaitError.
+    changes count as made. Raises RefusedError where a user or another program has changed one of the records meanwhile; AwsError,
+    WaitError.
     """
     sent, turn = run.shared.of(_Sent), run.shared.of(asyncio.Lock, f"changes of {zone}")
 

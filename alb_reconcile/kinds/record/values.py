@@ -70,7 +70,7 @@ class Record(DnsName):
         return (("DNS name", self.name),)
 
     def conflicts(self, other: Properties) -> bool:
-        """Whether Route 53 refuses both records: a CNAME and another record of one name, or two of one type unless both have own identifiers."""
+        """Whether Route 53 refuses both: a CNAME and another record of one name, or two records of one type without own identifiers."""
         if not isinstance(other, Record) or self.zone != other.zone:
             return False
         is_alone = self.type == other.type and "" in (self.set_identifier, other.set_identifier)

@@ -40,8 +40,8 @@ _GONE: Final = "TargetGroupNotFound"
 class Registration(Member):
     """One target in one target group on one port.
 
-    `target` is an instance's id also where the target group knows the instance by its address. So the instance's successor, which may get
-    the same address, is another target, and rules about an instance apply to its target.
+    `target` is an instance's id also where the target group knows the instance by its address. So the instance's successor, which may
+    get the same address, is another target, and rules about an instance apply to its target.
     """
 
     kind = "registration"

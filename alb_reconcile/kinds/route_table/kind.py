@@ -261,7 +261,7 @@ async def ways_out(reader: Reader, subnets: Sequence[Row]) -> dict[str, bool]:
 
 
 def leads_out(route: Route) -> bool:
-    """Whether answers reach the internet by a route: to a gateway, or a default route to a target that may inspect the traffic before one."""
+    """Whether answers reach the internet by a route: to a gateway, or by default to a target that may inspect traffic before one."""
     ways = ("igw-", "cagw-", "lgw-", "internet_gateway.")
     inspecting = ("vpce-", "eni-", "i-", "vpc_endpoint.") if route.destination in ("0.0.0.0/0", "::/0") else ()
     return str(route.target).startswith((*ways, *inspecting))

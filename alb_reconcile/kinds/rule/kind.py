@@ -216,7 +216,7 @@ class RuleKind(Kind[Rule]):
         return str(answer["Rules"][0]["RuleArn"])
 
     async def _find(self, run: Run, wanted: Rule, desired: Desired, error: AwsError) -> str:
-        """The ARN of the rule with the priority, if this stack made it and the reply was lost; else raise RefusedError. Reads may be behind."""
+        """The ARN of the rule with the priority, if this stack made it and the reply was lost; else RefusedError. Reads may be behind."""
 
         async def read() -> str:
             for item in await run.aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=wanted.listener):

@@ -12,7 +12,7 @@ def allows(around: Around, holder: Entry, direction: str, port: int, other: Entr
 
 
 def rules_of(around: Around, holder: Entry, direction: str) -> list[Entry] | None:
-    """The rules of the holder's groups; None where a group may have others: a foreign, unmanaged or wrong one, or one with `others: keep`."""
+    """The rules of the holder's groups; None where one may have others: a foreign, unmanaged or wrong group, or `others: keep`."""
     known = around.entries("security_groups")
     names = [name if isinstance(name, str) else "" for name in holder.get("security_groups") or ()]
     # a look-up, or a value that isn't a name, counts as a foreign group

@@ -214,7 +214,7 @@ class SubnetKind(Ec2Kind[Subnet]):
             if error.code != "InvalidSubnet.Conflict":
                 raise
             subnet = await self._find(run, wanted, desired, error)
-        run.others.announce(subnet, usable=False)  # not usable yet: an instance launched now would get no public address
+        run.others.announce(subnet, usable=False)  # an instance would get no public address yet
         if ipv6:
             await wait_until_associated(run, "subnet", subnet, ipv6.values())
         names = [name for name in _ATTRIBUTES if getattr(wanted, name) is not None]
@@ -222,7 +222,7 @@ class SubnetKind(Ec2Kind[Subnet]):
         return subnet
 
     async def _call_create_in_range(self, run: Run, wanted: Subnet, desired: Desired, params: dict[str, Any]) -> str:
-        """Make the create call, and repeat it once if the VPC's association with the range, begun by a killed run, has only ended now."""
+        """Make the create call, and once more if a killed run had left the VPC's association with the range unfinished."""
         try:
             return await self.call_create(run, desired, VpcId=wanted.vpc, **params)
         except AwsError as error:
@@ -248,7 +248,7 @@ class SubnetKind(Ec2Kind[Subnet]):
         await self._modify(run, wanted, subnet, [*names, *(path for path in _dns_paths(wanted) if path in fields)])
 
     async def _change_range(self, run: Run, wanted: Subnet, subnet: str, *, is_assigned: bool) -> None:
-        """Exchange the IPv6 range. A subnet has only one, so the old one is removed first; AWS refuses that while instances get addresses of it."""
+        """Exchange the IPv6 range. A subnet has one, so the old one is removed first; AWS refuses that while the subnet assigns its addresses."""
         if found := ipv6_of(await describe(run, "subnet", subnet)):
             if is_assigned:
                 await _change(run, subnet, AssignIpv6AddressOnCreation={"Value": False})

@@ -302,7 +302,7 @@ def _targets(target: str, around: Around) -> list[Ref]:
 
 
 def _leads_to(door: Address, entry: Desired, group: Address, arn: str, known: Known) -> bool:
-    """Whether a listener or rule forwards to the ARN with the weight that the spec gives the group, and to as many groups as in the spec."""
+    """Whether a listener or rule forwards to the ARN with the group's weight in the spec, and to as many groups as in the spec."""
     wanted = action_of(entry.state).forward
     weights = [part.weight for part in wanted if part.target_group == group]
     found = known.once(_forwards).get(known.ids[door], ()) if weights else ()
