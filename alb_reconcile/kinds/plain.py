@@ -1,4 +1,4 @@
-"""Drives plain kinds, whose modules and schemas say as data which of AWS's operations sets which property.
+"""Drives plain kinds: their modules and schemas say as data which of AWS's operations sets which property.
 
 CONTRIBUTING.md has an example, "A kind in an hour". botocore's model tells which parameters an operation takes, and in which form.
 """

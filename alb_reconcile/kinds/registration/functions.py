@@ -71,7 +71,7 @@ def _each(value: object) -> Iterable[str]:
 
 
 async def permit(run: Run, function: str, group: str) -> None:
-    """Let the target group invoke the function. AWS refuses a second statement of the same id; an existing one that permits it is enough."""
+    """Let the target group invoke the function. AWS refuses a second statement of the same id; one that permits it is enough."""
     try:
         await run.aws.call(
             "lambda", "add_permission", retry=waits.FUNCTION_BUSY, FunctionName=function,

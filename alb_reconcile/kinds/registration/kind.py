@@ -41,7 +41,7 @@ class Registration(Member):
     """One target in one target group on one port.
 
     `target` is an instance's id also where the target group knows the instance by its address. So the instance's successor, which may
-    get the same address, is another target, and rules about an instance apply to its target.
+    get the same address, is another target, and what holds for an instance holds for its target.
     """
 
     kind = "registration"
@@ -63,7 +63,7 @@ class Registration(Member):
     """`all` for an address outside of the VPC."""
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
-        """AWS finds the zone of an address in the VPC by itself, and may show none for an address outside: a wanted zone is dropped then."""
+        """AWS finds the zone of an address in the VPC, and may show none for one outside of it: then the wanted zone is dropped."""
         if self.availability_zone is None or not observed or observed.detail(Registered).availability_zone:
             return self
         return replace(self, availability_zone=None)

@@ -160,7 +160,7 @@ async def _until(run: Run, kind: str, physical_id: str, check: Callable[[Any], s
 
 
 async def ipv6_part(run: Run, vpc: str, wanted: str | int) -> str:
-    """A subnet's IPv6 range. A number is resolved by the VPC's range. Raises RefusedError if the VPC has none."""
+    """A subnet's IPv6 range; of a number, the one of that number in the VPC's range, once AWS shows it. Raises RefusedError without one."""
     if isinstance(wanted, str):
         return wanted
 

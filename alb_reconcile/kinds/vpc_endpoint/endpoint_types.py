@@ -21,5 +21,5 @@ def gateway_name(service: str | None) -> str:
 
 
 def type_of(entry: Entry) -> str:
-    """The type of an endpoint's entry. AWS's default is a gateway endpoint, which is in no subnet, so with subnets it is an interface one."""
+    """The type of an endpoint's entry. AWS's default is a gateway endpoint, which is in no subnet; with subnets, an interface endpoint."""
     return str(entry.get("vpc_endpoint_type") or (INTERFACE if "subnets" in entry else GATEWAY))

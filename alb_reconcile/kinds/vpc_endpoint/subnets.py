@@ -15,8 +15,8 @@ MISSING: Final = ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound"
 async def exchange_subnets(
     run: Run, endpoint: str, modify: partial[Any], params: dict[str, Any], have: set[str]
 ) -> None:
-    """Exchange subnets in one zone after the other, while the interfaces in the other zones answer. An endpoint has one subnet in a zone, so
-    the zone's old subnet is removed before the new one is added. An endpoint in one zone doesn't answer meanwhile."""
+    """Exchange subnets in one zone after the other, while the interfaces in the other zones answer. An endpoint has one subnet in a zone,
+    so the zone's old subnet is removed before the new one is added. An endpoint in one zone doesn't answer meanwhile."""
     leaving, coming = params.pop("RemoveSubnetIds"), params.pop("AddSubnetIds")
     retry = waits.unknown("InvalidSubnetID.NotFound")
     answer = await run.aws.call("ec2", "describe_subnets", retry=retry, SubnetIds=[*leaving, *coming])
