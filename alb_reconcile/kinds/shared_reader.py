@@ -20,7 +20,7 @@ _PAUSE: Final = 2.0
 
 
 class SharedReads:
-    """The shared reads of one round over some stacks. Each is made once, and may be out of date: runs that change resources don't use them."""
+    """The shared reads of one round over some stacks. Each is made once, and grows old: a run that changes resources makes its own."""
 
     def __init__(self, aws: Aws, stacks: Collection[str]) -> None:
         self.began = Clock().now()

@@ -149,7 +149,7 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         return await crowded_zones(aws, [item for item in intents if item.fields is None])
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """AWS documents no time. A new one takes 84 to 121 s in nine public logs of `terraform apply`; other long changes take minutes."""
+        """AWS documents no time. A create takes 84 to 121 s in nine public logs of `terraform apply`; replaces and deletes take minutes."""
         usual = (60, 300) if action in ("replace", "delete") or _MORE in fields else (0, 2)
         return (80, 150) if action == "create" else usual
 

@@ -76,7 +76,8 @@ def _check_values(around: Around, name: str, entry: Entry) -> None:
 
 
 def _check_beside(around: Around, entries: dict[str, Entry]) -> None:
-    """Report records of one name that exclude each other: a CNAME and another record, or two of one type without own identifiers."""
+    """Report records of one name that exclude each other: a CNAME and another record, or two of one type, unless both have own identifiers
+    and the same sort of routing (weight or failover)."""
     seen: dict[_Key, list[tuple[str, Entry]]] = {}
     told: set[tuple[_Key, str]] = set()
     for name, entry in entries.items():

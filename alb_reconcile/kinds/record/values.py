@@ -19,7 +19,7 @@ _BALANCER: Final = re.compile(r"\.([a-z0-9-]+)\.elb\.amazonaws\.com")
 
 
 class AliasTarget(NamedTuple):
-    """A target of an alias that isn't a load balancer of the account and region."""
+    """An alias's target that isn't a load balancer of the account and region."""
 
     dns_name: str
     hosted_zone_id: str

@@ -248,7 +248,7 @@ class SubnetKind(Ec2Kind[Subnet]):
         await self._modify(run, wanted, subnet, [*names, *(path for path in _dns_paths(wanted) if path in fields)])
 
     async def _change_range(self, run: Run, wanted: Subnet, subnet: str, *, is_assigned: bool) -> None:
-        """Exchange the IPv6 range. A subnet has one, so the old one is removed first; AWS refuses that while instances get addresses of it."""
+        """Exchange the one IPv6 range. The old one is removed first. AWS refuses this while instances get its addresses."""
         if found := ipv6_of(await describe(run, "subnet", subnet)):
             if is_assigned:
                 await _change(run, subnet, AssignIpv6AddressOnCreation={"Value": False})
