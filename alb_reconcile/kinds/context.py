@@ -40,7 +40,7 @@ class Others:
     """The run's other steps, as the step at hand knows them. This class has no steps; `engine.apply` has a subclass with a plan's."""
 
     def announce(self, made: str, *, usable: bool) -> None:
-        """Tell the other steps, before this step has ended, the id of the resource that it has made, or whose use it has ended.
+        """Tell the other steps, before this step ends, the id of the resource that it has made, or that isn't used any more.
 
         Steps that need the resource late go on (`Properties.needed_late`); where the resource is `usable`, all steps that need it begin.
         """
