@@ -226,6 +226,13 @@ class _Others(Others):
             elif other.key not in ended and other.action != "delete" and other.state:
                 yield other
 
+    def next(self) -> Iterator[Step]:
+        under_way = {step.key for step, _ in self.among.running.values()}
+        begun = under_way | self.among.outcomes.keys()
+        for other in self.among.steps.values():
+            if other.key not in begun and begun.issuperset(other.needs):
+                yield other
+
 
 def _among(step: Step, made: Collection[Address]) -> Step:
     """The step. Of instances that are launched together, it names only those that this run makes: a run may carry out a part of a plan."""

@@ -55,6 +55,10 @@ class Others:
         """The steps that are still to make or change something, and don't wait for the step at hand."""
         return ()
 
+    def next(self) -> Iterable[Step]:
+        """The steps that begin once steps have ended that are under way."""
+        return ()
+
 
 class Shared:
     """What the steps of a run share: reads that are made once, polls, joint calls, and what the steps note for each other."""
@@ -108,12 +112,15 @@ class Run:
         watch = self.shared.of(Watch, name, lambda: Watch(self.aws, fetch, slowest=slowest))
         return await watch.until(key, check, timeout, self.say)
 
-    async def together(self, name: str, member: str, send: Send, *, most: int, **how: Any) -> None:
-        """Make one call for all steps that ask with the same `name` at the same time; `most` and `how` are arguments of `Batch`.
+    async def together(
+        self, name: str, member: str, send: Send, *, most: int, expects: Callable[[], bool] = lambda: False, **how: Any
+    ) -> None:
+        """Make one call for all steps that ask with the same `name` at the same time; `most` and `how` are arguments of `Batch`, `expects`
+        of `Batch.add`.
 
         Raises what AWS says of the member.
         """
-        await self.shared.of(Batch, name, lambda: Batch(self.aws, send, most=most, **how)).add(member)
+        await self.shared.of(Batch, name, lambda: Batch(self.aws, send, most=most, **how)).add(member, expects)
 
     def tag_list(self, desired: Desired) -> list[dict[str, str]]:
         """The tags for a create call."""

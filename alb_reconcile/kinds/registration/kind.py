@@ -1,7 +1,7 @@
 """Drives registrations of instances, addresses and functions in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
 
 import asyncio
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -27,7 +27,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired, Lookups, Observed, each_of
+from alb_reconcile.model.resource import Desired, Lookups, Observed, bind, each_of
 from alb_reconcile.model.service import Member, Registered
 from alb_reconcile.model.steps import Deregister, Register
 
@@ -213,7 +213,15 @@ class RegistrationKind(Kind[Registration]):
             await permit(run, target, group)
         key = target_key(group, target, port)
         run.targets.bring_in(key)
-        await _together(run, "register_targets", group, _member(wanted, target), waits.TARGET_UNKNOWN)
+
+        def expects() -> bool:
+            """Whether instances are under way that are to be registered in this group: AWS starts two a second."""
+            states = (step.state for step in run.others.next() if step.action == "create")
+            return any(
+                isinstance(state, Registration) and bind(state.target_group, run.ids) == group for state in states
+            )
+
+        await _together(run, "register_targets", group, _member(wanted, target), waits.TARGET_UNKNOWN, expects)
         run.targets.put_back(key)
         how = run.step.detail(Register)
         if how.is_checked:
@@ -256,7 +264,10 @@ def _member(state: Registration, target: str) -> str:
     return " ".join(filter(None, (target, str(state.port or 0), state.availability_zone)))
 
 
-async def _together(run: Run, operation: str, group: str, member: str, retry: waits.Codes | None = None) -> None:
+async def _together(
+    run: Run, operation: str, group: str, member: str, retry: waits.Codes | None = None,
+    expects: Callable[[], bool] = lambda: False,
+) -> None:  # fmt: skip
     """Make one call for all targets of a group that are registered, or deregistered, at the same time."""
 
     async def send(members: Sequence[str]) -> None:
@@ -267,7 +278,7 @@ async def _together(run: Run, operation: str, group: str, member: str, retry: wa
             targets.append({"Id": target, **({"Port": int(port)} if port != "0" else {}), **more})
         await run.aws.call("elbv2", operation, TargetGroupArn=group, Targets=targets)
 
-    await run.together(f"{operation} {group}", member, send, most=_MOST, retry=retry, of_all=[_GONE])
+    await run.together(f"{operation} {group}", member, send, most=_MOST, expects=expects, retry=retry, of_all=[_GONE])
 
 
 KIND: Final = RegistrationKind()
