@@ -35,7 +35,7 @@ def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: D
     for item in own:
         entry = desired.get(item.address)
         new = {tags.SPEC: tags.spec_tag(entry), **extra_tags(entry.state, item.tags)} if entry else {}
-        names = {tags.SPEC, tags.ATTRIBUTES} & new.keys()
+        names = {name for name in new if name in (tags.SPEC, tags.ATTRIBUTES) or name.startswith(tags.VALUE)}
         if changed := {name: new[name] for name in sorted(names) if new[name] != item.tags.get(name)}:
             wanted[item.id] = changed
     applied, zones = tags.applied_tags(desired), tags.zones_tag(desired)

@@ -67,7 +67,7 @@ def parse_fleet(data: bytes, file: str, variables: Mapping[str, str]) -> Fleet:
         root, problems = parse(data, "docs/fleet.md has an example")
     except DocumentError as error:
         raise SpecError(file, error.args) from None
-    problems += substitute(root, variables)
+    problems += substitute(root, variables).problems
     problems += schema.validate(root, schema.FLEET)[1]
     if problems:  # a document of another form can't be checked further
         raise SpecError(file, sorted(problems))

@@ -2,24 +2,82 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, NamedTuple
 
-from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.errors import Problem, SpecError
+from alb_reconcile.model.files import read_start
 from alb_reconcile.model.nodes import Node, Path, render_path, shorten
 from alb_reconcile.model.secrets import SHORTEST, is_secret_name, mark
 from alb_reconcile.model.text import did_you_mean
-from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, find
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, find, parse
 
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERBATIM: Final = frozenset({"user_data"})
+_KEPT: Final = frozenset({"user_data_values"})
+"""Mappings of which variables outlive the command that was given them."""
+MOST_KEPT: Final = 256
+"""The most characters of a tag's value (EC2, "Tag restrictions")."""
 _TELLING: Final = 8
 """The fewest characters of a variable's value that is taken for a secret everywhere, if the variable is in a tag with a key that says
 so."""
 
 
-def substitute(root: Node, variables: Mapping[str, str]) -> list[Problem]:
-    """Put variables into the tree's scalars, in place. User data stays as it is: ${…} is the shell's there. Returns the problems.
+def read_values(file: str) -> dict[str, str]:
+    """The variables of a file that has nothing else: a name and a text, number or boolean a line (YAML). Raises SpecError."""
+    try:
+        root, problems = parse(read_start(file, MAX_BYTES + 1), "give each variable a line, as in VERSION: 1.3")
+    except DocumentError as error:
+        raise SpecError(file, error.args) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; name a file of variables")]) from None
+    found: dict[str, str] = {}
+    entries = root.value if isinstance(root.value, dict) else {}
+    if not isinstance(root.value, dict):
+        problems.append(
+            Problem(root.line, root.column, "", "isn't a mapping of variables; write them as in VERSION: 1.3")
+        )
+    for name, node in entries.items():
+        path = render_path((name,))
+        if not _NAME.fullmatch(name):
+            told = "isn't a variable's name; write letters, digits and _, and no digit first"
+            problems.append(Problem(*root.keys[name], path, told))
+        elif isinstance(node.value, dict | list) or node.value is None:
+            problems.append(
+                Problem(
+                    node.line, node.column, path, "isn't a text, a number or a boolean; give the variable one value"
+                )
+            )
+        else:
+            found[name] = str(node.value).lower() if isinstance(node.value, bool) else str(node.value)
+    if problems:
+        raise SpecError(file, problems)
+    return found
+
+
+class Missing(NamedTuple):
+    """A variable that wasn't given, though an earlier command may have been given it: the first place that names it, and whether it has a
+    default there."""
+
+    path: Path
+    has_default: bool
+
+
+@dataclass
+class Filled:
+    """What came of filling variables into a document: problems; for each entry the variables that were given for values that outlive the
+    command; and those of these variables that weren't given, which stay as they are where they have no default."""
+
+    problems: list[Problem] = field(default_factory=list)
+    given: dict[Path, dict[str, str]] = field(default_factory=dict)
+    missing: dict[str, Missing] = field(default_factory=dict)
+
+
+def substitute(root: Node, variables: Mapping[str, str]) -> Filled:
+    """Put variables into the tree's scalars, in place. User data stays as it is: ${…} is the shell's there.
 
     An empty variable counts as unset where a default is given, as in a shell. The values of variables under `secret_variables` are hidden
     from then on in all that this process says.
@@ -27,7 +85,7 @@ def substitute(root: Node, variables: Mapping[str, str]) -> list[Problem]:
     substitution = _Substitution(variables, {name: path for path, name in _secrets_of(root)})
     substitution.check_secrets(root)
     substitution.visit(root, ())
-    return substitution.problems
+    return substitution.filled
 
 
 def _secrets_of(root: Node) -> Iterator[tuple[Path, str]]:
@@ -52,7 +110,8 @@ def variables_in(node: Node, *, verbatim: bool = False) -> Iterator[tuple[str, b
 class _Substitution:
     def __init__(self, variables: Mapping[str, str], secrets: Mapping[str, Path]) -> None:
         self.variables, self.secrets = variables, secrets
-        self.problems: list[Problem] = []
+        self.filled = Filled()
+        self.problems = self.filled.problems
         self.seen: set[int] = set()
         self.length = 0
 
@@ -75,6 +134,7 @@ class _Substitution:
         undefined: dict[str, None] = {}
         secrets: list[str] = []
         is_named = path[-2:-1] == ("tags",) and is_secret_name(str(path[-1]))
+        is_kept = self._keeps(node, path, text)
 
         def value(match: re.Match[str]) -> str:
             found = looked_up(match)
@@ -103,13 +163,33 @@ class _Substitution:
         result = _VARIABLE.sub(value, text)
         if secrets and not undefined:
             mark(*secrets, *([result] if min(map(len, secrets)) < SHORTEST else ()))
-        if undefined:
+        if undefined and not is_kept:
             self._problem(node, path, self._undefined(list(undefined)[:8]))
         self.length += len(result)
         if self.length > MAX_BYTES:
             self._problem(node, path, "the variables make the spec too large; shorten their values")
             return ""
         return result
+
+    def _keeps(self, node: Node, path: Path, text: str) -> bool:
+        """Whether the variables in a text outlive the command; they are noted then."""
+        if _KEPT.isdisjoint(path[-2:-1]):
+            return False
+        for match in _VARIABLE.finditer(text):
+            name, default = match.groups()
+            given = self.variables.get(name, "") if name else ""
+            if name in self.secrets:
+                told = f"has ${{{name}}}, which is under secret_variables, and user data can be read; let the instance read it"
+                self._problem(node, path, told)
+            elif len(given) > MOST_KEPT:
+                told = f"{name} has {len(given)} characters, and the tag that keeps it takes {MOST_KEPT}; give a shorter one"
+                self._problem(node, path, told)
+            elif given:
+                self.filled.given.setdefault(path[:-2], {})[name] = given
+            elif name:
+                known = self.filled.missing.get(name, Missing(path, has_default=True))
+                self.filled.missing[name] = Missing(known.path, known.has_default and default is not None)
+        return True
 
     def check_secrets(self, root: Node) -> None:
         """Report secret variables that the document doesn't use: after a slip there, the one that is meant would be shown."""

@@ -58,6 +58,7 @@ from alb_reconcile.kinds.instance.protection import (
     stoppable,
 )
 from alb_reconcile.kinds.instance.recognition import weigh_instance
+from alb_reconcile.kinds.instance.user_data import user_data_of
 from alb_reconcile.kinds.instance.volume_plans import check_volumes, handed_on, tell_new, tell_old
 from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
@@ -65,11 +66,10 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
 from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
+from alb_reconcile.model.address import Address, Ref, UserData
 from alb_reconcile.model.decisions import Decisions
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.files import read_file
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Desired, Lookups, Observed, Properties, each_of, stops
 from alb_reconcile.model.service import JointLaunch, Server
@@ -187,6 +187,7 @@ class Instance(Server):
         found = {tags.IMAGE: self.image_id, tags.ATTRIBUTES: attributes(self)}
         if self.user_data is not None:
             found[tags.USER_DATA] = self.user_data.digest
+            found |= {tags.VALUE + name: value for name, value in self.user_data.given}
         return found
 
 
@@ -277,10 +278,8 @@ class InstanceKind(Ec2Kind[Instance]):
             fields["data_volumes"] = _volumes.flat(entry["data_volumes"])
         state = entry.get("state", "running")
         fields["state"] = None if state == "any" else state
-        if "user_data_file" in entry:
-            fields["user_data"] = UserData.of(read_file(around.folder / entry["user_data_file"], MAX_USER_DATA))
-        elif "user_data" in entry:
-            fields["user_data"] = UserData.of(entry["user_data"].encode())
+        if (content := user_data_of(around, entry)) is not None:
+            fields["user_data"] = UserData.of(content, around.variables_of(("instances", name)))
         return Instance(**fields)
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
@@ -294,6 +293,17 @@ class InstanceKind(Ec2Kind[Instance]):
     async def read_unshown(self, aws: Aws, observed: Observed) -> Properties:
         """The instance's properties with its protections, and with its behaviour at a shutdown (DescribeInstanceAttribute)."""
         return replace(self.of(observed), **await read_attributes(aws, observed.id, UNSHOWN))
+
+    async def read_values(self, aws: Aws, stack: str) -> Mapping[str, str]:
+        """The variables that the newest of a stack's instances was given (DescribeInstances)."""
+        where = {f"tag:{tags.STACK}": stack, "instance-state-name": ("pending", "running", "stopping", "stopped")}
+        reservations = await aws.pages("ec2", self.listing.operation, self.listing.key, where=where)
+        rows = (row for reservation in reservations for row in reservation.get("Instances", [reservation]))
+        found: dict[str, str] = {}
+        for row in sorted(rows, key=lambda row: row["LaunchTime"]):
+            own = tags.from_list(row.get("Tags"))
+            found |= {key.removeprefix(tags.VALUE): text for key, text in own.items() if key.startswith(tags.VALUE)}
+        return found
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
         """The instance's user data."""

@@ -1,0 +1,36 @@
+"""Fills in the variables that a command wasn't given, and that an earlier `apply` was given: tags of the stack's resources keep them."""
+
+from dataclasses import replace
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import KeepsValues
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.errors import RefusedError
+
+
+async def fill_in_kept(aws: Aws, target: DesiredStack) -> DesiredStack:
+    """The stack with these variables. Asks nothing of AWS if the command was given all. A kept value outranks a default of the spec.
+
+    Raises RefusedError, with each place, for a variable that has no value at all; SpecError, AwsError.
+    """
+    unset = target.unset
+    if unset is None:
+        return target
+    kept: dict[str, str] = {}
+    for kind in load_kinds().values():
+        if isinstance(kind, KeepsValues):
+            kept |= await kind.read_values(aws, target.stack)
+    found = {name: kept[name] for name in unset.places if name in kept}
+    lacking = {name: place for name, place in unset.places.items() if place and name not in found}
+    if lacking:
+        told = "isn't given, and no instance of the stack keeps a value of it; add --set"
+        raise RefusedError(
+            "\n".join(f"{place}: the variable {name} {told} {name}=VALUE" for name, place in lacking.items())
+        )
+    remarks = (
+        f"{name} is {text}, as the stack's newest instance has it; --set {name}=VALUE gives another"
+        for name, text in found.items()
+    )
+    desired = unset.fill(found) if found else target.desired
+    return replace(target, desired=desired, unset=None, remarks=(*target.remarks, *remarks))

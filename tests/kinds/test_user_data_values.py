@@ -1,0 +1,194 @@
+"""Values for each deployment: they reach an instance beside its user data, and outlive the command that was given them."""
+
+from __future__ import annotations
+
+import base64
+import email
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import given as given_any
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from alb_reconcile.kinds.instance.user_data import with_values
+from alb_reconcile.model.errors import RefusedError, SpecError
+from alb_reconcile.spec.stack import load_stack, parse_stack
+from tests.harness import demo, spec_folder
+from tests.kinds.hand import calls, edited
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.harness import Spec
+    from tests.kinds.hand import Hand
+
+SCRIPT = "#!/bin/sh\nexec web-api $${SHELL}\n"
+
+
+def written(values: dict[str, Any] | None = None, **more: Any) -> Spec:
+    """The demo with two instances that get values."""
+    spec = demo()
+    entry = spec["instances"]["web"]
+    entry.pop("user_data_file", None)
+    entry |= {"user_data": SCRIPT, "user_data_values": values or {"VERSION": "${VERSION}"}, **more}
+    return spec
+
+
+def given(spec: Spec, **variables: str) -> Any:
+    """The spec as a command reads it that was given these variables."""
+    return parse_stack(yaml.safe_dump(spec).encode(), "spec.yaml", spec_folder(), variables, None)
+
+
+def values_of(hand: Hand, address: str = "instance.web-1") -> dict[str, str]:
+    """What the boothook of an instance writes, as a shell reads it."""
+    answer = hand.ec2.describe_instance_attribute(InstanceId=hand[address], Attribute="userData")
+    hook, *_ = parts_of(base64.b64decode(answer["UserData"]["Value"]))
+    return sourced(hook)
+
+
+def parts_of(user_data: bytes) -> list[str]:
+    """The parts as cloud-init finds them, which reads user data by Python's email module."""
+    archive = email.message_from_bytes(user_data)
+    return [part.get_payload(decode=True).decode() for part in archive.get_payload()]  # type: ignore[union-attr]  # parts are messages
+
+
+def sourced(hook: str) -> dict[str, str]:
+    """The values of the lines that a hook writes."""
+    lines = hook.split("<<'END OF VALUES'\n")[1].split("END OF VALUES")[0]
+    told = subprocess.run(
+        ["env", "-i", "sh", "-c", f"set -a; {lines}\nunset PWD SHLVL _ OLDPWD; env"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return dict(
+        line.split("=", 1) for line in told.stdout.splitlines() if not line.startswith(("PWD=", "SHLVL=", "_="))
+    )
+
+
+def tag_of(hand: Hand, address: str = "instance.web-1") -> str:
+    (found,) = hand.ec2.describe_instances(InstanceIds=[hand[address]])["Reservations"][0]["Instances"]
+    return {tag["Key"]: tag["Value"] for tag in found["Tags"]}.get("alb-reconcile:value:VERSION", "")
+
+
+def test_a_value_rolls_the_instances_and_the_scripts_own_variables_stay(hand: Hand) -> None:
+    hand.make(given(written(), VERSION="1.2"))
+    assert values_of(hand) == {"VERSION": "1.2"}
+    answer = hand.ec2.describe_instance_attribute(InstanceId=hand["instance.web-1"], Attribute="userData")
+    assert parts_of(base64.b64decode(answer["UserData"]["Value"]))[1] == SCRIPT
+    before = hand["instance.web-1"]
+    hand.make(given(written(), VERSION="1.3"), allow={"replace": 2})
+    assert hand["instance.web-1"] != before
+    assert values_of(hand) == {"VERSION": "1.3"}
+
+
+@pytest.mark.parametrize("value", ["${VERSION}", "${VERSION:-1.0}"], ids=["bare", "default"])
+def test_a_value_outlives_its_command(hand: Hand, value: str) -> None:
+    """A command that isn't given it takes the running one, never the default, and says so; new instances get it."""
+    spec = written({"VERSION": value})
+    hand.make(given(spec, VERSION="1.3"))
+    plan = hand.world.plan(given(spec))
+    assert plan.is_empty
+    assert "VERSION is 1.3, as the stack's newest instance has it; --set VERSION=VALUE gives another" in plan.kept
+    hand.make(given(edited(spec, "instances/web/count", 3)))
+    assert values_of(hand, "instance.web-3") == {"VERSION": "1.3"}
+    assert tag_of(hand, "instance.web-3") == "1.3"
+
+
+def test_a_default_counts_while_nothing_was_given_and_what_is_given_then_is_kept(hand: Hand) -> None:
+    spec = written({"VERSION": "${VERSION:-1.0}"})
+    hand.make(given(spec))
+    assert (values_of(hand), tag_of(hand)) == ({"VERSION": "1.0"}, "")
+    hand.make(given(spec, VERSION="1.0"))
+    assert tag_of(hand) == "1.0", "though no instance had to be replaced"
+    assert hand.world.plan(given(written({"VERSION": "${VERSION:-2.0}"}))).is_empty
+
+
+def test_after_half_a_roll_the_newest_instance_says_the_value(hand: Hand) -> None:
+    hand.make(given(written(), VERSION="1.2"))
+    hand.wait(60)
+    hand.make(given(written(count=3), VERSION="1.2"))
+    hand.ec2.create_tags(
+        Resources=[hand["instance.web-3"]], Tags=[{"Key": "alb-reconcile:value:VERSION", "Value": "1.3"}]
+    )
+    assert [text for text in hand.world.plan(given(written(count=3))).kept if text.startswith("VERSION is 1.3")]
+
+
+def test_a_variable_without_any_value_is_refused_with_its_place(hand: Hand) -> None:
+    with pytest.raises(
+        RefusedError,
+        match=r"^spec\.yaml:\d+:\d+: instances\.web\.user_data_values\.VERSION: the variable VERSION isn't given",
+    ):
+        hand.world.plan(given(written()))
+    hand.make(given(written(), VERSION="1"))
+    hand.world.apply(given(written()), destroy=True, allow={"delete": 99})
+
+
+def test_what_a_kept_value_makes_wrong_is_told_with_its_place(hand: Hand) -> None:
+    hand.make(given(written(), VERSION="1"))
+    spec = edited(written({"VERSION": "${VERSION}"}), "instances/web/user_data", "#!/bin/sh\n" + "#" * 16_050)
+    for address in ("instance.web-1", "instance.web-2"):
+        hand.ec2.create_tags(
+            Resources=[hand[address]], Tags=[{"Key": "alb-reconcile:value:VERSION", "Value": "1" * 250}]
+        )
+    with pytest.raises(SpecError, match=r"user_data_values: make 16,\d+ bytes of user data"):
+        hand.world.plan(given(spec))
+
+
+def test_user_data_without_values_is_as_the_spec_has_it(hand: Hand) -> None:
+    spec = written()
+    del spec["instances"]["web"]["user_data_values"]
+    hand.make(given(spec))
+    launched = calls(hand.world, "run_instances")[0]
+    assert launched["UserData"] == SCRIPT.encode()
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"user_data": "Content-Type: multipart/mixed; boundary=x\n\n"}, r"web\.user_data: is a MIME archive already"),
+        ({"user_data": "MIME-Version: 1.0\nContent-Type: text/plain\n"}, r"web\.user_data: is a MIME archive already"),
+        ({"user_data": "echo 1"}, r"web\.user_data: begins with neither #! nor #cloud-config"),
+        ({"user_data": "#!/bin/sh\n" + "#" * 16_300}, r"user_data_values: make 16,\d+ bytes of user data.*16,384"),
+        ({"user_data_values": {"DB_PASSWORD": "x"}}, r"user_data_values\.DB_PASSWORD: looks like a secret"),
+        ({"user_data_values": {"A": "x\ny"}}, r"user_data_values\.A: has a line break"),
+        ({"user_data_values": {"9A": "x"}}, r"user_data_values.*9A"),
+        ({"user_data_values": {"A": "${LONG}"}}, r"user_data_values\.A: LONG has 300 characters"),
+        ({"user_data_values": {"A": "${HIDDEN}"}}, r"user_data_values\.A: has \$\{HIDDEN\}, which is under secret_variables"),
+    ],
+)  # fmt: skip
+def test_values_that_an_instance_could_not_have_are_refused(entry: dict[str, Any], told: str) -> None:
+    spec = written({"VERSION": "1"}, **entry)
+    if "HIDDEN" in str(entry):
+        spec["secret_variables"] = ["HIDDEN"]
+    with pytest.raises(SpecError, match=rf"^spec\.yaml:\d+:\d+: instances\.{told}" if "web" in told else told):
+        given(spec, LONG="x" * 300, HIDDEN="a long enough secret")
+
+
+def test_compressed_user_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "boot.gz").write_bytes(b"\x1f\x8b\x08rest")
+    spec = written({"VERSION": "1"}, user_data_file="boot.gz")
+    del spec["instances"]["web"]["user_data"]
+    (tmp_path / "stack.yaml").write_text(yaml.safe_dump(spec))
+    with pytest.raises(SpecError, match=r"web\.user_data_file: is compressed"):
+        load_stack(str(tmp_path / "stack.yaml"))
+
+
+@settings(max_examples=60)
+@given_any(
+    st.dictionaries(
+        st.from_regex(r"[A-Z][A-Z0-9]{0,5}", fullmatch=True),
+        st.text(st.characters(blacklist_categories=("C", "Z"), whitelist_characters=" "), max_size=30),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_any_value_is_what_a_shell_reads(values: dict[str, str]) -> None:
+    values = {f"X_{name}": text for name, text in values.items()}
+    hook, script = parts_of(with_values(SCRIPT.encode(), values))
+    assert sourced(hook) == values
+    assert script == SCRIPT
+    assert with_values(SCRIPT.encode(), dict(reversed(values.items()))) == with_values(SCRIPT.encode(), values)
