@@ -54,4 +54,5 @@ class UserData:
         return cls(digest(content.hex(), 16), content, tuple(sorted((given or {}).items())))
 
     def __str__(self) -> str:
-        return f"sha256:{self.digest}"
+        given = ", ".join(f"{name} {text}" for name, text in self.given)
+        return f"sha256:{self.digest}" + f" ({given})" * bool(given)

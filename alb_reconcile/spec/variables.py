@@ -14,6 +14,7 @@ from alb_reconcile.model.text import did_you_mean
 from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, find, parse
 
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
+_AS_IN: Final = 'as in VERSION: "1.30"'
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERBATIM: Final = frozenset({"user_data"})
 _KEPT: Final = frozenset({"user_data_values"})
@@ -26,36 +27,38 @@ so."""
 
 
 def read_values(file: str) -> dict[str, str]:
-    """The variables of a file that has nothing else: a name and a text, number or boolean a line (YAML). Raises SpecError."""
+    """The variables of a file that has nothing else: a name and a text, whole number or boolean a line (YAML). Raises SpecError."""
     try:
-        root, problems = parse(read_start(file, MAX_BYTES + 1), "give each variable a line, as in VERSION: 1.3")
+        root, problems = parse(read_start(file, MAX_BYTES + 1), f"give each variable a line, {_AS_IN}")
     except DocumentError as error:
         raise SpecError(file, error.args) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; name a file of variables")]) from None
-    found: dict[str, str] = {}
     entries = root.value if isinstance(root.value, dict) else {}
     if not isinstance(root.value, dict):
-        problems.append(
-            Problem(root.line, root.column, "", "isn't a mapping of variables; write them as in VERSION: 1.3")
-        )
+        problems.append(Problem(root.line, root.column, "", f"isn't a mapping of variables; write them {_AS_IN}"))
     for name, node in entries.items():
-        path = render_path((name,))
         if not _NAME.fullmatch(name):
             told = "isn't a variable's name; write letters, digits and _, and no digit first"
-            problems.append(Problem(*root.keys[name], path, told))
-        elif isinstance(node.value, dict | list) or node.value is None:
-            problems.append(
-                Problem(
-                    node.line, node.column, path, "isn't a text, a number or a boolean; give the variable one value"
-                )
-            )
-        else:
-            found[name] = str(node.value).lower() if isinstance(node.value, bool) else str(node.value)
+            problems.append(Problem(*root.keys[name], render_path((name,)), told))
+        elif told := _why_no_value(node):
+            problems.append(Problem(node.line, node.column, name, told))
     if problems:
         raise SpecError(file, problems)
-    return found
+    return {name: _text_of(node.value) for name, node in entries.items()}
+
+
+def _text_of(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _why_no_value(node: Node) -> str:
+    if isinstance(node.value, float):
+        return f"is the number {node.value:g} to YAML, without further zeros; put it in quotes, {_AS_IN}"
+    if isinstance(node.value, dict | list) or node.value is None:
+        return f"isn't one value; write a text, {_AS_IN}"
+    return ""
 
 
 class Missing(NamedTuple):
@@ -178,8 +181,9 @@ class _Substitution:
         for match in _VARIABLE.finditer(text):
             name, default = match.groups()
             given = self.variables.get(name, "") if name else ""
-            if name in self.secrets:
-                told = f"has ${{{name}}}, which is under secret_variables, and user data can be read; let the instance read it"
+            if name in self.secrets or is_secret_name(name or ""):
+                why = "is under secret_variables" if name in self.secrets else "looks like a secret"
+                told = f"has ${{{name}}}, which {why}, and user data can be read; let the instance read it"
                 self._problem(node, path, told)
             elif len(given) > MOST_KEPT:
                 told = f"{name} has {len(given)} characters, and the tag that keeps it takes {MOST_KEPT}; give a shorter one"

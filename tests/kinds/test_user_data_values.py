@@ -71,7 +71,7 @@ def sourced(hook: str) -> dict[str, str]:
 
 def tag_of(hand: Hand, address: str = "instance.web-1") -> str:
     (found,) = hand.ec2.describe_instances(InstanceIds=[hand[address]])["Reservations"][0]["Instances"]
-    return {tag["Key"]: tag["Value"] for tag in found["Tags"]}.get("alb-reconcile:value:VERSION", "")
+    return next((str(tag["Value"]) for tag in found["Tags"] if tag["Key"] == "alb-reconcile:value:VERSION"), "")
 
 
 def test_a_value_rolls_the_instances_and_the_scripts_own_variables_stay(hand: Hand) -> None:
@@ -155,6 +155,8 @@ def test_user_data_without_values_is_as_the_spec_has_it(hand: Hand) -> None:
         ({"user_data": "#!/bin/sh\n" + "#" * 16_300}, r"user_data_values: make 16,\d+ bytes of user data.*16,384"),
         ({"user_data_values": {"DB_PASSWORD": "x"}}, r"user_data_values\.DB_PASSWORD: looks like a secret"),
         ({"user_data_values": {"A": "x\ny"}}, r"user_data_values\.A: has a line break"),
+        ({"user_data_values": {"A": 1.3}}, r"user_data_values\.A: is the number 1\.3"),
+        ({"user_data_values": {"A": "${DB_PASSWORD}"}}, r"user_data_values\.A: has \$\{DB_PASSWORD\}, which looks like a secret"),
         ({"user_data_values": {"9A": "x"}}, r"user_data_values.*9A"),
         ({"user_data_values": {"A": "${LONG}"}}, r"user_data_values\.A: LONG has 300 characters"),
         ({"user_data_values": {"A": "${HIDDEN}"}}, r"user_data_values\.A: has \$\{HIDDEN\}, which is under secret_variables"),
@@ -192,3 +194,21 @@ def test_any_value_is_what_a_shell_reads(values: dict[str, str]) -> None:
     assert sourced(hook) == values
     assert script == SCRIPT
     assert with_values(SCRIPT.encode(), dict(reversed(values.items()))) == with_values(SCRIPT.encode(), values)
+
+
+@pytest.mark.parametrize("value", ["1.30", "007", "true", "null", "1e3", "~"])
+def test_a_variable_reaches_the_instance_as_it_was_given(value: str) -> None:
+    stack = given(written({"VERSION": "${VERSION}", "SAME": "v${VERSION}"}), VERSION=value)
+    state: Any = next(item.state for address, item in stack.desired.items() if str(address) == "instance.web-1")
+    assert sourced(parts_of(state.user_data.content)[0]) == {"VERSION": value, "SAME": f"v{value}"}
+
+
+def test_the_plan_says_which_value_changes_and_sync_which_one_it_took(hand: Hand) -> None:
+    hand.make(given(written(), VERSION="1.2"))
+    plan = hand.world.plan(given(written(), VERSION="1.3"))
+    changes = [change for step in plan.steps for change in step.changes if change.path == "user_data"]
+    assert [(str(item.before)[-14:], str(item.after)[-14:]) for item in changes] == [
+        (" (VERSION 1.2)", " (VERSION 1.3)")
+    ] * 2
+    ending = hand.world.sync(given(written()))
+    assert "VERSION is 1.2, as the stack's newest instance has it; --set VERSION=VALUE gives another" in ending.notes
