@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 from itertools import accumulate, islice
 from typing import Any, Final
+from unicodedata import category
 
 from alb_reconcile.kinds import by_section, sections_of
 from alb_reconcile.model.controls import CONTROLS
@@ -16,7 +17,6 @@ from alb_reconcile.model.schemas import schema_folder
 from alb_reconcile.model.secrets import HIDDEN, is_secret_place
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.document import MAX_PROBLEMS, find, to_plain
-from alb_reconcile.spec.fitting import fits, has_form, is_of_type, repeated
 
 SECTIONS: Final = {section: kind.name for section, kind in by_section().items()}
 """The kinds that have entries of their own, by section; a kind that nests in another's entries has a section there."""
@@ -106,15 +106,28 @@ def _validator(section: str) -> Any:
     from jsonschema import Draft202012Validator, ValidationError, validators
 
     def unique(_: Any, wanted: bool, instance: Any, __: _Schema) -> Iterator[ValidationError]:
+        # jsonschema compares each pair, which takes minutes for a large list of mappings
         if wanted and isinstance(instance, list):
-            for index in repeated(instance):
-                yield ValidationError("given twice", path=[index])
+            seen: set[str] = set()
+            for index, item in enumerate(instance):
+                text = json.dumps(item, sort_keys=True, default=str)
+                if text in seen:
+                    yield ValidationError("given twice", path=[index])
+                seen.add(text)
 
     def pattern(_: Any, wanted: str, instance: Any, schema: _Schema) -> Iterator[ValidationError]:
-        if isinstance(instance, str) and not has_form(wanted, instance, schema):
+        # Python's $ matches before a final line break too, which JSON Schema's (ECMAScript's) doesn't; and each dialect has its own
+        # patterns for letters, digits and blanks of all languages
+        others = schema.get("x-letters", instance)
+        if isinstance(instance, str) and not (
+            re.fullmatch(wanted, instance) and all(item in others or category(item)[0] in "LNZ" for item in instance)
+        ):
             yield ValidationError("has another form")
 
-    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: is_of_type(value, "integer"))
+    # 2.0 counts as an integer in JSON Schema, but not for AWS
+    types = Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
     extend: Any = validators.extend  # untyped in the stubs
     keywords = {"uniqueItems": unique, "pattern": pattern}
     return extend(Draft202012Validator, keywords, type_checker=types)(_wanted(section))
@@ -143,10 +156,8 @@ _PARTIAL: Final = frozenset({"required", "additionalProperties", "minProperties"
 
 def _errors(root: Node, section: str, rounds: int = 2) -> list[Any]:
     """The errors that remain, as many as are worth telling, after repairable values have been repaired, in so many rounds."""
-    errors, coerced, plain = [], False, to_plain(root)
-    if fits(_wanted(section), plain):
-        return []
-    for error in _validator(section).iter_errors(plain):
+    errors, coerced = [], False
+    for error in _validator(section).iter_errors(to_plain(root)):
         if rounds and _coerce(root, error):
             coerced = True
         else:
