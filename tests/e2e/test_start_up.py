@@ -22,7 +22,7 @@ ELSEWHERE: Final = frozenset({"adoption", "export", "fleet", "verification"})
 """Rooms that have no part in a plan."""
 UNWANTED: Final = frozenset(
     {
-        "attr", "boto3", "cryptography", "dns", "httpx", "jsonschema", "moto", "prometheus_client", "referencing", "rich", "ruamel", "s3transfer",
+        "boto3", "cryptography", "dns", "httpx", "moto", "prometheus_client", "rich", "ruamel", "s3transfer",
         "shtab", "tenacity", "websockets", "zoneinfo",
     }
 )  # fmt: skip
