@@ -148,9 +148,9 @@ class BotoTransport:
     @cache
     def regions() -> frozenset[str]:
         """The regions that the installed SDK has for EC2, of all partitions."""
-        session = _sandbox_session()
-        parts = session.get_available_partitions()
-        return frozenset(name for part in parts for name in session.get_available_regions("ec2", part))
+        from alb_reconcile.aws.models import regions_of
+
+        return regions_of("ec2")
 
     @staticmethod
     def default_region(profile: str | None) -> str | None:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, write_applied_tags
-from alb_reconcile.engine.apply import Event, Outcome, apply_plan
 from alb_reconcile.engine.blockers import CUT_OFF, LIFT, by_key, refused
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.doors import find_cut
@@ -39,6 +38,9 @@ from alb_reconcile.model.errors import InterruptedRun, PlanError, ReconcileError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.service import Balancer, Member
+
+if TYPE_CHECKING:
+    from alb_reconcile.engine.apply import Event, Outcome
 
 SETTLE_TIMEOUT: Final = 180.0
 """Seconds for which AWS's reads may lag behind its writes."""
@@ -175,7 +177,7 @@ class Applied:
     `found` is the last look; None if a step wasn't done, after which there is no look. `error` is what ended the run after its steps.
     """
 
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: "tuple[Outcome, ...]" = ()
     found: StackPlan | None = None
     is_reached: bool = False
     problems: tuple[str, ...] = ()
@@ -207,8 +209,8 @@ async def apply_stack(
     aws: Aws,
     planned: StackPlan,
     *,
-    on_event: Callable[[Event], None] = lambda _: None,
-    on_outcomes: Callable[[tuple[Outcome, ...]], None] = lambda _: None,
+    on_event: "Callable[[Event], None]" = lambda _: None,
+    on_outcomes: "Callable[[tuple[Outcome, ...]], None]" = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
     on_wait: Callable[[Awaited], None] = lambda _: None,
     timeout: float | None = 900,
@@ -221,6 +223,8 @@ async def apply_stack(
     nothing is raised, so that what was done is always told. Before it AwsError is raised if the tags that mark the beginning can't be
     written.
     """
+    from alb_reconcile.engine.apply import apply_plan  # a plan doesn't need it
+
     goal, target = goal or Goal(), planned.target
     own = (item.id for item in planned.discovery.resources if item.owner == target.stack)
     applied = Applied(found=planned, is_reached=True, began=aws.now())
