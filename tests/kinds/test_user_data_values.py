@@ -50,8 +50,8 @@ def values_of(hand: Hand, address: str = "instance.web-1") -> dict[str, str]:
 
 
 def parts_of(user_data: bytes) -> list[str]:
-    """The parts as cloud-init finds them, which reads user data by Python's email module."""
-    archive = email.message_from_bytes(user_data)
+    """The parts as cloud-init finds them (`convert_string` and `fully_decoded_payload` there): it decodes user data before it parses it."""
+    archive = email.message_from_string(user_data.decode())
     return [part.get_payload(decode=True).decode() for part in archive.get_payload()]  # type: ignore[union-attr]  # parts are messages
 
 
@@ -67,6 +67,12 @@ def sourced(hook: str) -> dict[str, str]:
     return dict(
         line.split("=", 1) for line in told.stdout.splitlines() if not line.startswith(("PWD=", "SHLVL=", "_="))
     )
+
+
+def content_of(stack: Any, address: str = "instance.web-1") -> bytes:
+    """The user data that a spec wants."""
+    state: Any = next(item.state for known, item in stack.desired.items() if str(known) == address)
+    return bytes(state.user_data.content)
 
 
 def tag_of(hand: Hand, address: str = "instance.web-1") -> str:
@@ -179,6 +185,18 @@ def test_compressed_user_data_is_refused(tmp_path: Path) -> None:
         load_stack(str(tmp_path / "stack.yaml"))
 
 
+@pytest.mark.parametrize("script", [SCRIPT, "#!/bin/sh\necho 'Grüße 日本'\r\n", "#!/bin/sh\n# ü" + "x" * 2000])
+def test_text_that_is_not_ascii_arrives_as_it_is(script: str) -> None:
+    hook, found = parts_of(with_values(script.encode(), {"CITY": "Zürich 日本 ✓"}))
+    assert sourced(hook) == {"CITY": "Zürich 日本 ✓"}
+    assert found == script
+
+
+def test_whole_numbers_and_booleans_are_values() -> None:
+    stack = given(written({"PORT": 8080, "DEBUG": True, "QUIET": False}))
+    assert sourced(parts_of(content_of(stack))[0]) == {"PORT": "8080", "DEBUG": "true", "QUIET": "false"}
+
+
 @settings(max_examples=60)
 @given_any(
     st.dictionaries(
@@ -199,8 +217,7 @@ def test_any_value_is_what_a_shell_reads(values: dict[str, str]) -> None:
 @pytest.mark.parametrize("value", ["1.30", "007", "true", "null", "1e3", "~"])
 def test_a_variable_reaches_the_instance_as_it_was_given(value: str) -> None:
     stack = given(written({"VERSION": "${VERSION}", "SAME": "v${VERSION}"}), VERSION=value)
-    state: Any = next(item.state for address, item in stack.desired.items() if str(address) == "instance.web-1")
-    assert sourced(parts_of(state.user_data.content)[0]) == {"VERSION": value, "SAME": f"v{value}"}
+    assert sourced(parts_of(content_of(stack))[0]) == {"VERSION": value, "SAME": f"v{value}"}
 
 
 def test_the_plan_says_which_value_changes_and_sync_which_one_it_took(hand: Hand) -> None:
