@@ -165,6 +165,7 @@ def test_user_data_without_values_is_as_the_spec_has_it(hand: Hand) -> None:
         ({"user_data_values": {"A": "${DB_PASSWORD}"}}, r"user_data_values\.A: has \$\{DB_PASSWORD\}, which looks like a secret"),
         ({"user_data_values": {"9A": "x"}}, r"user_data_values.*9A"),
         ({"user_data_values": {"A": "${LONG}"}}, r"user_data_values\.A: LONG has 300 characters"),
+        ({"user_data_values": {"A": "${BYTES}"}}, r"user_data_values\.A: has a line break or another character"),
         ({"user_data_values": {"A": "${HIDDEN}"}}, r"user_data_values\.A: has \$\{HIDDEN\}, which is under secret_variables"),
     ],
 )  # fmt: skip
@@ -173,7 +174,7 @@ def test_values_that_an_instance_could_not_have_are_refused(entry: dict[str, Any
     if "HIDDEN" in str(entry):
         spec["secret_variables"] = ["HIDDEN"]
     with pytest.raises(SpecError, match=rf"^spec\.yaml:\d+:\d+: instances\.{told}" if "web" in told else told):
-        given(spec, LONG="x" * 300, HIDDEN="a long enough secret")
+        given(spec, LONG="x" * 300, BYTES="\udcff", HIDDEN="a long enough secret")
 
 
 def test_compressed_user_data_is_refused(tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ def _check_values(around: Around, name: str, entry: Entry) -> None:
             around.error((*path, wanted), told, at_key=True)
         if not text.isprintable():
             around.error((*path, wanted), "has a line break or another character that can't be printed; take it out")
+    if around.is_wrong(path):
+        return
     content = given_content(around, entry) or b""
     if why := why_unfit(content):
         around.error(("instances", name, key), why)
