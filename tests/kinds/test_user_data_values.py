@@ -104,6 +104,47 @@ def test_a_value_outlives_its_command(hand: Hand, value: str) -> None:
     assert tag_of(hand, "instance.web-3") == "1.3"
 
 
+ALIASES = """
+stack: aliases
+region: eu-central-1
+secret_variables: [HIDDEN]
+tags: &shared {A: "${HIDDEN}"}
+security_groups:
+  web: {vpc: vpc-12345678, description: web}
+instances:
+  web: &web
+    image_id: ami-12345678
+    instance_type: t3.micro
+    subnets: [subnet-12345678]
+    security_groups: [web]
+    user_data_values: &values {VERSION: "${VERSION}"}
+  merged: {<<: *web}
+  alias: {<<: *web, user_data_values: *values}
+"""
+
+
+def test_a_value_is_kept_for_each_entry_that_an_alias_gives_it() -> None:
+    stack = parse_stack(ALIASES.encode(), "spec.yaml", spec_folder(), {"VERSION": "1", "HIDDEN": "a long secret"}, None)
+    told = {str(address): item.state for address, item in stack.desired.items() if address.kind == "instance"}
+    assert {name: state.user_data.given for name, state in told.items()} == {  # type: ignore[attr-defined]  # an instance's
+        name: (("VERSION", "1"),) for name in ("instance.web-1", "instance.merged-1", "instance.alias-1")
+    }
+
+
+def test_an_alias_hands_no_secret_to_user_data() -> None:
+    text = ALIASES.replace("user_data_values: *values", "user_data_values: *shared")
+    with pytest.raises(SpecError, match=r"instances\.alias\.user_data_values\.A: has \$\{HIDDEN\}, which is under"):
+        parse_stack(text.encode(), "spec.yaml", spec_folder(), {"VERSION": "1", "HIDDEN": "a long secret"}, None)
+
+
+def test_an_empty_value_is_one_unless_a_default_is_given(hand: Hand) -> None:
+    hand.make(given(written(), VERSION="1.2"))
+    hand.make(given(written(), VERSION=""), allow={"replace": 2})
+    assert (values_of(hand), tag_of(hand)) == ({"VERSION": ""}, "")
+    assert hand.world.plan(given(written())).is_empty
+    assert not hand.world.plan(given(written({"VERSION": "${VERSION:-1.0}"}), VERSION="")).is_empty
+
+
 def test_a_default_counts_while_nothing_was_given_and_what_is_given_then_is_kept(hand: Hand) -> None:
     spec = written({"VERSION": "${VERSION:-1.0}"})
     hand.make(given(spec))
@@ -121,6 +162,35 @@ def test_after_half_a_roll_the_newest_instance_says_the_value(hand: Hand) -> Non
         Resources=[hand["instance.web-3"]], Tags=[{"Key": "alb-reconcile:value:VERSION", "Value": "1.3"}]
     )
     assert [text for text in hand.world.plan(given(written(count=3))).kept if text.startswith("VERSION is 1.3")]
+
+
+def test_an_older_instance_that_was_stopped_and_started_is_not_the_newest(hand: Hand) -> None:
+    """Its LaunchTime says the start; the attachment of its primary network interface says the launch (DescribeInstances)."""
+    hand.make(given(written(), VERSION="1.2"))
+    hand.wait(60)
+    hand.make(given(written(count=3), VERSION="1.2"))
+    hand.ec2.create_tags(
+        Resources=[hand["instance.web-3"]], Tags=[{"Key": "alb-reconcile:value:VERSION", "Value": "1.3"}]
+    )
+    hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"]])
+    hand.wait(120)
+    hand.ec2.start_instances(InstanceIds=[hand["instance.web-1"]])
+    hand.wait(120)
+    assert [text for text in hand.world.plan(given(written(count=3))).kept if text.startswith("VERSION is 1.3")]
+
+
+def test_a_copy_of_an_instance_says_no_value(hand: Hand) -> None:
+    """'Launch more like this' copies the tags."""
+    hand.make(given(written(), VERSION="1.2"))
+    (found,) = hand.ec2.describe_instances(InstanceIds=[hand["instance.web-1"]])["Reservations"][0]["Instances"]
+    copied = {tag["Key"]: tag["Value"] for tag in found["Tags"]} | {"alb-reconcile:value:VERSION": "0.9"}
+    hand.wait(60)
+    hand.ec2.run_instances(
+        ImageId=found["ImageId"], InstanceType=found["InstanceType"], SubnetId=found["SubnetId"], MinCount=1, MaxCount=1,
+        ClientToken="launch-more-like-this",
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": key, "Value": copied[key]} for key in copied]}],
+    )  # fmt: skip
+    assert [text for text in hand.world.plan(given(written())).kept if text.startswith("VERSION is 1.2")]
 
 
 def test_a_variable_without_any_value_is_refused_with_its_place(hand: Hand) -> None:

@@ -10,7 +10,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._health import stop_if_ill
-from alb_reconcile.kinds._instance_rows import is_alive, is_copy, primary_interface
+from alb_reconcile.kinds._instance_rows import is_alive, is_copy, launched_at, primary_interface
 from alb_reconcile.kinds._protection import unlocked
 from alb_reconcile.kinds.base import Adopted, Around, Entry, Intent, Keep, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
@@ -302,12 +302,12 @@ class InstanceKind(Ec2Kind[Instance]):
         return replace(self.of(observed), **await read_attributes(aws, observed.id, UNSHOWN))
 
     async def read_values(self, aws: Aws, stack: str) -> Mapping[str, str]:
-        """The variables that the newest of a stack's instances was given (DescribeInstances)."""
+        """The variables that the newest of a stack's instances was given (DescribeInstances). Copies of an instance don't count."""
         where = {f"tag:{tags.STACK}": stack, "instance-state-name": ("pending", "running", "stopping", "stopped")}
         reservations = await aws.pages("ec2", self.listing.operation, self.listing.key, where=where)
         rows = (row for reservation in reservations for row in reservation.get("Instances", [reservation]))
         found: dict[str, str] = {}
-        for row in sorted(rows, key=lambda row: row["LaunchTime"]):
+        for row in sorted((row for row in rows if not is_copy(row)), key=launched_at):
             found |= _given(tags.from_list(row.get("Tags")))
         return found
 
