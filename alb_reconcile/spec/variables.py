@@ -1,7 +1,7 @@
 """Substitutes `${NAME}` and `${NAME:-default}` in scalars, from `--set` and the environment; `$${` is a literal `${`."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, NamedTuple
@@ -87,6 +87,10 @@ def substitute(root: Node, variables: Mapping[str, str]) -> Filled:
     """
     substitution = _Substitution(variables, {name: path for path, name in _secrets_of(root)})
     substitution.check_secrets(root)
+    for path, node in _kept_in(
+        root
+    ):  # by themselves, since an alias is filled in once only, and may be in several entries
+        substitution.note(node, path)
     substitution.visit(root, ())
     return substitution.filled
 
@@ -96,6 +100,20 @@ def _secrets_of(root: Node) -> Iterator[tuple[Path, str]]:
     for index, node in enumerate(given.value if given and isinstance(given.value, list) else ()):
         if isinstance(node.value, str):
             yield ("secret_variables", index), node.value
+
+
+def _kept_in(root: Node) -> Iterator[tuple[Path, Node]]:
+    """The texts of which variables outlive the command."""
+    for section, entries in _children(root):
+        for name, entry in _children(entries):
+            for key, values in _children(entry):
+                if key in _KEPT:
+                    for wanted, node in _children(values):
+                        yield (section, name, key, wanted), node
+
+
+def _children(node: Node) -> Iterable[tuple[str, Node]]:
+    return node.value.items() if isinstance(node.value, dict) else ()
 
 
 def variables_in(node: Node, *, verbatim: bool = False) -> Iterator[tuple[str, bool]]:
@@ -116,6 +134,7 @@ class _Substitution:
         self.filled = Filled()
         self.problems = self.filled.problems
         self.seen: set[int] = set()
+        self.kept: set[int] = set()
         self.length = 0
 
     def visit(self, node: Node, path: Path) -> None:
@@ -137,7 +156,6 @@ class _Substitution:
         undefined: dict[str, None] = {}
         secrets: list[str] = []
         is_named = path[-2:-1] == ("tags",) and is_secret_name(str(path[-1]))
-        is_kept = self._keeps(node, path, text)
 
         def value(match: re.Match[str]) -> str:
             found = looked_up(match)
@@ -166,7 +184,7 @@ class _Substitution:
         result = _VARIABLE.sub(value, text)
         if secrets and not undefined:
             mark(*secrets, *([result] if min(map(len, secrets)) < SHORTEST else ()))
-        if undefined and not is_kept:
+        if undefined and id(node) not in self.kept:
             self._problem(node, path, self._undefined(list(undefined)[:8]))
         self.length += len(result)
         if self.length > MAX_BYTES:
@@ -174,14 +192,15 @@ class _Substitution:
             return ""
         return result
 
-    def _keeps(self, node: Node, path: Path, text: str) -> bool:
-        """Whether the variables in a text outlive the command; they are noted then."""
-        if _KEPT.isdisjoint(path[-2:-1]):
-            return False
-        for match in _VARIABLE.finditer(text):
+    def note(self, node: Node, path: Path) -> None:
+        """Note the variables in a text that outlive the command."""
+        self.kept.add(id(node))
+        for match in _VARIABLE.finditer(node.value if isinstance(node.value, str) else ""):
             name, default = match.groups()
-            given = self.variables.get(name, "") if name else ""
-            if name in self.secrets or is_secret_name(name or ""):
+            if not name:
+                continue
+            given = self.variables.get(name, "")  # an empty one counts as not given
+            if name in self.secrets or is_secret_name(name):
                 why = "is under secret_variables" if name in self.secrets else "looks like a secret"
                 told = f"has ${{{name}}}, which {why}, and user data can be read; let the instance read it"
                 self._problem(node, path, told)
@@ -190,10 +209,9 @@ class _Substitution:
                 self._problem(node, path, told)
             elif given:
                 self.filled.given.setdefault(path[:-2], {})[name] = given
-            elif name:
+            else:
                 known = self.filled.missing.get(name, Missing(path, has_default=True))
                 self.filled.missing[name] = Missing(known.path, known.has_default and default is not None)
-        return True
 
     def check_secrets(self, root: Node) -> None:
         """Report secret variables that the document doesn't use: after a slip there, the one that is meant would be shown."""
