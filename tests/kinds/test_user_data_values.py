@@ -245,6 +245,17 @@ def test_values_that_an_instance_could_not_have_are_refused(entry: dict[str, Any
         given(spec, LONG="x" * 300, BYTES="\udcff", HIDDEN="a long enough secret")
 
 
+@pytest.mark.parametrize("own", [{}, {"tags": {"a": "1"}}], ids=["none", "some"])
+def test_the_tags_that_keep_variables_count_among_those_that_aws_takes(own: dict[str, Any]) -> None:
+    names = [f"V{number}" for number in range(20)]
+    spec = written({"ALL": "".join(f"${{{name}}}" for name in names)}, **own)
+    spec["tags"] = {f"key-{number}": "x" for number in range(20 - len(own))}
+    assert given(spec, **dict.fromkeys(names, "1")).desired
+    spec["tags"]["more"] = "x"
+    with pytest.raises(SpecError, match=r"instances\.web\.user_data_values: has 20 variables, .* these are 41"):
+        given(spec, **dict.fromkeys(names, "1"))
+
+
 def test_compressed_user_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "boot.gz").write_bytes(b"\x1f\x8b\x08rest")
     spec = written({"VERSION": "1"}, user_data_file="boot.gz")

@@ -81,14 +81,30 @@ def _check_tags(outline: Outline) -> None:
     for path, entry in outline.named:
         tags = entry.get("tags")
         if not isinstance(tags, dict):
+            _check_kept(outline, path, common)
             continue
         _check_values(outline, (*path, "tags"), tags, common)
         count = sum(value is not None for value in (common | tags).values())
-        if count > 40:
+        if count <= 40:
+            _check_kept(outline, path, common | tags)
+        else:
             outline.error(
                 (*path, "tags"),
                 f"with the stack's tags these are {count}; AWS allows 50 and ten are reserved for this tool: remove some",
             )
+
+
+def _check_kept(outline: Outline, path: Path, tags: Mapping[str, object]) -> None:
+    """Report more variables of values that outlive their command than there is room for beside an entry's tags."""
+    kept = len(outline.variables_of(path))
+    count = kept + sum(value is not None for value in tags.values())
+    if kept and count > 40:
+        outline.error(
+            (*path, "user_data_values"),
+            f"has {kept} variables, each kept in a tag; with the other tags these are {count}; AWS allows 50 and ten are reserved for "
+            "this tool: use fewer",
+            at_key=True,
+        )
 
 
 def _check_values(outline: Outline, path: Path, tags: Mapping[str, object], common: Container[str]) -> None:
