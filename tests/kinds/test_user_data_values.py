@@ -191,6 +191,29 @@ def test_a_copy_of_an_instance_says_no_value(hand: Hand) -> None:
     assert [text for text in hand.world.plan(given(written())).kept if text.startswith("VERSION is 1.2")]
 
 
+@pytest.mark.parametrize("value", ["${VERSION}", "${VERSION:-1.0}"], ids=["bare", "default"])
+def test_a_value_outlives_all_instances(hand: Hand, value: str) -> None:
+    """`sync` makes them again as they were, though no instance is left to say so."""
+    spec = written({"VERSION": value})
+    hand.make(given(spec, VERSION="1.3"))
+    hand.wait(60)
+    hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"], hand["instance.web-2"]])
+    hand.wait(3600)
+    ending = hand.world.sync(given(spec))
+    assert "VERSION is 1.3, as it was applied last; --set VERSION=VALUE gives another" in ending.notes
+    hand.make(given(spec))
+    assert values_of(hand) == {"VERSION": "1.3"}
+
+
+def test_a_value_that_the_spec_no_longer_has_is_forgotten(hand: Hand) -> None:
+    spec = written({"VERSION": "${VERSION:-1.0}"})
+    hand.make(given(spec, VERSION="1.3"))
+    hand.make(given(written({"VERSION": "1.4"})), allow={"replace": 2})
+    assert hand.world.plan(given(written({"VERSION": "1.4"}))).is_empty
+    hand.make(given(spec), allow={"replace": 2})
+    assert values_of(hand) == {"VERSION": "1.0"}
+
+
 def test_a_variable_without_any_value_is_refused_with_its_place(hand: Hand) -> None:
     with pytest.raises(
         RefusedError,
@@ -245,14 +268,20 @@ def test_values_that_an_instance_could_not_have_are_refused(entry: dict[str, Any
         given(spec, LONG="x" * 300, BYTES="\udcff", HIDDEN="a long enough secret")
 
 
-@pytest.mark.parametrize("own", [{}, {"tags": {"a": "1"}}], ids=["none", "some"])
-def test_the_tags_that_keep_variables_count_among_those_that_aws_takes(own: dict[str, Any]) -> None:
+def test_the_tags_that_keep_variables_count_among_those_that_aws_takes() -> None:
     names = [f"V{number}" for number in range(20)]
-    spec = written({"ALL": "".join(f"${{{name}}}" for name in names)}, **own)
-    spec["tags"] = {f"key-{number}": "x" for number in range(20 - len(own))}
+    spec = written({"ALL": "".join(f"${{{name}}}" for name in names)})
+    spec["tags"] = {f"key-{number}": "x" for number in range(20)}
     assert given(spec, **dict.fromkeys(names, "1")).desired
+    spec["vpcs"]["main"]["tags"] = {"more": "x"}
+    with pytest.raises(
+        SpecError, match=r": vpcs\.main\.tags: with the stack's tags and one for each of the 20 variables .* are 41"
+    ):
+        given(spec, **dict.fromkeys(names, "1"))
     spec["tags"]["more"] = "x"
-    with pytest.raises(SpecError, match=r"instances\.web\.user_data_values: has 20 variables, .* these are 41"):
+    with pytest.raises(
+        SpecError, match=r":\d: tags: with the stack's tags and one for each of the 20 variables .* are 41"
+    ):
         given(spec, **dict.fromkeys(names, "1"))
 
 

@@ -219,13 +219,6 @@ def _tell_lost(replaced: Iterable[Step], discovery: Discovery) -> Iterable[tuple
                 yield step, _GOES_WITHOUT + ", ".join(lost)
 
 
-def _given(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The variables that an instance's tags keep."""
-    return tuple(
-        sorted((key.removeprefix(tags.VALUE), text) for key, text in found.items() if key.startswith(tags.VALUE))
-    )
-
-
 class InstanceKind(Ec2Kind[Instance]):
     """Drives instances."""
 
@@ -308,7 +301,7 @@ class InstanceKind(Ec2Kind[Instance]):
         rows = (row for reservation in reservations for row in reservation.get("Instances", [reservation]))
         found: dict[str, str] = {}
         for row in sorted((row for row in rows if not is_copy(row)), key=launched_at):
-            found |= _given(tags.from_list(row.get("Tags")))
+            found |= tags.values_in(tags.from_list(row.get("Tags")))
         return found
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
@@ -398,7 +391,7 @@ class InstanceKind(Ec2Kind[Instance]):
             iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn") or None,
             root_volume=_volumes.observe_root(item, volumes),
             data_volumes=_volumes.observe_data(item, volumes, disks),
-            user_data=UserData(found[tags.USER_DATA], given=_given(found)) if tags.USER_DATA in found else None,
+            user_data=UserData(found[tags.USER_DATA], given=tags.values_in(found)) if tags.USER_DATA in found else None,
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )
         token, members = str(item.get("ClientToken", "")), tuple(launched_in(item))
