@@ -30,9 +30,12 @@ async def fill_in_kept(aws: Aws, target: DesiredStack) -> DesiredStack:
         applied = {name: recorded[name] for name in unset.places if name in recorded and name not in found}
     lacking = {name: place for name, place in unset.places.items() if place and name not in found | applied}
     if lacking:
-        told = "isn't given, and no instance of the stack keeps a value of it; add --set"
+        told = "and no instance of the stack keeps a value of it; add --set"
         raise RefusedError(
-            "\n".join(f"{place}: the variable {name} {told} {name}=VALUE" for name, place in lacking.items())
+            "\n".join(
+                f"{place}: the variable {name} isn't given{unset.hints[name]}, {told} {name}=VALUE"
+                for name, place in lacking.items()
+            )
         )
     remarks = (
         f"{name} is {text}, as the stack's newest instance has it; --set {name}=VALUE gives another"

@@ -67,6 +67,8 @@ class Missing(NamedTuple):
 
     path: Path
     has_default: bool
+    hint: str
+    """The nearest name of those that were given, as in " (did you mean VERSION?)"; empty where none is like it."""
 
 
 @dataclass
@@ -210,8 +212,8 @@ class _Substitution:
             elif given:
                 self.filled.given.setdefault(path[:-2], {})[name] = given
             else:
-                known = self.filled.missing.get(name, Missing(path, has_default=True))
-                self.filled.missing[name] = Missing(known.path, known.has_default and default is not None)
+                known = self.filled.missing.get(name, Missing(path, has_default=True, hint=self._near(name)))
+                self.filled.missing[name] = known._replace(has_default=known.has_default and default is not None)
 
     def check_secrets(self, root: Node) -> None:
         """Report secret variables that the document doesn't use: after a slip there, the one that is meant would be shown."""
@@ -222,10 +224,13 @@ class _Substitution:
                 what = f"nothing in this file has ${{{name[:64]}}}, outside of user_data, which is kept as it is"
                 self._problem(node, path, what + (did_you_mean(name, used) or "; correct it, or take it out"))
 
+    def _near(self, name: str) -> str:
+        known = [other for other in self.variables if len(other) < 64]
+        near = get_close_matches(name[:64], known, 1, 0.8)
+        return f" (did you mean {near[0]}?)" if near else ""
+
     def _undefined(self, names: list[str]) -> str:
-        known = [name for name in self.variables if len(name) < 64]
-        near = get_close_matches(names[0], known, 1, 0.8)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = self._near(names[0])
         what, them = f"the variable {names[0]} is", "it"
         if len(names) > 1:
             what, them = f"the variables {', '.join(names)} are", "them"

@@ -220,6 +220,10 @@ def test_a_variable_without_any_value_is_refused_with_its_place(hand: Hand) -> N
         match=r"^spec\.yaml:\d+:\d+: instances\.web\.user_data_values\.VERSION: the variable VERSION isn't given",
     ):
         hand.world.plan(given(written()))
+    with pytest.raises(
+        RefusedError, match=r"the variable VERSION isn't given \(did you mean VERSON\?\), and no instance"
+    ):
+        hand.world.plan(given(written(), VERSON="1"))
     hand.make(given(written(), VERSION="1"))
     hand.world.apply(given(written()), destroy=True, allow={"delete": 99})
 
@@ -231,7 +235,7 @@ def test_what_a_kept_value_makes_wrong_is_told_with_its_place(hand: Hand) -> Non
         hand.ec2.create_tags(
             Resources=[hand[address]], Tags=[{"Key": "alb-reconcile:value:VERSION", "Value": "1" * 250}]
         )
-    with pytest.raises(SpecError, match=r"user_data_values: make 16,\d+ bytes of user data"):
+    with pytest.raises(SpecError, match=r"user_data_values: with user_data these make 16,\d+ bytes of user data"):
         hand.world.plan(given(spec))
 
 
@@ -249,7 +253,7 @@ def test_user_data_without_values_is_as_the_spec_has_it(hand: Hand) -> None:
         ({"user_data": "Content-Type: multipart/mixed; boundary=x\n\n"}, r"web\.user_data: is a MIME archive already"),
         ({"user_data": "MIME-Version: 1.0\nContent-Type: text/plain\n"}, r"web\.user_data: is a MIME archive already"),
         ({"user_data": "echo 1"}, r"web\.user_data: begins with neither #! nor #cloud-config"),
-        ({"user_data": "#!/bin/sh\n" + "#" * 16_300}, r"user_data_values: make 16,\d+ bytes of user data.*16,384"),
+        ({"user_data": "#!/bin/sh\n" + "#" * 16_300}, r"user_data_values: with user_data these make 16,\d+ bytes of user data.*16,384"),
         ({"user_data_values": {"DB_PASSWORD": "x"}}, r"user_data_values\.DB_PASSWORD: looks like a secret"),
         ({"user_data_values": {"A": "x\ny"}}, r"user_data_values\.A: has a line break"),
         ({"user_data_values": {"A": 1.3}}, r"user_data_values\.A: is the number 1\.3"),

@@ -160,7 +160,7 @@ def _check_values(around: Around, name: str, entry: Entry) -> None:
     if why := why_unfit(content):
         around.error(("instances", name, key), why)
     elif (size := len(with_values(content, values))) > MAX_USER_DATA:
-        around.error(path, f"make {size:,} bytes of user data, together with what it writes; {_TOO_LARGE}", at_key=True)
+        around.error(path, f"with {key} these make {size:,} bytes of user data; {_TOO_LARGE}", at_key=True)
 
 
 def check_use(around: Around) -> None:
