@@ -35,7 +35,9 @@ def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: D
     for item in own:
         entry = desired.get(item.address)
         new = {tags.SPEC: tags.spec_tag(entry), **extra_tags(entry.state, item.tags)} if entry else {}
-        names = {name for name in new if name in (tags.SPEC, tags.ATTRIBUTES) or name.startswith(tags.VALUE)}
+        is_launched_so = tags.USER_DATA in item.tags  # what was adopted with other user data has other values
+        names = {name for name in new if name in (tags.SPEC, tags.ATTRIBUTES)}
+        names |= {name for name in new if name.startswith(tags.VALUE) and is_launched_so}
         if changed := {name: new[name] for name in sorted(names) if new[name] != item.tags.get(name)}:
             wanted[item.id] = changed
     applied, zones = tags.applied_tags(desired), tags.zones_tag(desired)
