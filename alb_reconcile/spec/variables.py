@@ -10,7 +10,7 @@ from alb_reconcile.model.errors import Problem, SpecError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.nodes import Node, Path, render_path, shorten
 from alb_reconcile.model.secrets import SHORTEST, is_secret_name, mark
-from alb_reconcile.model.text import did_you_mean
+from alb_reconcile.model.text import did_you_mean, text_of
 from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, find, parse
 
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
@@ -46,11 +46,7 @@ def read_values(file: str) -> dict[str, str]:
             problems.append(Problem(node.line, node.column, name, told))
     if problems:
         raise SpecError(file, problems)
-    return {name: _text_of(node.value) for name, node in entries.items()}
-
-
-def _text_of(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return {name: text_of(node.value) for name, node in entries.items()}
 
 
 def _why_no_value(node: Node) -> str:

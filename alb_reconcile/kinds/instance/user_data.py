@@ -12,7 +12,7 @@ from typing import Any, Final
 from alb_reconcile.kinds.base import Around
 from alb_reconcile.model.address import MAX_USER_DATA
 from alb_reconcile.model.files import read_file
-from alb_reconcile.model.text import digest
+from alb_reconcile.model.text import digest, text_of
 
 PATH: Final = "/etc/alb-reconcile/values"
 """Where an instance finds its values: lines that a shell can read (`. /etc/alb-reconcile/values`)."""
@@ -45,7 +45,7 @@ def given_content(around: Around, entry: Mapping[str, Any]) -> bytes | None:
 def values_of(entry: Mapping[str, Any]) -> dict[str, str]:
     """The values of an entry, as texts."""
     values = entry.get("user_data_values") or {}
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+    return {name: text_of(value) for name, value in values.items()}
 
 
 def why_unfit(content: bytes) -> str:
