@@ -14,11 +14,12 @@ from alb_reconcile.model.secrets import Headers
 class Unset:
     """The variables of values that outlive their command, as far as this command wasn't given them.
 
-    `places` says for each name where it stands, empty where it has a default there. `fill` makes the desired resources with further
+    `places` says for each name where it stands, empty where it has a default there; `hints` which given name is like it. `fill` makes the desired resources with further
     variables; it raises SpecError.
     """
 
     places: Mapping[str, str]
+    hints: Mapping[str, str]
     fill: Callable[[Mapping[str, str]], Mapping[Address, Desired]] = field(repr=False, compare=False)
 
 

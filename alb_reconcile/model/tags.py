@@ -73,6 +73,19 @@ def tags_of(desired: Desired, stack: str) -> dict[str, str]:
     return tags
 
 
+def values_in(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The variables that tags keep, by name; an empty tag keeps none."""
+    return tuple(
+        sorted((key.removeprefix(VALUE), text) for key, text in found.items() if key.startswith(VALUE) and text)
+    )
+
+
+def value_tags(desired: Mapping[Address, Desired]) -> dict[str, str]:
+    """The tags that keep all variables that a spec's values were given."""
+    every = (extra_tags(item.state, {}) for item in desired.values())
+    return {key: text for found in every for key, text in found.items() if key.startswith(VALUE)}
+
+
 def carried(state: Properties, marks: Mapping[str, str]) -> dict[str, str]:
     """Of the tags that say something of the whole spec, those that a resource is created with."""
     # a launch is repeated with the very same tags, so what other entries say stays out of it

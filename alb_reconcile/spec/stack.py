@@ -113,7 +113,8 @@ def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, st
         name: "" if item.has_default else outline.places(item.path[:-1], file)[str(item.path[-1])]
         for name, item in outline.filled.missing.items()
     }
-    return replace(stack_of(outline, file), unset=Unset(places, fill) if places else None)
+    hints = {name: item.hint for name, item in outline.filled.missing.items()}
+    return replace(stack_of(outline, file), unset=Unset(places, hints, fill) if places else None)
 
 
 def _checked(data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None) -> Outline:

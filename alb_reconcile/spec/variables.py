@@ -1,7 +1,7 @@
 """Substitutes `${NAME}` and `${NAME:-default}` in scalars, from `--set` and the environment; `$${` is a literal `${`."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ from alb_reconcile.model.errors import Problem, SpecError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.nodes import Node, Path, render_path, shorten
 from alb_reconcile.model.secrets import SHORTEST, is_secret_name, mark
-from alb_reconcile.model.text import did_you_mean
+from alb_reconcile.model.text import did_you_mean, text_of
 from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, find, parse
 
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
@@ -46,11 +46,7 @@ def read_values(file: str) -> dict[str, str]:
             problems.append(Problem(node.line, node.column, name, told))
     if problems:
         raise SpecError(file, problems)
-    return {name: _text_of(node.value) for name, node in entries.items()}
-
-
-def _text_of(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return {name: text_of(node.value) for name, node in entries.items()}
 
 
 def _why_no_value(node: Node) -> str:
@@ -67,6 +63,8 @@ class Missing(NamedTuple):
 
     path: Path
     has_default: bool
+    hint: str
+    """The nearest name of those that were given, as in " (did you mean VERSION?)"; empty where none is like it."""
 
 
 @dataclass
@@ -87,6 +85,10 @@ def substitute(root: Node, variables: Mapping[str, str]) -> Filled:
     """
     substitution = _Substitution(variables, {name: path for path, name in _secrets_of(root)})
     substitution.check_secrets(root)
+    for path, node in _kept_in(
+        root
+    ):  # by themselves, since an alias is filled in once only, and may be in several entries
+        substitution.note(node, path)
     substitution.visit(root, ())
     return substitution.filled
 
@@ -96,6 +98,20 @@ def _secrets_of(root: Node) -> Iterator[tuple[Path, str]]:
     for index, node in enumerate(given.value if given and isinstance(given.value, list) else ()):
         if isinstance(node.value, str):
             yield ("secret_variables", index), node.value
+
+
+def _kept_in(root: Node) -> Iterator[tuple[Path, Node]]:
+    """The texts of which variables outlive the command."""
+    for section, entries in _children(root):
+        for name, entry in _children(entries):
+            for key, values in _children(entry):
+                if key in _KEPT:
+                    for wanted, node in _children(values):
+                        yield (section, name, key, wanted), node
+
+
+def _children(node: Node) -> Iterable[tuple[str, Node]]:
+    return node.value.items() if isinstance(node.value, dict) else ()
 
 
 def variables_in(node: Node, *, verbatim: bool = False) -> Iterator[tuple[str, bool]]:
@@ -116,6 +132,7 @@ class _Substitution:
         self.filled = Filled()
         self.problems = self.filled.problems
         self.seen: set[int] = set()
+        self.kept: set[int] = set()
         self.length = 0
 
     def visit(self, node: Node, path: Path) -> None:
@@ -137,7 +154,6 @@ class _Substitution:
         undefined: dict[str, None] = {}
         secrets: list[str] = []
         is_named = path[-2:-1] == ("tags",) and is_secret_name(str(path[-1]))
-        is_kept = self._keeps(node, path, text)
 
         def value(match: re.Match[str]) -> str:
             found = looked_up(match)
@@ -166,7 +182,7 @@ class _Substitution:
         result = _VARIABLE.sub(value, text)
         if secrets and not undefined:
             mark(*secrets, *([result] if min(map(len, secrets)) < SHORTEST else ()))
-        if undefined and not is_kept:
+        if undefined and id(node) not in self.kept:
             self._problem(node, path, self._undefined(list(undefined)[:8]))
         self.length += len(result)
         if self.length > MAX_BYTES:
@@ -174,14 +190,15 @@ class _Substitution:
             return ""
         return result
 
-    def _keeps(self, node: Node, path: Path, text: str) -> bool:
-        """Whether the variables in a text outlive the command; they are noted then."""
-        if _KEPT.isdisjoint(path[-2:-1]):
-            return False
-        for match in _VARIABLE.finditer(text):
+    def note(self, node: Node, path: Path) -> None:
+        """Note the variables in a text that outlive the command."""
+        self.kept.add(id(node))
+        for match in _VARIABLE.finditer(node.value if isinstance(node.value, str) else ""):
             name, default = match.groups()
-            given = self.variables.get(name, "") if name else ""
-            if name in self.secrets or is_secret_name(name or ""):
+            if not name:
+                continue
+            given = self.variables.get(name, "")  # an empty one counts as not given
+            if name in self.secrets or is_secret_name(name):
                 why = "is under secret_variables" if name in self.secrets else "looks like a secret"
                 told = f"has ${{{name}}}, which {why}, and user data can be read; let the instance read it"
                 self._problem(node, path, told)
@@ -190,10 +207,9 @@ class _Substitution:
                 self._problem(node, path, told)
             elif given:
                 self.filled.given.setdefault(path[:-2], {})[name] = given
-            elif name:
-                known = self.filled.missing.get(name, Missing(path, has_default=True))
-                self.filled.missing[name] = Missing(known.path, known.has_default and default is not None)
-        return True
+            else:
+                known = self.filled.missing.get(name, Missing(path, has_default=True, hint=self._near(name)))
+                self.filled.missing[name] = known._replace(has_default=known.has_default and default is not None)
 
     def check_secrets(self, root: Node) -> None:
         """Report secret variables that the document doesn't use: after a slip there, the one that is meant would be shown."""
@@ -204,10 +220,13 @@ class _Substitution:
                 what = f"nothing in this file has ${{{name[:64]}}}, outside of user_data, which is kept as it is"
                 self._problem(node, path, what + (did_you_mean(name, used) or "; correct it, or take it out"))
 
+    def _near(self, name: str) -> str:
+        known = [other for other in self.variables if len(other) < 64]
+        near = get_close_matches(name[:64], known, 1, 0.8)
+        return f" (did you mean {near[0]}?)" if near else ""
+
     def _undefined(self, names: list[str]) -> str:
-        known = [name for name in self.variables if len(name) < 64]
-        near = get_close_matches(names[0], known, 1, 0.8)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = self._near(names[0])
         what, them = f"the variable {names[0]} is", "it"
         if len(names) > 1:
             what, them = f"the variables {', '.join(names)} are", "them"

@@ -10,7 +10,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._health import stop_if_ill
-from alb_reconcile.kinds._instance_rows import is_alive, is_copy, primary_interface
+from alb_reconcile.kinds._instance_rows import is_alive, is_copy, launched_at, primary_interface
 from alb_reconcile.kinds._protection import unlocked
 from alb_reconcile.kinds.base import Adopted, Around, Entry, Intent, Keep, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
@@ -219,13 +219,6 @@ def _tell_lost(replaced: Iterable[Step], discovery: Discovery) -> Iterable[tuple
                 yield step, _GOES_WITHOUT + ", ".join(lost)
 
 
-def _given(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The variables that an instance's tags keep."""
-    return tuple(
-        sorted((key.removeprefix(tags.VALUE), text) for key, text in found.items() if key.startswith(tags.VALUE))
-    )
-
-
 class InstanceKind(Ec2Kind[Instance]):
     """Drives instances."""
 
@@ -302,13 +295,13 @@ class InstanceKind(Ec2Kind[Instance]):
         return replace(self.of(observed), **await read_attributes(aws, observed.id, UNSHOWN))
 
     async def read_values(self, aws: Aws, stack: str) -> Mapping[str, str]:
-        """The variables that the newest of a stack's instances was given (DescribeInstances)."""
+        """The variables that the newest of a stack's instances was given (DescribeInstances). Copies of an instance don't count."""
         where = {f"tag:{tags.STACK}": stack, "instance-state-name": ("pending", "running", "stopping", "stopped")}
         reservations = await aws.pages("ec2", self.listing.operation, self.listing.key, where=where)
         rows = (row for reservation in reservations for row in reservation.get("Instances", [reservation]))
         found: dict[str, str] = {}
-        for row in sorted(rows, key=lambda row: row["LaunchTime"]):
-            found |= _given(tags.from_list(row.get("Tags")))
+        for row in sorted((row for row in rows if not is_copy(row)), key=launched_at):
+            found |= tags.values_in(tags.from_list(row.get("Tags")))
         return found
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
@@ -398,7 +391,7 @@ class InstanceKind(Ec2Kind[Instance]):
             iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn") or None,
             root_volume=_volumes.observe_root(item, volumes),
             data_volumes=_volumes.observe_data(item, volumes, disks),
-            user_data=UserData(found[tags.USER_DATA], given=_given(found)) if tags.USER_DATA in found else None,
+            user_data=UserData(found[tags.USER_DATA], given=tags.values_in(found)) if tags.USER_DATA in found else None,
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )
         token, members = str(item.get("ClientToken", "")), tuple(launched_in(item))

@@ -4,6 +4,7 @@ The result is a MIME multi-part archive, as cloud-init takes it (cloud-init, "Us
 part runs, and the spec's user data follows as it is. Parts of cloud-config would replace each other's lists.
 """
 
+import base64
 import shlex
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,7 +12,7 @@ from typing import Any, Final
 from alb_reconcile.kinds.base import Around
 from alb_reconcile.model.address import MAX_USER_DATA
 from alb_reconcile.model.files import read_file
-from alb_reconcile.model.text import digest
+from alb_reconcile.model.text import digest, text_of
 
 PATH: Final = "/etc/alb-reconcile/values"
 """Where an instance finds its values: lines that a shell can read (`. /etc/alb-reconcile/values`)."""
@@ -30,7 +31,7 @@ _TYPES: Final = {
 def user_data_of(around: Around, entry: Mapping[str, Any]) -> bytes | None:
     """The user data that an entry gives, with its values; None where it gives none."""
     content = given_content(around, entry)
-    values = entry.get("user_data_values")
+    values = values_of(entry)
     return with_values(content or b"", values) if values else content
 
 
@@ -39,6 +40,12 @@ def given_content(around: Around, entry: Mapping[str, Any]) -> bytes | None:
     if "user_data_file" in entry:
         return read_file(around.folder / entry["user_data_file"], MAX_USER_DATA)
     return entry["user_data"].encode() if "user_data" in entry else None
+
+
+def values_of(entry: Mapping[str, Any]) -> dict[str, str]:
+    """The values of an entry, as texts."""
+    values = entry.get("user_data_values") or {}
+    return {name: text_of(value) for name, value in values.items()}
 
 
 def why_unfit(content: bytes) -> str:
@@ -59,13 +66,16 @@ def with_values(content: bytes, values: Mapping[str, str]) -> bytes:
     parts = [("text/cloud-boothook", hook.encode()), *([(_type_of(content), content)] if content else [])]
     boundary = f"alb-reconcile-{digest([text.hex() for _, text in parts], 16)}"
     head = f'Content-Type: multipart/mixed; boundary="{boundary}"\nMIME-Version: 1.0\n\n'
-    body = b"".join(
-        f'--{boundary}\nContent-Type: {kind}; charset="utf-8"\nContent-Transfer-Encoding: 8bit\n\n'.encode()
-        + text
-        + b"\n"
-        for kind, text in parts
-    )
+    body = b"".join(f"--{boundary}\n".encode() + _part(kind, text) + b"\n" for kind, text in parts)
     return head.encode() + body + f"--{boundary}--\n".encode()
+
+
+def _part(kind: str, text: bytes) -> bytes:
+    """A part of the archive. cloud-init decodes user data before it parses it, so that only ASCII gets through as it is: other text is
+    encoded, which takes a third more."""
+    encoding, body = ("7bit", text) if text.isascii() else ("base64", base64.encodebytes(text))
+    head = f'Content-Type: {kind}; charset="utf-8"\nContent-Transfer-Encoding: {encoding}\n\n'
+    return head.encode() + body
 
 
 def _type_of(content: bytes) -> str:
