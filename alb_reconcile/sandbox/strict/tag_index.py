@@ -1,4 +1,4 @@
-"""Imitates GetResources of the Resource Groups Tagging API, whose index shows changes late (moto's shows them at once).
+"""Imitates GetResources of the Resource Groups Tagging API, which shows changes late (moto shows them at once).
 
 Resource Groups Tagging API Reference, GetResources: "Returns all the tagged or previously tagged resources", 100 a page at most, until
 PaginationToken is empty; 20 values of a key in TagFilters. Here it is behind by as much as other reads are, and so it has what was deleted

@@ -1,4 +1,4 @@
-"""Relays connections between the front and the instances, and cuts those to targets whose deregistration delay has passed.
+"""Relays connections between the front and the instances, and cuts those to targets after the deregistration delay.
 
 The front's Envoy lets a connection to a target end by itself, however long that takes. One that passes on TCP, and gives
 the listeners that it loses no time to drain, closes it.
