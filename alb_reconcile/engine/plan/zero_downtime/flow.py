@@ -1,12 +1,12 @@
 """Orders steps by two rules: what is new is ready before requests come to it, and requests have left before anything goes.
 
 1. A step that prepares something or moves requests follows all steps that prepare the resources to which its resource newly leads. No
-   single target is needed: the number of targets counts (`capacity`), and a forward comes after the registrations of its new targets, unless
-   these wait for the forward.
+   single target is needed: the number of targets counts (`capacity`), and a forward comes after the registrations of its new targets,
+   unless these wait for the forward.
 2. A step that takes a resource away follows every step that reduces the leads to that resource (`request_paths`). Unless the step ends a
    target, it also follows all steps that prepare the service which led there and that move the service's requests. A target that is
-   replaced waits only for its successor. Of the steps that move requests, those that take requests over come before those that give them up; a
-   rehearsal finds the rest of their order (`engine.plan.rehearsal`).
+   replaced waits only for its successor. Of the steps that move requests, those that take requests over come before those that give them
+   up; a rehearsal finds the rest of their order (`engine.plan.rehearsal`).
 
 Two sorts of steps follow neither rule: those that give up a slot, which only one resource can have (`slot_order`), and those that
 `max_unavailable` allows (`rollout`). The order without which AWS would refuse steps is in `order`.
