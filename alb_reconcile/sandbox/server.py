@@ -263,7 +263,7 @@ def _prepare(
 
 
 def _end(driver: Driver | None) -> None:
-    """End the traffic's processes, then this one, which answers until then: so a command that waits for the end doesn't see it too early."""
+    """End the traffic's processes, then this one, which answers until then: a command that waits for the end doesn't see it too early."""
     with _ENDING:
         if driver is not None:
             driver.close()

@@ -80,7 +80,7 @@ class Gatekeeper:
         self._http.close()
 
     def decide(self, key: str, asked: Asked) -> Verdict:
-        """Whether a request may pass the guard with that key. A request that comes back from a provider doesn't pass: it is answered here."""
+        """Whether a request may pass the guard with that key. One that comes back from a provider doesn't pass: it is answered here."""
         if key == CALLBACK_KEY:
             return self._come_back(asked)
         guard = self.guards.get(key)

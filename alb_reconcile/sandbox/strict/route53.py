@@ -34,7 +34,7 @@ def aws_name(name: str) -> str:
 
 
 def order_of(record: Any) -> tuple[str, str, str]:
-    """The key to sort record sets by. ListResourceRecordSets 'sorts results first by DNS name with the labels reversed … Note the trailing
+    """The sort key of a record set. ListResourceRecordSets 'sorts results first by DNS name with the labels reversed … Note the trailing
     dot', then by type and set identifier."""
     return _reversed(record.name), record.type, record.set_identifier or ""
 

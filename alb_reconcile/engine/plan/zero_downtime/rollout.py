@@ -92,7 +92,7 @@ class RolloutRounds:
             graph, [step for members in groups.values() for step in members if not self._is_whole(step)]
         )
         self.before: dict[str, list[str | None]] = {}
-        """The last steps of the entries whose turn comes before that of an entry with surge, by entry."""
+        """The last steps of the entries that take their turn before an entry with surge, by that entry."""
 
     def _is_whole(self, step: Step) -> bool:
         return step.id not in self.failing and step.address not in self.missing
