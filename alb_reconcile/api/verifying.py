@@ -107,7 +107,7 @@ async def check(
 
 
 def _is_sandbox(endpoint: str) -> bool:
-    """Whether AWS_ENDPOINT_URL or --endpoint-url leads to the sandbox, whose names of load balancers no resolver knows."""
+    """Whether AWS_ENDPOINT_URL or --endpoint-url leads to the sandbox: no resolver knows its load balancers' names."""
     sandbox = sandbox_client.running() if endpoint.startswith(f"http://{sandbox_client.HOST}:") else None
     return sandbox is not None and endpoint.rstrip("/") == sandbox.endpoint_url
 

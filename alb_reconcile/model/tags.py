@@ -41,8 +41,8 @@ LAUNCH: Final = "alb-reconcile:launch"
 """What instances have that were launched in one call, which gives all of them the same tags: the entry, and the members' numbers
 in the order of AWS's launch index (`instance.web 1 3 5`). The address of each follows from it, where no tag says another."""
 APPLIED: Final = "alb-reconcile:applied"
-"""A digest of the whole spec that was applied last, and a code for each of its entries: what is missing, and is wanted as it
-was applied, was there, and somebody took it."""
+"""A digest of the whole spec that was applied last, and a code for each of its entries: if an entry is missing, and is wanted as
+it was applied, its resource existed, and was deleted outside of this tool."""
 ENTRIES: Final = "alb-reconcile:entries"
 """A code for each address of the spec that was applied last: what is missing and has one was there, whatever the spec says of it now."""
 DESTROYING: Final = "destroying"
@@ -84,7 +84,8 @@ def spec_tag(desired: Desired) -> str:
 
 
 def readdressed(desired: Desired, found: Mapping[str, str]) -> dict[str, str]:
-    """Of what has its tags written down by this tool: the tag that says another address than its entry, as it should be; nothing where it is right, or isn't there."""
+    """Of what has its tags written down by this tool: the tag that says another address than its entry, as it should be; nothing where it
+    is right, or isn't there."""
     own = str(desired.address)
     return {ADDRESS: own} if not desired.state.keeps_tags and found.get(ADDRESS, own) != own else {}
 
@@ -193,7 +194,7 @@ def shared_name(desired: Desired, stack: str) -> str:
 
 
 def launched_for(tag: str) -> list[Address]:
-    """Whom a launch was for, by the value of its tag; nobody where it says something else."""
+    """The addresses of the instances of a launch, by the value of its tag; empty if the value isn't of that form."""
     entry, *numbers = tag.split() or [""]
     try:
         kind, name = Address.parse(entry)
