@@ -1,4 +1,4 @@
-"""Assigns each step to a part of a run: new resources are prepared, requests move, and resources that no longer serve go.
+"""Assigns each step to a part of a run: new resources are prepared, requests move, and resources that no longer serve are deleted.
 
 An update that adds members to a collection and takes others away is two steps, one of the first part and one of the last: in between the
 collection has both.

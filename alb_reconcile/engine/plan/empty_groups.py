@@ -1,4 +1,4 @@
-"""Finds target groups that get requests and would have no target after a plan, or that would go while something forwards to them."""
+"""Finds target groups that get requests and would have no target after a plan, or that a plan deletes while something forwards to them."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Finds entries that look renamed: a resource goes under one name, and one with the same properties comes under another."""
+"""Finds entries that look renamed: a plan deletes a resource under one name, and makes one with the same properties under another."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

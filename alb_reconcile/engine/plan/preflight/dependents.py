@@ -1,4 +1,4 @@
-"""Finds resources that would go though something that stays needs them, and combinations that AWS wouldn't accept."""
+"""Finds resources that a plan deletes though a resource that stays needs them, and combinations that AWS wouldn't accept."""
 
 from collections.abc import Hashable
 from dataclasses import replace

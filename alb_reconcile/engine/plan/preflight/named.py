@@ -1,4 +1,4 @@
-"""Finds resources of the stack that the spec names by id, or looks up, though they would go."""
+"""Finds resources of the stack that the spec names by id, or looks up, though the plan deletes them."""
 
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.decisions import Decisions, named_ids

@@ -1,4 +1,4 @@
-"""Orders steps by two rules: what is new is ready before requests come to it, and requests have left before anything goes.
+"""Orders steps by two rules: a new resource is ready before requests come to it, and requests have left a resource before it is deleted.
 
 1. A step that prepares something or moves requests follows all steps that prepare the resources to which its resource newly leads. No
    single target is needed: the number of targets counts (`capacity`), and a forward comes after the registrations of its new targets,

@@ -1,4 +1,4 @@
-"""Orders steps so that forwards move when their targets are there, and a load balancer goes when its replacement answers."""
+"""Orders steps so that forwards move when their targets are there, and a load balancer is deleted when its replacement answers."""
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
