@@ -73,7 +73,7 @@ def tags_of(desired: Desired, stack: str) -> dict[str, str]:
 
 
 def carried(state: Properties, marks: Mapping[str, str]) -> dict[str, str]:
-    """Of the tags that say something of the whole spec, those that a resource is created with."""
+    """The tags about the whole spec with which a resource is created."""
     # a launch is repeated with the very same tags, so what other entries say stays out of it
     own = marks if state.carries_applied else {ZONES: marks.get(ZONES, "")} if tells_of_zones(state) else {}
     return {key: text for key, text in own.items() if text}
@@ -85,8 +85,7 @@ def spec_tag(desired: Desired) -> str:
 
 
 def readdressed(desired: Desired, found: Mapping[str, str]) -> dict[str, str]:
-    """Of what has its tags written down by this tool: the tag that says another address than its entry, as it should be; nothing where it
-    is right, or isn't there."""
+    """The address tag as it should be, where the resource has one that says another address than its entry; else nothing."""
     own = str(desired.address)
     return {ADDRESS: own} if not desired.state.keeps_tags and found.get(ADDRESS, own) != own else {}
 
@@ -97,7 +96,7 @@ def spec_digest_of(desired: Mapping[Address, Desired]) -> str:
 
 
 def applied_tag(desired: Mapping[Address, Desired]) -> str:
-    """The digest of the whole, and the codes of as many entries as a tag's 256 characters hold: first what is missed first."""
+    """The digest of the whole, and the codes of as many entries as a tag's 256 characters hold: first those of resources that are missed first."""
     ranked = sorted(
         (item.state.missed, address, item.spec_digest) for address, item in desired.items() if item.spec_digest
     )
@@ -107,7 +106,8 @@ def applied_tag(desired: Mapping[Address, Desired]) -> str:
 
 
 def entries_tag(desired: Mapping[Address, Desired]) -> str:
-    """The codes of as many addresses as a tag's 256 characters hold: first what serves first; of many instances some are left out."""
+    """The codes of as many addresses as a tag's 256 characters hold, those of resources that serve first; some of many instances are left
+    out."""
     ranked = sorted(
         (item.lifecycle.group is not None, item.state.missed, address)
         for address, item in desired.items()
@@ -117,7 +117,7 @@ def entries_tag(desired: Mapping[Address, Desired]) -> str:
 
 
 def applied_tags(desired: Mapping[Address, Desired]) -> dict[str, str]:
-    """What the tags are to say of a spec that is applied."""
+    """The tags that say which spec is applied."""
     return {APPLIED: applied_tag(desired), ENTRIES: entries_tag(desired)}
 
 
@@ -129,7 +129,7 @@ def zones_tag(desired: Mapping[Address, Desired], *before: str) -> str:
 
 
 def tells_of_zones(state: Properties) -> bool:
-    """Whether a resource carries that tag."""
+    """Whether a resource carries the tag `zones`."""
     return state.carries_applied or isinstance(state, Balancer)
 
 
