@@ -98,7 +98,7 @@ def _taker(placed: Iterable[_Placed], part: tuple[Condition, ...]) -> _Placed | 
 
 
 def _blamed(steps: Iterable[Step], taker: _Placed, guard: _Placed) -> str:
-    """The step that puts one rule before the other, or makes it take more requests."""
+    """The key of the step that lets `taker` take requests of `guard`: a step of `taker`, of priorities, or of `guard`; empty if none."""
     mine = [step for step in steps if step.address == taker.address and step.action != "delete"]
     moves = [step for step in steps if {taker.id, guard.id} & {arn for arn, _ in step.detail(SetPriorities).priorities}]
     own = [step for step in steps if step.id == guard.id]

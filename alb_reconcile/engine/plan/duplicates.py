@@ -1,4 +1,4 @@
-"""Tells which of several resources at one address the stack never made, and which contain something that the stack never made."""
+"""Finds, of several resources at one address, those that the stack never made, and those that others' resources are in or forward to."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,11 +12,12 @@ from alb_reconcile.model.text import physical_name
 
 
 def find_strange(stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> set[str]:
-    """The ids of resources that the stack has probably not made: they have neither a name that this tool gives nor the spec's own, and
-    weren't adopted. Names decide, since tags can be copied, and AWS doesn't say what made a resource.
+    """The ids of resources, of several at one address, that the stack has probably not made: they have neither a name that this tool gives
+    nor the spec's own, and weren't adopted. Names decide, since tags can be copied, and AWS doesn't say what made a resource.
 
-    A name also shows in place of which resource it was made. So a resource is known, too, if the name of another one shows that the other
-    was made in its place: the resource may have been adopted, its entry moved, or its predecessor deleted.
+    The hash in a name covers the id of the resource that the named one replaces (`physical_name`). So a resource counts as the stack's,
+    too, if the name of another one shows that the other replaces it: the resource may have been adopted, its entry moved, or its
+    predecessor deleted.
     """
     return {
         item.id

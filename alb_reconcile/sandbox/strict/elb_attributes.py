@@ -1,4 +1,4 @@
-"""Imitates AWS's rules for load balancer and target group attributes: the real defaults, and no unknown keys or values."""
+"""Imitates AWS's rules for attributes of load balancers, listeners and target groups: real defaults, no unknown keys or values."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ MOST_AT_ONCE = 20
 
 
 def balancer_defaults() -> dict[str, str]:
-    """AWS ELB, 'LoadBalancerAttribute', for an Application Load Balancer."""
+    """The defaults of an Application Load Balancer's attributes (AWS ELB, 'LoadBalancerAttribute')."""
     return {
         "access_logs.s3.bucket": "",
         "access_logs.s3.enabled": "false",
@@ -119,7 +119,8 @@ GROUP_VALUES = {
 
 
 def check_attributes(call: Call, what: str, known: dict[str, str], values: dict[str, Values]) -> dict[str, str]:
-    """ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes: ValidationError for unknown keys and values."""
+    """ModifyLoadBalancerAttributes, ModifyListenerAttributes, ModifyTargetGroupAttributes: ValidationError for unknown keys and values, and
+    for more than 20 attributes. Returns the request's attributes."""
     given = {item["Key"]: str(item.get("Value", "")) for item in call.given("Attributes", [])}
     if len(call.given("Attributes", [])) > MOST_AT_ONCE:
         refuse("ValidationError", f"You cannot modify more than '{MOST_AT_ONCE}' attributes at a time")
@@ -202,7 +203,7 @@ def check_forwards_are_sticky(call: Call, arn: str) -> None:
 
 def check_together(wanted: dict[str, str]) -> None:
     """AWS ELB, 'Edit target group attributes': slow start needs round robin, anomaly mitigation needs weighted
-    random; 'TargetGroupAttribute': names of cookies that begin with AWSALB are reserved."""
+    random; 'TargetGroupAttribute': names of cookies that begin with AWSALB are reserved. Stickiness by app_cookie needs a cookie name."""
     algorithm = wanted["load_balancing.algorithm.type"]
     if wanted["slow_start.duration_seconds"] != "0" and algorithm != "round_robin":
         refuse("InvalidConfigurationRequest", f"Slow start cannot be enabled with the algorithm '{algorithm}'")

@@ -1,4 +1,4 @@
-"""The answers that a load balancer gives itself, in an Application Load Balancer's words."""
+"""Makes Envoy's LocalReplyConfig: the status, page and headers of answers that an Application Load Balancer gives itself."""
 
 from collections.abc import Mapping
 from typing import Any, Final

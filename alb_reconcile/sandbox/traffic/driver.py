@@ -28,7 +28,7 @@ _CHECKED: Final = ("initial", "healthy", "unhealthy")
 
 
 class Front(Protocol):
-    """The part that carries the requests."""
+    """Carries requests to targets as the last snapshot says, and has a door (a local port) for each listener; `front.Front` runs Envoy."""
 
     def show(self, snapshot: Snapshot, addresses: Addresses) -> None: ...
 
@@ -38,8 +38,8 @@ class Front(Protocol):
 
 
 class Driver:
-    """Keeps processes, health checks and front up to date. `look` takes a snapshot; it is called with the strict AWS's lock held and every
-    world brought to the present.
+    """Keeps processes, health checks and front up to date. `look` takes a snapshot; the driver calls it with the strict AWS's lock held,
+    after it has settled each account and region (`World`) for the current time.
 
     `lag`: the most seconds, on AWS's clock, between a change's API call and its arrival at the load balancers.
     """
@@ -75,7 +75,8 @@ class Driver:
             return self._turn.wait_for(lambda: self._ended >= wanted or self._closed, timeout)
 
     def keep_up(self) -> None:
-        """Wait until all changes that are due have reached the front, so that a busy machine's nodes aren't later than AWS's."""
+        """Wait until all changes that are due have reached the front: on a busy machine, the load balancers would otherwise get changes
+        later than AWS's do."""
         if self._propagation.is_due(self._strict.clock()):
             self.catch_up()
 
@@ -85,7 +86,7 @@ class Driver:
         self.catch_up()
 
     def report(self) -> Traffic:
-        """The current doors, processes, problem and gaps."""
+        """The current doors (listeners' local ports), instances' processes, the last step's problem, and settings that aren't imitated."""
         doors = sorted(self._front.doors(), key=lambda door: (door.load_balancer_arn, door.port))
         return Traffic(tuple(doors), self._processes.tell(), self._problem, self._gaps)
 

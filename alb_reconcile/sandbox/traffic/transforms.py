@@ -1,4 +1,4 @@
-"""Carries out transforms of a rule: Envoy finds the new host and URL before routing, and Lua puts them in place after it."""
+"""Converts a rule's transforms to settings of an Envoy filter, which finds the new host and URL; `balancer.lua` then sets them."""
 
 import re
 from collections.abc import Iterable, Mapping
