@@ -63,9 +63,9 @@ def test_the_kept_licences_are_those_of_what_is_installed(tmp_path: Path, monkey
     """And of what other platforms have, as somebody wrote it there; of nothing that the lock file hasn't."""
     assert dependencies.LICENCES.read_text(encoding="utf-8") == kept(installed())
     file = tmp_path / "licences.json"
-    file.write_text(json.dumps({"pywin32": "PSF", "vine": "old", "gone": "MIT"}), encoding="utf-8")
+    file.write_text(json.dumps({"colorama": "BSD", "vine": "old", "gone": "MIT"}), encoding="utf-8")
     monkeypatch.setattr(dependencies, "LICENCES", file)
-    assert json.loads(kept(three())) == {"pywin32": "PSF"} | {name: licence(item) for name, item in three().items()}
+    assert json.loads(kept(three())) == {"colorama": "BSD"} | {name: licence(item) for name, item in three().items()}
 
 
 def three() -> dict[str, Distribution]:
