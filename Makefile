@@ -1,5 +1,5 @@
-# Every target sets up its own environment on a fresh machine: Python 3.11 or newer is all it needs. The demos have what a user gets,
-# in .venv-demo, and the others what developers need, in .venv.
+# Every target sets up its own environment on a fresh machine: Python 3.11 or newer is all it needs. `demo` and `deploy-demo` have what a user
+# gets, in .venv-demo, and the others what developers need, in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -37,10 +37,12 @@ $(DEMO_READY): requirements-demo.lock pyproject.toml
 
 # the main job, on an emulated AWS on this machine: from nothing, through drift by hand, to nothing
 demo: $(DEMO_READY)
+	@echo "Waiting for Python, which reads the demo …"
 	@$(DEMO)/python -m tests.demo
 
 # a new version of the service, instance by instance, under load
 deploy-demo: $(DEMO_READY)
+	@echo "Waiting for Python, which reads the demo …"
 	@$(DEMO)/python -m tests.demo deploy
 
 # forty stacks in eight accounts drift, and are corrected by three workers of which one is killed

@@ -58,9 +58,9 @@ class PackageHook(BuildHookInterface[Any]):
 def _manual_page(root: Path) -> bytes:
     """The manual page of the command line that is packaged. Its colours would depend on the terminal of whoever builds."""
     command = [sys.executable, "-m", "scripts.manual_page"]
-    return subprocess.run(
-        command, cwd=root, env=os.environ | {"PYTHON_COLORS": "0"}, capture_output=True, check=True
-    ).stdout  # noqa: S603 (this interpreter, and a module of this checkout)
+    plain = os.environ | {"PYTHON_COLORS": "0"}
+    made = subprocess.run(command, cwd=root, env=plain, capture_output=True, check=True)  # noqa: S603 (this interpreter, and a module of this checkout)
+    return made.stdout
 
 
 def _commit(root: Path) -> str:
