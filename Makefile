@@ -19,7 +19,8 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/alb-reconcile schema > specs/stack.schema.json # for editors
 	@touch $(READY)
 
-# by uv where there is one: it fetches packages side by side. Bytecode is made at the first start, and only of what is used
+# by uv where there is one: it fetches packages side by side. Bytecode is made on all cores, which pip doesn't, and before the story, whose
+# processes would each make it
 $(DEMO_READY): requirements-demo.lock pyproject.toml
 	$(NEEDED)
 	@echo "Setting up .venv-demo, once: $$(grep -c '^[a-z].*==' requirements-demo.lock) packages, about 75 MB to fetch. Waiting for the package index …"
@@ -33,6 +34,8 @@ $(DEMO_READY): requirements-demo.lock pyproject.toml
 	    && $(DEMO)/pip install $(QUIET) --no-compile --no-deps --only-binary :all: --require-hashes --requirement requirements-demo.lock \
 	    && $(DEMO)/pip install $(QUIET) --no-compile --no-deps --no-build-isolation --editable .; \
 	fi
+	@echo "Waiting for Python, which compiles them …"
+	-@$(DEMO)/python -m compileall -qq -j 0 -x '/(pip|setuptools)/' .venv-demo/lib alb_reconcile
 	@touch $(DEMO_READY)
 
 # the main job, on an emulated AWS on this machine: from nothing, through drift by hand, to nothing
