@@ -23,7 +23,7 @@ $(READY): requirements-dev.lock pyproject.toml
 # processes would each make it
 $(DEMO_READY): requirements-demo.lock pyproject.toml
 	$(NEEDED)
-	@echo "Setting up .venv-demo, once: $$(grep -c '^[a-z].*==' requirements-demo.lock) packages, about 75 MB to fetch. Waiting for the package index …"
+	@echo "Setting up .venv-demo, once: $$(grep -c '^[a-z].*==' requirements-demo.lock) packages, about 70 MB to fetch. Waiting for the package index …"
 	@if command -v uv > /dev/null; then \
 	    uv venv --quiet --clear --python $(PYTHON) .venv-demo \
 	    && uv pip install --python .venv-demo --no-deps --only-binary :all: --require-hashes --requirement requirements-demo.lock \

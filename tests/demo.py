@@ -163,7 +163,7 @@ class Stage:
         )
 
 
-def create(stage: Stage) -> None:
+def create(stage: Stage) -> Status:
     heading("1  One file, and nothing there yet")
     say(f"{SPEC} describes two small web APIs behind one load balancer. What would be done?\n")
     _, planned = stage.show_plan()
@@ -177,6 +177,7 @@ def create(stage: Stage) -> None:
     heading("3  Plan again")
     output = stage.run("plan", "--sandbox", "--detailed-exitcode", SPEC)  # it would exit with 2 for a change
     check("No changes" in output, "Nothing is left to do. No state file was written: AWS itself is the state.")
+    return status
 
 
 def apply_first(stage: Stage) -> Status:
@@ -204,9 +205,9 @@ def ask(stage: Stage, status: Status) -> None:
     check("web-1" in output and "web-2" in output, "Each instance answered its share of the requests.")
 
 
-def drift(stage: Stage) -> None:
+def drift(stage: Stage, before: Status) -> None:
     heading("4  Meanwhile, somebody works by hand")
-    ec2, elb, known = stage.client("ec2"), stage.client("elbv2"), stage.status().ids
+    ec2, elb, known = stage.client("ec2"), stage.client("elbv2"), before.ids
     web, balancer = known["security_group.web"], known["security_group.load-balancer"]
     http = {
         "IpProtocol": "tcp",
@@ -390,8 +391,7 @@ def perform(story: Callable[[Stage], None]) -> int:
 def story(stage: Stage) -> None:
     """From nothing to nothing, with drift by hand in between."""
     begin(stage, SPEED)
-    create(stage)
-    drift(stage)
+    drift(stage, create(stage))
     destroy(stage, 6)
 
 

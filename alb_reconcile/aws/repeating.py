@@ -1,13 +1,11 @@
 """Repeats a call for as long as its error means "not yet"."""
 
-import random
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from alb_reconcile.model.errors import AwsError
 
 _T = TypeVar("_T")
-_LONGEST: Final = 15.0
 
 
 async def repeated(
@@ -15,16 +13,21 @@ async def repeated(
     not_yet: Callable[[BaseException], bool],
     sleep: Callable[[float], Awaitable[None]],
 ) -> _T:
-    """What the call returns in the end; the call is repeated after 1 to 15 s. Raises errors that don't mean "not yet".
+    """What the call returns in the end; the call is repeated after 1 to 15 s. Raises errors that don't mean "not yet"."""
+    try:  # nearly every call succeeds, and tenacity would cost more time than all other code around the call
+        return await call()
+    except AwsError as error:
+        first = [error]
 
-    Each pause is drawn from 1 s to a bound that doubles from 1 s on, so that calls that are refused together aren't repeated together.
-    """
-    bound = 1.0
-    while True:
-        try:
-            return await call()
-        except AwsError as error:
-            if not not_yet(error):
-                raise
-        await sleep(random.uniform(1.0, bound))  # noqa: S311 (a pause, no secret)
-        bound = min(bound * 2, _LONGEST)
+    from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
+
+    async def attempt() -> _T:
+        if first:
+            raise first.pop()
+        return await call()
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(not_yet), wait=wait_random_exponential(1, 15, min=1), sleep=sleep, reraise=True
+    )
+    result: _T = await retrying(attempt)
+    return result
