@@ -19,21 +19,19 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/alb-reconcile schema > specs/stack.schema.json # for editors
 	@touch $(READY)
 
-# by uv where there is one: it fetches packages side by side. Bytecode is made on all cores, which pip doesn't, and before the story, whose
+# by uv where there is one, which fetches packages side by side, else (and where it fails) by pip. Bytecode is made on all cores, which pip doesn't, and before the story, whose
 # processes would each make it
 $(DEMO_READY): requirements-demo.lock pyproject.toml
 	$(NEEDED)
 	@echo "Setting up .venv-demo, once: $$(grep -c '^[a-z].*==' requirements-demo.lock) packages, about 70 MB to fetch. Waiting for the package index …"
-	@if command -v uv > /dev/null; then \
-	    uv venv --quiet --clear --python $(PYTHON) .venv-demo \
+	@{ command -v uv > /dev/null \
+	    && uv venv --quiet --clear --python $(PYTHON) .venv-demo \
 	    && uv pip install --python .venv-demo --no-deps --only-binary :all: --require-hashes --requirement requirements-demo.lock \
-	    && uv pip install --quiet --python .venv-demo --no-deps --no-build-isolation --editable .; \
-	else \
-	    $(PYTHON) -m venv --clear .venv-demo \
+	    && uv pip install --quiet --python .venv-demo --no-deps --no-build-isolation --editable .; } \
+	|| { $(PYTHON) -m venv --clear .venv-demo \
 	    && echo "Waiting for pip, about 20 s …" \
 	    && $(DEMO)/pip install $(QUIET) --no-compile --no-deps --only-binary :all: --require-hashes --requirement requirements-demo.lock \
-	    && $(DEMO)/pip install $(QUIET) --no-compile --no-deps --no-build-isolation --editable .; \
-	fi
+	    && $(DEMO)/pip install $(QUIET) --no-compile --no-deps --no-build-isolation --editable .; }
 	@echo "Waiting for Python, which compiles them …"
 	-@$(DEMO)/python -m compileall -qq -j 0 -x '/(pip|setuptools)/' .venv-demo/lib alb_reconcile
 	@touch $(DEMO_READY)

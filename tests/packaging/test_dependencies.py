@@ -187,7 +187,7 @@ def test_what_comes_first_comes_from_the_lock_file(file: str, names: list[str]) 
 def test_pip_installs_nothing_without_hashes(file: str) -> None:
     """But this checkout, with nothing that it needs."""
     text = (ROOT / file).read_text(encoding="utf-8")
-    found = [line.rstrip("; \\") for line in re.findall(r"(?<!uv )\bpip install .*", text)]
+    found = [line.rstrip("; }\\") for line in re.findall(r"(?<!uv )\bpip install .*", text)]
     own = [line for line in found if line.endswith("--no-deps --no-build-isolation --editable .")]
     assert [line for line in found if line not in own and "--require-hashes" not in line] == []
 
