@@ -12,7 +12,7 @@ NEEDED = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { e
 
 $(READY): requirements-dev.lock pyproject.toml
 	$(NEEDED)
-	@echo "Setting up .venv, for development: about 145 packages, a minute or two, once."
+	@echo "Setting up .venv, for development: about 155 packages, a minute or two, once."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install $(QUIET) --no-deps --only-binary :all: --require-hashes --requirement requirements-dev.lock
 	@$(BIN)/pip install $(QUIET) --no-deps --no-build-isolation --editable .
