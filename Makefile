@@ -118,7 +118,7 @@ lock:
 	$(PYTHON) -m venv .venv
 	sed -n '/^uv==/,/# via/p' requirements-dev.lock > .venv/uv.txt
 	$(BIN)/pip install $(QUIET) --no-deps --require-hashes --requirement .venv/uv.txt
-	$(COMPILE) --extra sandbox --extra fleet --extra otel --group dev $(if $(UPGRADE),--upgrade --exclude-newer "3 days") pyproject.toml --output-file requirements-dev.lock
+	$(COMPILE) --extra terminal --extra websocket --extra sandbox --extra fleet --extra otel --group dev $(if $(UPGRADE),--upgrade --exclude-newer "3 days") pyproject.toml --output-file requirements-dev.lock
 	$(COMPILE) --extra sandbox --group build --upgrade --constraint requirements-dev.lock pyproject.toml --output-file requirements-demo.lock
 
 clean:

@@ -19,7 +19,15 @@ EXTRA = () if find_spec("celery") else ("fleet.beat", "fleet.broker", "fleet.cel
 for module in pkgutil.walk_packages(alb_reconcile.__path__, "alb_reconcile."):
     if ".sandbox." not in module.name and not module.name.endswith(("__main__", *EXTRA)):
         importlib.import_module(module.name)
-for name in ("anyio", "anyio._backends._asyncio", "anyio.streams.tls", "httpcore", "tenacity"):  # which they read late
+for name in (
+    "anyio",
+    "anyio._backends._asyncio",
+    "anyio.streams.tls",
+    "httpcore",
+    "jsonschema",
+    "tenacity",
+    "zoneinfo",
+):  # which they read late
     importlib.import_module(name)
 # what each command would work out anew: a parser, schemas, regions, AWS's models
 vars(importlib.import_module("alb_reconcile.cli.main"))["make_parser"]()

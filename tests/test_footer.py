@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.footer import Footer, Row
 from alb_reconcile.cli.render.progress import Progress
 from alb_reconcile.cli.render.style import Style
@@ -128,49 +126,3 @@ def test_who_decides_on_colours(
     style = Style.detect(no_color=no_color)
     assert style.colored is colored
     assert style.fine is fine or not colored
-
-
-def screen(text: str) -> list[str]:
-    """The lines of a terminal that obeys what the footer writes."""
-    lines, row, column = [""], 0, 0
-    for part in re.findall(r"\x1b\[2K|\x1b\[1A|\x1b\[[0-9;]*m|[\r\n]|[^\x1b\r\n]+", text):
-        if part == "\n":
-            row, column = row + 1, 0
-            lines += [""] * (row == len(lines))
-        elif part == "\r":
-            column = 0
-        elif part == "\x1b[1A":
-            row -= 1
-        elif part == "\x1b[2K":
-            lines[row] = ""
-        elif not part.startswith("\x1b"):
-            lines[row] = lines[row][:column].ljust(column) + part
-            column += len(part)
-    return lines
-
-
-def test_lines_of_the_report_stay_above_the_footer(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    footer = Footer(Style(colored=True), width=60, height=20)
-    footer.show([Row("vpc.main", "is created", 1.0), Row("subnet.a", "is created", 1.0)], "0 of 2 done")
-    emit("  ✓ vpc.main created\n    twice as long")
-    written = capsys.readouterr().out
-    above = ["  ✓ vpc.main created", "    twice as long"]
-    running = "  subnet.a       1s  is created"
-    assert screen(written) == [*above, running.replace("subnet.a", "vpc.main"), running, "  0 of 2 done"]
-    footer.show([Row("subnet.a", "is created", 1.0)], "1 of 2 done")
-    written += capsys.readouterr().out
-    assert [line for line in screen(written) if line] == [*above, running, "  1 of 2 done"]
-    footer.close()
-    emit("done")
-    written += capsys.readouterr().out
-    assert [line for line in screen(written) if line] == [*above, "done"]
-
-
-def test_a_wide_character_takes_two_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    footer = Footer(PLAIN, width=12, height=10)
-    footer.show([], "負荷分散装置 \x1b[31mweb\x1b[0m")
-    assert capsys.readouterr().out == "  負荷分散…", "two columns of space, four wide characters, and the mark"
-    footer.close()

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from alb_reconcile.cli.main import main
-from alb_reconcile.sync.absence import UNRECORDED_END
+from alb_reconcile.journal.past import UNRECORDED_END
 from tests.harness import Spec, demo, world
 from tests.kinds.hand import Faults, edited
 

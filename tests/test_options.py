@@ -155,4 +155,6 @@ def test_the_pace_that_a_command_begins_at(
     here, again, there = (connect(options, name, **usual).throttle for name in ("us-east-1", "us-east-1", "eu-west-1"))
     assert here is again
     assert here is not there
-    assert [throttle.reserve("elbv2", "modify_rule", dict, 0)[1][0].share for throttle in (here, there)] == [pace] * 2
+    levels = [throttle.reserve("elbv2", "modify_rule", dict, 0)[1][0] for throttle in (here, there)]
+    assert [level.share for level in levels] == [pace] * 2
+    assert [level.most for level in levels] == [1.0 if option is None and not variable else pace] * 2

@@ -26,7 +26,7 @@ Command = Literal["plan", "apply", "sync", "destroy"]
 MOST: Final = 6144
 """The most characters of a managed policy, blanks aside ("IAM and AWS STS quotas")."""
 _TAGGED: Final = ("ec2", "elasticloadbalancing")
-"""The services whose resources are selected by their tags."""
+"""The services that have resources which the policy selects by tags."""
 _TAGGING: Final = {"ec2:CreateTags": "ec2", "elasticloadbalancing:AddTags": "elasticloadbalancing"}
 _LISTS: Final = re.compile("[a-z0-9]+:(Describe|List|Get)")
 _ID: Final = re.compile("([a-z0-9-]+)-[0-9a-zA-Z]{8,32}")

@@ -35,7 +35,7 @@ class Session:
     `profile`: an AWS profile; else AWS_PROFILE, and where the AWS SDK looks for credentials. `region`: the region of a spec that names
     none; else AWS_REGION, or the profile's. `endpoint_url`: the address of AWS's API; else AWS_ENDPOINT_URL. `sandbox`: the local AWS,
     which is started if none runs. `max_workers`: how many calls run at once, 1 to 64. `pace`: the share of AWS's request limits to
-    begin with, 0.1 to 1; else ALB_RECONCILE_PACE, else 1.
+    take at most, 0.1 to 1; else ALB_RECONCILE_PACE, else 1.
     """
 
     profile: str | None = None
@@ -81,7 +81,8 @@ def connect(
     )  # fmt: skip
     if prepared:
         transport.prepare()
-    throttle = session.throttles.setdefault(region, Throttle(_pace_of(session, usual_pace)))
+    pace = _pace_of(session)
+    throttle = session.throttles.setdefault(region, Throttle(pace or usual_pace, pace or 1.0))
     return Connection(transport, workers, speed, on_call, sandbox, sandbox_began(session), throttle)
 
 
@@ -106,7 +107,7 @@ def check_sandbox_region(region: str) -> None:
 
 def check_session(session: Session) -> None:
     """Raises UsageError for settings that contradict each other, and for invalid values."""
-    _pace_of(session, 1)
+    _pace_of(session)
     if not _WORKERS[0] <= session.max_workers <= _WORKERS[1]:
         raise UsageError(f"max_workers is {session.max_workers}; give a number from {_WORKERS[0]} to {_WORKERS[1]}")
     if session.sandbox and (session.profile or session.endpoint_url):
@@ -115,16 +116,19 @@ def check_session(session: Session) -> None:
         endpoint_of(session.endpoint_url, os.environ)
 
 
-def _pace_of(session: Session, usual: float) -> float:
+def _pace_of(session: Session) -> float:
+    """The pace that was asked for, else 0."""
     if session.pace is not None:
         if not _PACES[0] <= session.pace <= _PACES[1]:
             raise UsageError(f"pace is {session.pace:g}; give a number from 0.1 to 1")
         return session.pace
-    return _pace_of_environment(os.environ, usual)
+    return _pace_of_environment(os.environ)
 
 
-def _pace_of_environment(environ: Mapping[str, str], usual: float) -> float:
-    text = environ.get("ALB_RECONCILE_PACE") or str(usual)
+def _pace_of_environment(environ: Mapping[str, str]) -> float:
+    text = environ.get("ALB_RECONCILE_PACE")
+    if not text:
+        return 0.0
     try:
         pace = float(text)
     except ValueError:

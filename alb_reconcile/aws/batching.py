@@ -3,15 +3,19 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import AwsError, InterruptedRun
 
 _QUIET: Final = 0.01
 _LONGEST: Final = 0.04
 """Seconds for which members are gathered: until no member has come for the first time, and no longer than the second."""
+_PATIENCE: Final = 5.0
+_LOOK: Final = 0.5
+"""Seconds of AWS's time for which members that are expected are waited for, and between two looks whether any still are."""
 Send = Callable[[Sequence[str]], Awaitable[object]]
 _Waiting = tuple[str, asyncio.Future[None]]
 _Members = Mapping[str, asyncio.Future[None]]
@@ -45,9 +49,12 @@ class Batch:
         self._names = names or _names
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._expects: Callable[[], bool] = lambda: False
 
-    async def add(self, member: str) -> None:
-        """Ask for a member. Returns when the call with the member has succeeded; raises what the call raises."""
+    async def add(self, member: str, expects: Callable[[], bool] = lambda: False) -> None:
+        """Ask for a member. Returns when the call with the member has succeeded; raises what the call raises. `expects` says whether
+        further members will come soon."""
+        self._expects = expects
         if not self._waiting:
             self._task = asyncio.ensure_future(self._gather())
         done = self._waiting.setdefault(member, asyncio.get_running_loop().create_future())
@@ -58,6 +65,10 @@ class Batch:
         while len(self._waiting) > seen and pauses:
             pauses, seen = pauses - 1, len(self._waiting)
             await asyncio.sleep(_QUIET)
+        until = self._aws.now() + _PATIENCE
+        with suppress(InterruptedRun):  # the call is told of it
+            while self._expects() and self._aws.now() < until and len(self._waiting) < self._most:
+                await self._aws.sleep(_LOOK)
         gathered, self._waiting = self._waiting, {}
         await self._send_parts(batches(list(gathered.items()), self._most), self._aws.now())
 

@@ -83,7 +83,7 @@ class BotoTransport:
         self._session = session
 
     def _assume(self, session: Any, role: Role) -> Any:
-        """A session of the role, whose credentials are fetched at their first use, and again before they expire."""
+        """A session of the role. Its credentials are fetched at their first use, and again before they expire."""
         from botocore.config import Config
         from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 
@@ -148,9 +148,9 @@ class BotoTransport:
     @cache
     def regions() -> frozenset[str]:
         """The regions that the installed SDK has for EC2, of all partitions."""
-        session = _sandbox_session()
-        parts = session.get_available_partitions()
-        return frozenset(name for part in parts for name in session.get_available_regions("ec2", part))
+        from alb_reconcile.aws.models import regions_of
+
+        return regions_of("ec2")
 
     @staticmethod
     def default_region(profile: str | None) -> str | None:

@@ -92,7 +92,7 @@ class Ec2Kind(Kind[P]):
         return str(answer.get(camel(self.name), answer)[self.id_key])
 
     async def find_own(self, run: Run, desired: Desired, where: Mapping[str, str] | None = None) -> list[Row]:
-        """The resource that an earlier create has made, whose reply was lost: found by its tags, and by further filters."""
+        """The resource that an earlier create with a lost reply has made: found by its tags, and by further filters."""
         wanted = {f"tag:{key}": value for key, value in tags.identity(desired, run.stack).items()} | dict(where or {})
         found = await run.aws.pages("ec2", self.listing.operation, self.listing.key, where=wanted)
         return [row for row in found if row.get("State") not in self.properties.gone]

@@ -24,7 +24,7 @@ _ATTRIBUTES_A_CALL: Final = 20
 
 
 class NamedKind(Kind[P]):
-    """A kind whose resources AWS tells apart by name: load balancers, target groups and trust stores."""
+    """A kind of resources that AWS tells apart by name: load balancers, target groups and trust stores."""
 
     async def create_named(self, run: Run, desired: Desired, name: str, retry: waits.Codes, **params: Any) -> str:
         """Create a resource, without its attributes. Returns its ARN.
@@ -63,7 +63,7 @@ def others_among(rows: Iterable[Mapping[str, Any]], reader: Reader, kind: str) -
 
 
 class HasAttributes(Kind[P]):
-    """A kind whose resources have attributes in addition to their settings: load balancers, target groups and listeners."""
+    """A kind of resources with attributes in addition to their settings: load balancers, target groups and listeners."""
 
     async def read_attributes(self, aws: Aws, arn: str) -> dict[str, str] | None:
         """A resource's attributes; None if the resource is gone meanwhile."""
@@ -81,7 +81,7 @@ class HasAttributes(Kind[P]):
         changed: Container[str] | None = None,
         retry: waits.Codes | None = None,
     ) -> None:
-        """Set attributes, 20 a call; only attributes whose paths are in `changed`, if it is given."""
+        """Set attributes, 20 a call; only attributes with paths in `changed`, if it is given."""
         params: dict[str, Any] = {self.id_key: arn}
         pairs = tags.to_list(attributes or {})
         if changed is not None:

@@ -124,7 +124,7 @@ def _relapse(run: Run, group: str) -> Callable[[Targets], str]:
 
 
 def may_serve(run: Run, group: str, targets: Targets) -> Targets:
-    """The targets of a group that are healthy or may get healthy: no targets that leave, and none whose instance doesn't run."""
+    """The targets of a group that are healthy or may get healthy: no targets that leave, and none of instances that don't run."""
     return {
         name: item
         for name, item in targets.items()

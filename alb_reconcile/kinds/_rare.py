@@ -60,7 +60,7 @@ async def _tagged(reader: Reader) -> frozenset[str] | None:
 
 
 async def read_anyway(reader: Reader) -> list[dict[str, Any]]:
-    """The stack's EC2 resources that every discovery reads and whose tags describe the whole spec; else the stack's instances."""
+    """The stack's EC2 resources that every discovery reads, with tags that describe the whole spec; else the stack's instances."""
     parts = await asyncio.gather(*(reader.tagged(*read) for read in _READ_ANYWAY))
     return [row for part in parts for row in part] or await reader.instances()
 

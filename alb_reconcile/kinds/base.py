@@ -145,10 +145,10 @@ class Around(Protocol):
         """All entries of a kind with their paths, also entries that nest in other entries."""
 
     def mappings(self, *pattern: Part) -> list[tuple[Path, Entry]]:
-        """The mappings whose paths fit a pattern, in which `...` stands for any key or index."""
+        """The mappings at paths that fit a pattern, in which `...` stands for any key or index."""
 
     def texts(self, *pattern: Part) -> list[tuple[Path, str]]:
-        """The texts whose paths fit a pattern."""
+        """The texts at paths that fit a pattern."""
 
     def given(self, path: Path) -> Mapping[str, object]:
         """The keys of a mapping as the spec has them, also keys that the schema refused."""
@@ -391,7 +391,7 @@ class Kind(ABC, Generic[P]):
 
 
 AnyKind = Kind[Any]
-"""A kind whose properties' class doesn't matter."""
+"""A kind with properties of any class."""
 
 
 @runtime_checkable
@@ -410,7 +410,7 @@ class Grouped(Protocol):
 
 @runtime_checkable
 class NamedInAccount(Protocol):
-    """A kind whose resources' names are unique in their account and region."""
+    """A kind of resources with names that are unique in the account and region."""
 
     @property
     def name(self) -> str:
@@ -422,7 +422,7 @@ class NamedInAccount(Protocol):
 
 @runtime_checkable
 class FoundByDomain(Protocol):
-    """A kind whose resources a spec can look up by a domain (certificates)."""
+    """A kind of resources that a spec can look up by a domain (certificates)."""
 
     async def find_by_domain(
         self, aws: Aws, wanted: Sequence[Lookup], stack: str
@@ -435,7 +435,7 @@ class FoundByDomain(Protocol):
 
 @runtime_checkable
 class HasNodes(Protocol):
-    """A kind whose resources leave network interfaces for a while in the subnets that they have left."""
+    """A kind of resources that keep network interfaces for a while in subnets that they have left."""
 
     async def wait_for_old_nodes(self, run: Run, subnets: Mapping[str, Collection[Ref]]) -> None:
         """Wait until no network interface is left outside of the given subnets, by ARN of the resource. Raises WaitError, AwsError."""
@@ -443,7 +443,7 @@ class HasNodes(Protocol):
 
 @runtime_checkable
 class ListedApart(Protocol):
-    """A kind whose resources are found neither in EC2's list of tags alone, nor in the lists of load balancers and target groups."""
+    """A kind of resources that neither EC2's list of tags alone, nor the lists of load balancers and target groups, show."""
 
     async def owners(self, reader: Reader) -> list[str]:
         """The stack of each such resource in the region, for all stacks. Raises AwsError."""
@@ -451,10 +451,10 @@ class ListedApart(Protocol):
 
 @runtime_checkable
 class UsedUnseen(Protocol):
-    """A kind that resources use that this tool doesn't read: a database's network interfaces use security groups."""
+    """A kind that is used by resources that this tool doesn't read: a database's network interfaces use security groups."""
 
     async def find_users(self, aws: Aws, ids: Iterable[str], besides: Collection[str]) -> list[tuple[str, str]]:
-        """The users of these resources, in words, each with the id of the resource that it uses; without users whose ids are in `besides`.
+        """The users of these resources, in words, each with the id of the resource that it uses; without users with ids in `besides`.
         Raises AwsError."""
 
 
@@ -477,7 +477,7 @@ class Used:
 
 @runtime_checkable
 class FoundByUse(Protocol):
-    """A kind whose resources can't be found by their network: their users name them, or they name what they lead to."""
+    """A kind of resources that can't be found by their network: other resources name them, or they name the resources that they lead to."""
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
         """The resources that `users` use, or that lead to `users`. Raises AwsError."""
@@ -517,7 +517,7 @@ Zones = Awaitable[Collection[str]]
 
 @runtime_checkable
 class HasFile(Protocol):
-    """A kind of which a file holds a part of the entry, and of which AWS can tell the file's contents."""
+    """A kind with entries that keep a part in a file, and of which AWS shows the file's contents."""
 
     file_key: ClassVar[str]
     """The entry's key that names the file; the key stands for the field of that name without `_file`."""
@@ -549,7 +549,7 @@ class HasPreconditions(Protocol):
 
 @runtime_checkable
 class Ordered(Protocol):
-    """A kind whose members have an order that is set for all of them in one call."""
+    """A kind with members in an order that one call sets for all of them."""
 
     ordered_by: ClassVar[str]
     """The property that says the order."""

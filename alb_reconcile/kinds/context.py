@@ -40,7 +40,7 @@ class Others:
     """The run's other steps, as the step at hand knows them. This class has no steps; `engine.apply` has a subclass with a plan's."""
 
     def announce(self, made: str, *, usable: bool) -> None:
-        """Tell the other steps, before this step has ended, the id of the resource that it has made, or whose use it has ended.
+        """Tell the other steps, before this step ends, the id of the resource that it has made, or that isn't used any more.
 
         Steps that need the resource late go on (`Properties.needed_late`); where the resource is `usable`, all steps that need it begin.
         """
@@ -53,6 +53,10 @@ class Others:
 
     def coming(self) -> Iterable[Step]:
         """The steps that are still to make or change something, and don't wait for the step at hand."""
+        return ()
+
+    def next(self) -> Iterable[Step]:
+        """The steps that begin once steps have ended that are under way."""
         return ()
 
 
@@ -108,12 +112,15 @@ class Run:
         watch = self.shared.of(Watch, name, lambda: Watch(self.aws, fetch, slowest=slowest))
         return await watch.until(key, check, timeout, self.say)
 
-    async def together(self, name: str, member: str, send: Send, *, most: int, **how: Any) -> None:
-        """Make one call for all steps that ask with the same `name` at the same time; `most` and `how` are arguments of `Batch`.
+    async def together(
+        self, name: str, member: str, send: Send, *, most: int, expects: Callable[[], bool] = lambda: False, **how: Any
+    ) -> None:
+        """Make one call for all steps that ask with the same `name` at the same time; `most` and `how` are arguments of `Batch`, `expects`
+        of `Batch.add`.
 
         Raises what AWS says of the member.
         """
-        await self.shared.of(Batch, name, lambda: Batch(self.aws, send, most=most, **how)).add(member)
+        await self.shared.of(Batch, name, lambda: Batch(self.aws, send, most=most, **how)).add(member, expects)
 
     def tag_list(self, desired: Desired) -> list[dict[str, str]]:
         """The tags for a create call."""

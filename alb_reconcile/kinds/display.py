@@ -16,18 +16,18 @@ from alb_reconcile.model.text import printable
 Names = Mapping[str, Address]
 """The addresses of the stack's resources by id."""
 REPLACEMENT: Final = "its replacement"
-"""What takes the place of what a property names."""
+"""The text for the resource that replaces the one in a property."""
 
 
 def show_change(change: Change, names: Names) -> Iterator[tuple[str, str]]:
-    """A sign and a text: of a collection each member that goes (-) or comes (+), else one text without a sign."""
-    # a collection; neither a reference nor the parts of an action
+    """Pairs of a sign and a text: of a collection, each member that is removed (-) or added (+); else one text without a sign."""
+    # a collection, not a reference or a part of an action
     if type(change.after) is tuple and "." not in change.path:
         before, after = list(change.before or ()), list(change.after)
         texts = {show_member(change.path, item, names) for item in after}
         for item in [item for item in before if item not in after]:
             text = show_member(change.path, item, names)
-            # the same address: what is there now, and what takes its place
+            # the new resource has the same address, so the old one is shown by its id
             yield "-", show_member(change.path, item, {}) if text in texts else text
         for item in [item for item in after if item not in before]:
             yield "+", show_member(change.path, item, names)
@@ -35,10 +35,10 @@ def show_change(change: Change, names: Names) -> Iterator[tuple[str, str]]:
     groups, stay = _groups(change.before), _groups(change.after)
     if len({names.get(item, item) for item in groups}) < len(
         groups
-    ):  # a roll was cut short: that of this name is the one that stays
+    ):  # a replacement was cut short, so two groups have one name: only the one that stays is shown by it
         names = {known: name for known, name in names.items() if known in stay or known not in groups}
     old, new = show(change.before, names), show(change.after, names)
-    if old == new:  # as above
+    if old == new:  # the old and the new resource have the same address
         known = show(change.before, {})
         old, new = (known, new) if old == known or len(groups) > 1 else (old, REPLACEMENT)
     yield "", f"{old} → {new}"
@@ -50,14 +50,14 @@ def _groups(value: Any) -> list[Any]:
 
 
 def show_member(name: str, value: Any, names: Names) -> str:
-    """A member of the property of that name; what a permission's source means depends on it."""
+    """A member of a property, as a user reads it. By the property's name, a permission is to or from its source."""
     if isinstance(value, Permission):
         return _permission(value, "to" if name == "egress" else "from", names)
     return show(value, names)
 
 
 def show(value: Any, names: Names) -> str:
-    """A property as a user reads it: ids of the stack by their addresses."""
+    """A property as a user reads it, with addresses instead of the ids of the stack's resources."""
     if isinstance(value, Address):
         return str(value)
     if isinstance(value, FoundId):
@@ -69,7 +69,7 @@ def show(value: Any, names: Names) -> str:
     if value is None:
         return "(not set)"
     if isinstance(value, Forward):
-        # beside the one that it replaces
+        # an address that an observed group has, too: the group is that one's replacement
         new = isinstance(value.target_group, Address) and value.target_group in names.values()
         return f"{'the new ' if new else ''}{show(value.target_group, names)} at {value.weight}"
     if isinstance(value, Route):
@@ -107,13 +107,13 @@ def _action(value: Any, names: Names) -> str:
 
 
 def short_id(physical_id: str) -> str:
-    """An id as it is; of an ARN, what tells it from others; of a registration, its target."""
+    """An id as it is; of an ARN, the last part; of a registration, the target."""
     arn, _, member = physical_id.partition("|")
     return printable(member.replace("|", ":") or (arn.rpartition(":")[2] if arn.startswith("arn:") else arn))
 
 
 def id_and_name(physical_id: str, own: Mapping[str, str], address: Address, stack: str) -> str:
-    """An id as `short_id` shows it, with the Name tag where that is what a person has called it."""
+    """An id as `short_id` shows it, with the Name tag where a user has chosen that name."""
     known, name, usual = short_id(physical_id), own.get("Name", ""), f"{stack}-{address.name}"
     is_usual = name in ("", usual, usual.rpartition("-")[0]) or name in known
     return known if is_usual else f'{known} "{printable(name)}"'

@@ -48,5 +48,5 @@ def refer(kind: str, target: str) -> Ref:
 
 
 def refer_all(kind: str, targets: Iterable[str] | None) -> tuple[Ref, ...] | None:
-    """References in a canonical order, for lists whose order has no meaning."""
+    """References in a canonical order, for lists in which the order has no meaning."""
     return None if targets is None else tuple(sorted((refer(kind, target) for target in targets), key=str))

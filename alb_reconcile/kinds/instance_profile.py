@@ -358,7 +358,7 @@ def _whole(policy: str, arn: str) -> str:
 
 
 def _refuse_others(wanted: Iterable[Mapping[str, str]], name: str, found: Any, error: AwsError) -> None:
-    """Raise RefusedError unless an earlier call, whose reply was lost, has made the existing resource of the name."""
+    """Raise RefusedError unless an earlier call with a lost reply has made the existing resource of the name."""
     own, there = tags.from_list(wanted), tags.from_list(found)
     if any(there.get(key) != own[key] for key in (tags.STACK, tags.ADDRESS)):
         raise RefusedError(

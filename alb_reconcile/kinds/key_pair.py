@@ -149,7 +149,7 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         return str(answer["KeyPairId"])
 
     async def _find(self, run: Run, wanted: KeyPair, desired: Desired, error: AwsError) -> str:
-        """The key pair that an earlier call has made, whose reply was lost."""
+        """The id of the key pair, if an earlier call made it and the reply was lost. Else raises RefusedError."""
         rows: list[Row] = await run.aws.pages(
             "ec2", "describe_key_pairs", "KeyPairs", where={"key-name": str(wanted.name)}
         )

@@ -36,7 +36,7 @@ class KnownTargets:
         """By the id of a registration that leaves, the other targets in its zone."""
 
     def expect(self, leaving: Iterable[str], resting: Iterable[str]) -> None:
-        """Note the plan's deletes: registrations `leaving` for good, and healthy ones (`resting`) whose instances are restarted."""
+        """Note the plan's deletes: registrations `leaving` for good, and healthy ones of instances that are restarted (`resting`)."""
         self._leaving, self._resting = frozenset(leaving), frozenset(resting)
 
     def take_out(self, key: str) -> None:
@@ -60,7 +60,7 @@ class KnownTargets:
         return not self._out.isdisjoint((key, key.partition("|")[2].split(":")[0]))
 
     def is_new(self, key: str) -> bool:
-        """Whether this run has registered a target, also a target by address whose address an earlier instance had."""
+        """Whether this run has registered a target, also at an address that an earlier instance had."""
         return key in self._new
 
     def near_of(self, key: str, ids: Mapping[Address, str]) -> Near:

@@ -38,7 +38,7 @@ _LONGEST: Final = 63
 _RULE: Final = "expire-logs"
 _TAKEN: Final = 'this account has a bucket named "{}" outside this stack'
 _TRIAL: Final = re.compile(r".*/ELB[A-Za-z]*LogTestFile")
-"""What AWS writes when logs are switched on, to see whether it may."""
+"""The key of the test file that AWS writes when logs are switched on, to see whether it may write."""
 _SHUT: Final = dict.fromkeys(
     ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
 )
@@ -55,7 +55,7 @@ class LogBucket(Properties):
     known_in = "attributes"
 
     expiration_days: int | None = None
-    """0 where logs are kept for ever."""
+    """Days after which S3 deletes a log; 0 where logs are kept for ever."""
     log_delivery: bool | None = None
     block_public_access: bool | None = None
     name: str | None = None
@@ -96,7 +96,8 @@ class LogBucketKind(Kind[LogBucket]):
     )  # fmt: skip
 
     def grants(self, wanted: LogBucket, scope: Scope) -> Iterable[Grant]:
-        """Buckets by name: of one that is derived all but the hash is known. What isn't there yet is no account's."""
+        """Permissions on buckets by name; of a derived name all but the hash is known. Reads and creates have no condition on the account,
+        since a bucket that isn't there yet belongs to no account."""
         stated = self.iam_actions
         anyones = {*stated.read, "s3:CreateBucket", "s3:TagResource"} - {"s3:ListAllMyBuckets"}
         own = {*stated.create, *stated.update, *stated.delete} - anyones - {"s3:DeleteObject"}
@@ -110,14 +111,15 @@ class LogBucketKind(Kind[LogBucket]):
         yield Grant(("s3:DeleteObject",), tuple(f"{bucket}/*/ELB*LogTestFile" for bucket in buckets), known)
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LogBucket:
-        """What makes it a bucket for logs, and a private one, is enforced unless the entry says otherwise."""
+        """The properties of a bucket. Load balancers may write to it, and public access is blocked, unless the entry says otherwise."""
         return LogBucket(**{"log_delivery": True, "block_public_access": True, **fields})
 
     def suggest_name(self, state: LogBucket) -> str:
         return state.name or ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        """A bucket that the spec no longer declares is found by `destroy` alone, by its tags where the spec gave it a name."""
+        """The stack's buckets. Only `destroy` is sure to find a bucket that the spec no longer declares: by its derived name, or by its
+        tags where the spec gave it a name."""
         declared = [item for item in reader.desired.values() if isinstance(item.state, LogBucket)]
         own = [getattr(item.state, "name", None) or await _derived(reader, item) for item in declared]
         named = list(own)
@@ -126,7 +128,7 @@ class LogBucketKind(Kind[LogBucket]):
         read = reader.once(_read_buckets, reader.aws, reader.stack, tuple(sorted(named)))
         found = await reader.looked_for(self.name, "buckets for logs", read)
         rows = [(name, there) for name, there in found if there is not None]
-        # of others' buckets the smallest policy lets nothing be read (`iam-policy`)
+        # the smallest policy (`iam-policy`) doesn't let the tags of others' buckets be read
         likely = [name for name, _ in found if name in own or is_derived(name, reader.stack)]
         if unread := [name for name, there in found if there is None and name in likely]:
             more = f" and {len(unread) - 5} others" if len(unread) > 5 else ""
@@ -138,13 +140,13 @@ class LogBucketKind(Kind[LogBucket]):
         return list(await asyncio.gather(*(self._observe(reader, name, found) for name, found in ours)))
 
     async def owners(self, reader: Reader) -> list[str]:
-        """Those of buckets whose names were derived (S3 ListBuckets, GetBucketTagging)."""
+        """The stacks of buckets with derived names (S3 ListBuckets, GetBucketTagging)."""
         rows = await _read_buckets(reader.aws, "", ())
         return [found[tags.STACK] for _, found in rows if found and tags.STACK in found]
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
-        """Those that load balancers write their logs to. One that others of the region write to as well isn't theirs alone
-        (DescribeLoadBalancerAttributes)."""
+        """The buckets to which load balancers among `users` write logs. Where another load balancer of the region writes to a bucket as
+        well, `why` says so (DescribeLoadBalancerAttributes)."""
         named: dict[str, list[str]] = defaultdict(list)
         for item in users:
             for name in buckets_in(getattr(item.state, "attributes", None) or {}):
@@ -182,7 +184,7 @@ class LogBucketKind(Kind[LogBucket]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """Names of the spec's own that this account has for something else."""
+        """Names in the spec that a bucket of this account without a stack's tag already has."""
         made = [item for item in intents if item.fields is None and item.wanted.name]
         found = await asyncio.gather(*(read_bucket_tags(aws, item.wanted.name) for item in made))
         return [
@@ -197,7 +199,7 @@ class LogBucketKind(Kind[LogBucket]):
         if found is None:
             await _make(run, name, desired)
             found = await _wait_for_tags(run, name)
-            if not found:  # S3 takes tags with the creation, its emulators don't
+            if not found:  # S3 tags the bucket when it makes it; emulators don't
                 found = tags.from_list(run.tag_list(desired))
                 await change_bucket_tags(run.aws, name, found)
         if not tags.identity(desired, run.stack).items() <= found.items():
@@ -237,7 +239,7 @@ class LogBucketKind(Kind[LogBucket]):
             )
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        """Only if there are no logs in it."""
+        """Delete the bucket and AWS's test files in it. Raises RefusedError if it holds logs."""
         name = name_of(observed.id)
         where = await owned(run.aws, name)
         with ignoring(*self.missing):
@@ -258,14 +260,14 @@ class LogBucketKind(Kind[LogBucket]):
 
 
 async def _derived(place: Reader | Run, desired: Desired) -> str:
-    """The name of a bucket that the spec gives none: such names are everybody's, so the account is in it."""
+    """The name of a bucket to which the spec gives none. All AWS accounts share such names, so its hash is over the account, too."""
     run = place if isinstance(place, Run) else Run(place.aws, place.stack)
     return run.physical_name(desired, [await run.aws.account(), run.aws.region], _LONGEST).lower()
 
 
 async def _read_buckets(aws: Aws, stack: str, named: tuple[str, ...]) -> list[tuple[str, dict[str, str] | None]]:
-    """Buckets with those names, and those whose names say that they may be the stack's, each with its tags, or None where they may not
-    be read (S3 ListBuckets, GetBucketTagging)."""
+    """The buckets `named`, and buckets with names that the stack may have derived, each with its tags; None instead of tags that these
+    credentials may not read (S3 ListBuckets, GetBucketTagging)."""
     names = sorted({*named, *await list_buckets(aws, stack)})
     denied = set[str]()
 
@@ -284,7 +286,7 @@ async def _read_buckets(aws: Aws, stack: str, named: tuple[str, ...]) -> list[tu
 
 async def _make(run: Run, name: str, desired: Desired) -> None:
     config: dict[str, Any] = {"Tags": run.tag_list(desired)}
-    if run.aws.region not in ("", "us-east-1"):  # which S3 wants left out
+    if run.aws.region not in ("", "us-east-1"):  # S3 wants us-east-1 left out
         config["LocationConstraint"] = run.aws.region
     try:
         await run.aws.call(
@@ -295,12 +297,12 @@ async def _make(run: Run, name: str, desired: Desired) -> None:
             raise RefusedError(
                 f'another account has a bucket named "{name}"; give the entry a name of its own'
             ) from None
-        if error.code != "BucketAlreadyOwnedByYou":  # an earlier attempt, whose reply was lost
+        if error.code != "BucketAlreadyOwnedByYou":  # else an earlier attempt has made it, and the reply was lost
             raise
 
 
 async def _wait_for_tags(run: Run, name: str) -> dict[str, str]:
-    """Those of a bucket that was made a moment ago."""
+    """The tags of a bucket that was made a moment ago; none where S3 doesn't show the bucket in time."""
     for _ in range(5):
         if (found := await read_bucket_tags(run.aws, name)) is not None:
             return found
@@ -329,7 +331,7 @@ async def _rules(aws: Aws, name: str) -> list[dict[str, Any]]:
 
 
 def _expires_all(rule: Mapping[str, Any]) -> bool:
-    """Whether it is our rule, and as we wrote it but for the days."""
+    """Whether a lifecycle rule is as this tool writes it, with any number of days."""
     is_whole = not any((rule.get("Filter") or {}).values()) and not rule.get("Prefix")
     is_on = rule.get("Status") == "Enabled" and "Days" in (rule.get("Expiration") or {})
     return rule.get("ID") == _RULE and is_whole and is_on

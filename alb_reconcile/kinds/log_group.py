@@ -15,7 +15,7 @@ class LogGroup(PlainProperties):
     service = "logs"
 
     retention_in_days: int | None = None
-    """0 where events never expire."""
+    """Days for which events are kept; 0 where events never expire."""
     kms_key_id: str | None = None
     """Empty where CloudWatch Logs encrypts with a key of its own."""
 

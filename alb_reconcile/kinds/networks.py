@@ -19,7 +19,7 @@ ANYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 
 def vpc_of(around: Around, section: str, name: str) -> str | None:
-    """The name or id of an entry's VPC, also where it is implied; None where it can't be known here."""
+    """The name or id of an entry's VPC, also where the spec only implies it; None where the spec doesn't show it."""
     entry = around.entries(section).get(name)
     if entry is None:
         return None
@@ -40,11 +40,11 @@ def vpc_of(around: Around, section: str, name: str) -> str | None:
 
 
 def implied_fields(kind: AnyKind, name: str, entry: Entry, around: Around) -> dict[str, Ref | None]:
-    """The fields of an entry that follow from where it is: its VPC, given or implied."""
+    """The field `vpc` of an entry that is in a VPC, given or implied; no field for other entries."""
     if "vpc" not in field_names(kind.properties) or not kind.is_in_vpc(entry):
         return {}
     vpc = vpc_of(around, kind.section, name)
-    if vpc is None and "subnet" not in entry:  # somebody else's subnet is in a VPC that only AWS knows
+    if vpc is None and "subnet" not in entry:  # only AWS knows the VPC of a foreign subnet
         raise AssertionError(f"{kind.section}.{name}: the checks let an entry without a VPC through")
     return {"vpc": None if vpc is None else refer("vpc", vpc)}
 
@@ -58,7 +58,7 @@ def by_vpc(around: Around, section: str) -> Mapping[str | None, list[str]]:
 
 
 def check_one_in_a_vpc(around: Around, section: str) -> None:
-    """Report entries of a kind of which AWS allows one in a VPC."""
+    """Report entries that share a VPC, in a section of which AWS allows one entry in a VPC."""
     seen: dict[str, str] = {}
     for name in around.entries(section):
         vpc = vpc_of(around, section, name)
@@ -68,7 +68,7 @@ def check_one_in_a_vpc(around: Around, section: str) -> None:
 
 
 def check_one_in_a_zone(around: Around, section: str, name: str, advice: str) -> None:
-    """Report subnets of an entry beside which AWS takes no other one of their zone."""
+    """Report subnets of an entry that share a zone: AWS allows one in a zone."""
     zones: dict[str, str] = {}
     for path, subnet in around.texts(section, name, "subnets", ...):
         zone = zone_of(around, subnet)
@@ -78,7 +78,7 @@ def check_one_in_a_zone(around: Around, section: str, name: str, advice: str) ->
 
 
 def check_one_vpc(around: Around, section: str, name: str, why: str = "") -> list[str]:
-    """Report subnets of an entry in more than one VPC. Returns their VPCs, as far as they are known."""
+    """Report an entry with subnets in more than one VPC. Returns the VPCs, as far as the spec shows them."""
     vpcs = sorted(filter(None, subnet_vpcs(around, section, name)))
     if len(vpcs) > 1:
         text = f"these are in different VPCs ({', '.join(vpcs)}){why}; choose subnets of one"
@@ -87,7 +87,7 @@ def check_one_vpc(around: Around, section: str, name: str, why: str = "") -> lis
 
 
 def subnet_vpcs(around: Around, section: str, name: str) -> set[str | None]:
-    """The VPCs of the subnets that an entry names; None among them stands for those that can't be known here."""
+    """The VPCs of the subnets that an entry names; None among them stands for VPCs that the spec doesn't show."""
     subnets = {subnet for _, subnet in around.texts(section, name, "subnets", ...)}
     vpcs = {vpc_of(around, "subnets", subnet) for subnet in subnets}
     return {None if isinstance(vpc, Lookup) else vpc for vpc in vpcs}
@@ -100,7 +100,7 @@ def zone_of(around: Around, subnet: str) -> str | None:
 
 
 def network_of(around: Around, section: str, name: str) -> ipaddress.IPv4Network | None:
-    """The addresses of a VPC or subnet in the spec, if they are valid."""
+    """The IPv4 range of a VPC or subnet in the spec; None where it is missing or wrong."""
     return network(around.entries(section).get(name, {}).get("cidr_block"))
 
 
@@ -114,7 +114,7 @@ def network(text: object) -> ipaddress.IPv4Network | None:
 
 
 def address_range(around: Around, path: Path, text: str, *, is_of_vpc: bool = False) -> ipaddress.IPv4Network | None:
-    """The range, if it is one of IPv4; or None with its mistake reported."""
+    """The range that a text says, if it is a valid one of IPv4; else None. Reports a mistake in it; the path's key says the family."""
     ipv6 = str(path[-1]).endswith("ipv6_cidr_block")
     try:
         loose = (ipaddress.IPv6Network if ipv6 else ipaddress.IPv4Network)(text, strict=False)
@@ -131,7 +131,7 @@ def address_range(around: Around, path: Path, text: str, *, is_of_vpc: bool = Fa
 
 
 def ipv6_network(around: Around, path: Path, text: str, sizes: range) -> ipaddress.IPv6Network | None:
-    """The range, or None with its mistake reported."""
+    """The IPv6 range that a text says; None where it is wrong, which is reported. `sizes` are the prefix lengths that AWS takes."""
     try:
         loose = ipaddress.IPv6Network(text, strict=False)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Drives plain kinds, whose modules and schemas say as data which of AWS's operations sets which property.
+"""Drives plain kinds: their modules and schemas say as data which of AWS's operations sets which property.
 
 CONTRIBUTING.md has an example, "A kind in an hour". botocore's model tells which parameters an operation takes, and in which form.
 """
@@ -34,13 +34,13 @@ from alb_reconcile.model.schemas import calls_in_schema
 from alb_reconcile.model.text import camel
 
 _NOTHING: Final = {"string": "", "integer": 0, "long": 0, "boolean": False, "list": ()}
-"""What a property has that isn't set, by AWS's type of it."""
+"""The value of a property that isn't set, by the property's type in AWS's model."""
 _Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlainProperties(Properties):
-    """The properties of a plain kind. Where the spec gives no `name`, it is STACK-ENTRY."""
+    """The properties of a plain kind. Where the spec gives no `name`, the name is STACK-ENTRY."""
 
     replaced_on = frozenset({"name"})
 
@@ -57,37 +57,37 @@ class PlainKind(Kind[P]):
     """Drives a plain kind."""
 
     operations: ClassVar[Mapping[str, str]] = {}
-    """`Describe` and `Delete`, where AWS doesn't call these after the kind: DescribeLogGroups, DeleteLogGroup."""
+    """The operations for `Describe` and `Delete`, where these aren't named after the kind as in DescribeLogGroups and DeleteLogGroup."""
     prefix: ClassVar[str] = ""
-    """The parameter of the first that takes how a name begins; where there is none, all that the account has are read."""
+    """The parameter of the Describe operation that selects names by their beginning; without it, all resources of the account are read."""
     unset: ClassVar[Mapping[str, str]] = {}
-    """By property, the operation that takes it away again: where a spec says 0, an empty text or false."""
+    """By property, the operation that removes its value, for a spec that says 0, an empty text or false."""
     taken: ClassVar[tuple[str, ...]] = ()
-    """AWS's codes where there is one of that name."""
+    """AWS's error codes for a name that another resource has."""
     loses: ClassVar[str] = ""
-    """What AWS deletes with one, in words; the plan tells it."""
+    """What AWS deletes together with a resource, in words, for the plan's reader."""
     arn_separator: ClassVar[str] = ":"
-    """What stands in its ARN between its `arn_type` and its name."""
+    """The text between the `arn_type` and the name in an ARN."""
     arn_ends: ClassVar[tuple[str, ...]] = ("",)
-    """What the ARN ends with where IAM checks it: some services have "" and ":*"."""
+    """The ends that IAM wants behind the ARN in a policy: for some services "" and ":*"."""
     is_rare = True
     is_always_read = False
 
     @property
     def service(self) -> str:
-        """Its service, as botocore, ARNs and IAM call it."""
+        """The kind's service, as botocore, ARNs and IAM call it."""
         return self.properties.service
 
     @cached_property
     def setters(self) -> Mapping[str, tuple[str, str]]:
-        """By property, the operation that sets it, and what that calls it, and the description too."""
+        """By property, the operation that sets it, and the name of the property in the operation and in AWS's descriptions."""
         known, fields = calls_in_schema(self.name), field_names(self.properties)
         if missing := ", ".join(sorted({*fields} - known.keys())):
             raise ValueError(f"the schema of {self.name} says no operation and parameter (x-aws) of {missing}")
         return {field: known[field] for field in fields}
 
     def operation(self, verb: str) -> str:
-        """Describe, Create or Delete, as AWS has it."""
+        """AWS's name of the operation for a verb: Describe, Create or Delete."""
         if verb == "Create":
             return self.setters["name"][0]
         return self.operations.get(verb, f"{verb}{camel(self.name)}{'s' if verb == 'Describe' else ''}")
@@ -108,7 +108,8 @@ class PlainKind(Kind[P]):
         )
 
     def grants(self, wanted: P, scope: Scope) -> Iterable[Grant]:
-        """What there is is listed, the rest is by name; tags are read of all with derived names."""
+        """Permissions to list everything, to do the rest with the names in the spec, and to read tags of all names that the stack may
+        derive."""
         stated, own = self.iam_actions, each_of(scope.desired.values(), self.properties)
         lists = (*INDEX, f"{self.service}:{self.operation('Describe')}")
         named = {*stated.read, *stated.create, *stated.update, *stated.delete}.difference(lists)
@@ -122,7 +123,7 @@ class PlainKind(Kind[P]):
         yield Grant((f"{self.service}:ListTagsForResource",), arns(f"{scope.stack}-*"))
 
     def name_of(self, desired: Desired, stack: str) -> str:
-        """AWS's name of what an entry wants."""
+        """The name in AWS of the resource that an entry describes."""
         return str(getattr(desired.state, "name", None) or f"{stack}-{desired.address.name}")
 
     def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
@@ -145,7 +146,7 @@ class PlainKind(Kind[P]):
         return state.name or ""
 
     async def is_hinted(self, reader: Reader) -> bool:
-        """By what carries the stack's tag, where the spec at hand isn't known to be what was applied last."""
+        """Looks for resources with the stack's tag, unless the tags say that the spec at hand was applied last."""
         with ignoring(*DENIED):
             if reader.stack == NO_STACK or await is_applied(reader):
                 return False
@@ -155,8 +156,8 @@ class PlainKind(Kind[P]):
         return await reader.looked_for(self.name, self.section.replace("_", " "), reader.resources(_services()))
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        """Those with the names that the spec gives, or that are derived, and those that AWS's index of tags has of the stack: it is
-        told late."""
+        """The stack's resources with names that the spec gives, or that the stack may have derived, and those that AWS's index of tags
+        already has."""
         if reader.stack == NO_STACK:
             return []
         arns = filter(self._is_own, (*await self._tagged(reader), *reader.named))
@@ -178,20 +179,20 @@ class PlainKind(Kind[P]):
         ]
 
     async def _rows(self, aws: Aws, stem: str) -> list[_Row]:
-        """What AWS says of those whose names begin so."""
+        """AWS's descriptions of the resources with names that begin with `stem`."""
         operation = self.operation("Describe")
         where: dict[str, Any] = {self.prefix: stem} if stem else {}
         call, (key, _) = shapes.call_of(operation), shapes.list_of(self.service, operation)
         return await aws.pages(self.service, call, key, **where)
 
     async def _tags(self, aws: Aws, name: str) -> dict[str, str] | None:
-        """The tags of what has that name; None if nothing has."""
+        """The tags of the resource of that name; None if there is none."""
         with ignoring(*self.missing):
             return await read_resource_tags(aws, self.service, await self._arn(aws, name))
         return None
 
     def _state_of(self, row: _Row) -> P:
-        """The properties of what is described so. What isn't there is nothing, where a spec can say that."""
+        """The properties of a resource that AWS describes by a row. A missing value counts as an empty one where a spec can say that."""
         _, types = shapes.list_of(self.service, self.operation("Describe"))
         found: dict[str, Any] = {}
         for field, (_, member) in self.setters.items():
@@ -200,14 +201,14 @@ class PlainKind(Kind[P]):
         return self.properties(**found)  # type: ignore[return-value]  # P is bound to that class
 
     async def owners(self, reader: Reader) -> list[str]:
-        """By AWS's index of tags."""
+        """The owners in AWS's index of tags."""
         rows = await read_resources(reader.aws, [self.service])
         return [owner for arn, owner in rows.items() if self._is_own(arn)]
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """Names that this account has for something else."""
+        """Names that resources outside of the stack have already."""
         found = []
         for item in (item for item in intents if item.fields is None):
             name = self.name_of(item.desired, item.stack)
@@ -246,7 +247,7 @@ class PlainKind(Kind[P]):
         await self._write(run, self._name_in(observed.id), fields & self.setters.keys(), wanted, self.of(observed))
 
     async def _write(self, run: Run, name: str, fields: AbstractSet[str], wanted: P, found: P | None = None) -> None:
-        """Set these properties. What one operation sets goes along, since many of them forget what they aren't told."""
+        """Set these properties, each with the others of its operation: many operations reset the parameters that a call leaves out."""
         away = {field for field in fields if not self._told({field}, wanted)}
         for operation in sorted({self.unset[field] for field in away}):
             await self._call(run, operation, name)
@@ -260,7 +261,7 @@ class PlainKind(Kind[P]):
         await run.aws.call(self.service, shapes.call_of(operation), **params)
 
     def _told(self, fields: AbstractSet[str], state: P) -> dict[str, Any]:
-        """Properties as AWS takes them, but for the name: without those that aren't managed, or that another operation takes away."""
+        """Properties as AWS takes them, but for the name: without properties that aren't managed, or that another operation removes."""
         values = {field: getattr(state, field) for field in sorted(fields - {"name"})}
         return {
             self.setters[field][1]: list(value) if isinstance(value, tuple) else value
@@ -276,5 +277,5 @@ class PlainKind(Kind[P]):
 
 @cache
 def _services() -> tuple[str, ...]:
-    """Those of all plain kinds, of which one read tells everything."""
+    """The services of all plain kinds: one read finds the tagged resources of all of them."""
     return tuple(sorted({kind.service for kind in load_kinds().values() if isinstance(kind, PlainKind)}))

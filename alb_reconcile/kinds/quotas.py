@@ -13,26 +13,26 @@ from alb_reconcile.model.text import camel
 
 @dataclass(frozen=True)
 class Quota:
-    """How many AWS allows of something that a plan makes."""
+    """A limit of AWS's on the number of resources, or of members of a property, that a plan makes."""
 
     code: str
-    """Service Quotas' code of one of Amazon VPC's or EC2's, or what DescribeAccountLimits calls one of Elastic Load Balancing's."""
+    """The quota's code in Service Quotas (Amazon VPC, EC2), or its name in DescribeAccountLimits (Elastic Load Balancing)."""
     what: str
-    """What is counted, in the plural."""
+    """The word for what is counted, in the plural."""
     usual: float = 0
-    """AWS's default. The account's own is read where there would be more."""
+    """AWS's default. The account's own quota is read only where a plan would exceed the default."""
     within: tuple[str, ...] = ()
-    """The fields by which one gets to the place that is counted, from resource to resource; without any it is the region."""
+    """The fields that lead from a resource, over other resources, to the place within which AWS counts; none where that is the region."""
     path: str = ""
-    """The property of each resource that is counted, instead of resources."""
+    """The property with the members that are counted, in each resource; empty where resources are counted."""
     count: Callable[[Any], int] = len
     only: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """The values of properties with which one counts; AWS tells them by the same names."""
+    """By property, the values with which a resource counts. AWS's rows have the properties under the same names."""
     service: str = "vpc"
     """Service Quotas' code of the service."""
 
     def counts(self, found: Properties | Mapping[str, Any]) -> bool:
-        """Whether one counts, desired or as AWS describes it."""
+        """Whether a resource counts: its desired properties, or AWS's row."""
         if isinstance(found, Properties):
             return all(getattr(found, name) in values for name, values in self.only.items())
         return all(found.get(camel(name)) in values for name, values in self.only.items())
@@ -40,18 +40,18 @@ class Quota:
 
 @dataclass(frozen=True)
 class Limit:
-    """An account's quota in a region; None where it has none of its own, or where it couldn't be read, with the reason."""
+    """An account's quota in a region. `most` is None where the account has none of its own, or where it couldn't be read (`why`)."""
 
     most: float | None = None
     why: str = ""
 
 
 class Unread(Finding):
-    """A quota couldn't be read, and there would be more than AWS's default. Told once, without a place."""
+    """A quota couldn't be read, and the plan exceeds AWS's default. Users are told once, without a place."""
 
 
 async def read_quota(aws: Aws, service: str, code: str) -> Limit:
-    """The account's quota in this region."""
+    """The account's quota in this region. An error of AWS's is in `why`, but for a quota that Service Quotas doesn't know."""
     try:
         if code.startswith("L-"):
             answer = await aws.call("service-quotas", "get_service_quota", ServiceCode=service, QuotaCode=code)
@@ -71,7 +71,7 @@ def over_quota(
     place: str = "this region",
     path: str = "",
 ) -> list[Finding]:
-    """Whether `more` of something fit in beside those that there are in a place, if there is one."""
+    """A finding if a place has `there` of something, and `more` of it exceed the quota; or if the quota couldn't be read."""
     if quota.why:
         return [Unread(desired, "", f"couldn't read this account's quotas, so limits aren't checked: {quota.why}")]
     if quota.most is None or there + more <= quota.most:

@@ -206,7 +206,7 @@ class Reader:
                 or self._may_be_ours(item["TargetGroupName"])
                 or ours.intersection(item.get("LoadBalancerArns", ()))
             )
-            if self.everything or near or "VpcId" not in item:  # functions are in none
+            if self.everything or near or "VpcId" not in item:  # target groups of functions are in no VPC
                 arns.append(arn)
                 if near:
                     self._begin(self._health, arn)
@@ -233,7 +233,7 @@ class Reader:
         arns = [item["ListenerArn"] for item in found]
         for arn in arns:
             self._begin(self._rules, arn)
-        tagged = await self.once(self.elb_tags, tuple(arns))  # after the rules, whose tags are read in their turn
+        tagged = await self.once(self.elb_tags, tuple(arns))  # after rules, which read their own tags
         return [{**item, "Tags": tagged.get(item["ListenerArn"], {})} for item in found]
 
     async def rules(self, listener: str) -> list[dict[str, Any]]:

@@ -17,27 +17,27 @@ class Candidate:
 
     found: Observed
     owner: str = ""
-    """The stack whose tag it carries; empty for no stack's."""
+    """The stack in its tag; empty without such a tag."""
     vpc: str = ""
     builtin: str = ""
-    """Why it is never matched unless the user names it; empty if it may be."""
+    """Why the candidate is never matched unless the user names it; empty if it may be matched."""
 
     @property
     def place(self) -> str:
-        """The VPC, or the parent, that it is in; empty for a VPC."""
+        """The id of the VPC or the parent that the candidate is in; empty for a VPC."""
         state = self.found.state
         return str(getattr(state, state.parent)) if state.parent else self.vpc
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a candidate. Of several candidates those of the lowest rank count; name and shape against each
-    other have the same, so that they are never weighed in silence."""
+    """The evidence for a candidate. Of several candidates, those with the lowest rank count. A name alone and a shape alone have the same
+    rank, so that neither is preferred without asking the user."""
 
     rank: int
     words: str
     named: bool = False
-    """Whether a name is in it, or what can be one resource's alone: it isn't passed over where another stack has it."""
+    """Whether a name, or a value that only one resource can have, is in the evidence: then another stack's candidate isn't passed over."""
 
 
 @dataclass
@@ -47,33 +47,33 @@ class Known:
     desired: Mapping[Address, Desired]
     stack: str
     ids: dict[Address, str] = field(default_factory=dict)
-    """Of what is the stack's already, and of what was matched so far."""
+    """The ids of resources that are the stack's already, and of those that were matched so far."""
     images: Mapping[str, str] = field(default_factory=dict)
     """AMI ids by `resolve:ssm:…`."""
     subnet_vpcs: Mapping[str, str] = field(default_factory=dict)
     found: Mapping[str, Sequence[Candidate]] = field(default_factory=dict)
-    """What there is around, by kind; nothing while VPCs are matched."""
+    """The candidates by kind; empty while VPCs are matched."""
     _bound: dict[Address, tuple[int, Any]] = field(default_factory=dict)
-    """Bound properties by address, each with how many ids were known then: no id is ever forgotten."""
+    """Bound properties by address, each with the number of ids that were known then. Ids are only added, so the number shows a change."""
     _derived: dict[object, Any] = field(default_factory=dict)
 
     def learn(self, found: Mapping[str, Sequence[Candidate]]) -> None:
-        """From now on that is what there is around."""
+        """Replace the candidates, and forget what was derived from the earlier ones."""
         self.found = found
         self._derived.clear()
 
     def once(self, derive: "Callable[[Known], _T]") -> _T:
-        """What a function makes of all that was found, or is wanted: made once."""
+        """The result of a function of this object; the function is called once until `learn` is called."""
         if derive not in self._derived:
             self._derived[derive] = derive(self)
         return cast("_T", self._derived[derive])
 
     def wanted(self, kind: str) -> list[Desired]:
-        """What the spec has of a kind."""
+        """The spec's resources of a kind."""
         return [item for item in self.desired.values() if item.address.kind == kind]
 
     def there(self, kind: str) -> list[Any]:
-        """The properties of what was found of a kind."""
+        """The properties of all candidates of a kind."""
         return [item.found.state for item in self.found.get(kind, ())]
 
     def bound(self, desired: Desired) -> Any:
@@ -85,10 +85,7 @@ class Known:
         return found
 
     def place_of(self, desired: Desired) -> str | None:
-        """The id of the VPC, or of the parent, that the resource must be in; None while that isn't known.
-
-        Empty for what is in none.
-        """
+        """The id of the VPC, or of the parent, that the resource must be in: None while that isn't known, empty for a resource in none."""
         state = self.bound(desired)
         if state.parent:
             place = getattr(state, state.parent)
@@ -105,7 +102,7 @@ class Known:
 
 
 def name_in_common(desired: Desired, item: Candidate) -> str:
-    """Which of a candidate's names is the wished one, in words; empty if none is."""
+    """The name of a candidate that the spec wants, in words: its name in AWS, or its Name tag; empty if no name fits."""
     explicit, physical = getattr(desired.state, "name", None), getattr(item.found.state, "name", None)
     if explicit:
         return f"its name {explicit}" if explicit.lower() == str(physical).lower() else ""
@@ -118,14 +115,14 @@ def name_in_common(desired: Desired, item: Candidate) -> str:
 
 
 def by_name_and_shape(name: str, shape: str) -> Evidence | None:
-    """Where the shape alone is telling: a range of addresses in its VPC, an attachment. Both are words, or empty."""
+    """Evidence for a kind of which the shape alone, such as an address range or an attachment, is telling. Both are words, or empty."""
     if name and shape:
         return Evidence(0, f"{name} and {shape}", named=True)
     return Evidence(1, name or shape, named=bool(name)) if name or shape else None
 
 
 def by_settings(desired: Desired, item: Candidate, known: Known) -> Evidence | None:
-    """By its name, and by the properties that AWS can't change."""
+    """Evidence by the candidate's name, and by the properties that AWS can't change."""
     wanted = known.bound(desired)
     immutable = sorted(desired.state.replaced_on - {"vpc", "name", desired.state.parent})
     pairs = [(getattr(wanted, field), getattr(item.found.state, field)) for field in immutable]

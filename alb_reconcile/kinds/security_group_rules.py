@@ -23,14 +23,14 @@ _DIRECTIONS: Final = ("ingress", "egress")
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """The groups of other accounts, and those that are gone, which rules name: AWS tells such rules apart by more."""
+    """The groups in other accounts, or gone, that a group's rules name. AWS needs more than such a group's id to tell these rules apart."""
 
     groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityGroupRules(Permissions):
-    """Everything that a group lets in and out."""
+    """All rules of a security group, ingress and egress."""
 
     kind = "security_group_rules"
     said_in = frozenset({"ingress", "egress"})
@@ -63,13 +63,13 @@ class SecurityGroupRules(Permissions):
 
 
 def _most(permissions: Collection[Permission]) -> int:
-    """How many count together at least: ranges of IPv6 are counted apart, and a list for as many as it may have."""
+    """How many rules count against a quota at least. AWS counts IPv4 and IPv6 apart, and a prefix list as the most entries it may have."""
     sixth = sum(":" in str(item.source) for item in permissions)
     return max(sixth, len(permissions) - sixth)
 
 
 class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
-    """Drives security group's rules."""
+    """Drives security groups' rules."""
 
     properties = SecurityGroupRules
     noun = "a security group's rules"
@@ -121,7 +121,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         return Observed(address, own_id, state, {}, reader.stack, details=elsewhere)
 
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
-        """What is let out is always said, since nobody is served where somebody revokes it."""
+        """Always writes `egress`: a service doesn't answer without it, so a plan must notice if a user revokes these rules."""
         state = self.of(observed)
         if state.ingress:
             entry["ingress"] = [_write(item, named) for item in state.ingress]
@@ -143,7 +143,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
                 await self._bring(run, str(wanted.security_group), direction, permissions, found, elsewhere)
 
     async def _egress(self, run: Run, group: str) -> tuple[Permission, ...]:
-        """What every new group lets out: IPv4, and in a VPC with IPv6 that as well (EC2 CreateSecurityGroup)."""
+        """The egress rules that AWS gives a new group: all IPv4, and in a VPC with IPv6 all IPv6, too (EC2 CreateSecurityGroup)."""
         answer = await run.aws.call("ec2", "describe_security_groups", retry=waits.GROUP_UNKNOWN, GroupIds=[group])
         return tuple(_flatten(answer["SecurityGroups"][0].get("IpPermissionsEgress", ())))
 
@@ -156,9 +156,9 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         found: Iterable[Permission],
         elsewhere: Elsewhere,
     ) -> None:
-        """Make the rules of a direction the wanted ones."""
+        """Change the rules of a direction from those found to the wanted ones."""
         have, want = {item.match: item for item in found}, {item.match: item for item in wanted}
-        # first what is to be allowed, then what no longer is: nothing that stays is cut off
+        # authorize before revoking, so that traffic that stays allowed isn't interrupted
         added = [want[key] for key in want.keys() - have.keys()]
         removed = [have[key] for key in have.keys() - want.keys()]
         try:
@@ -205,7 +205,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
 
 
 async def _change(run: Run, operation: str, group: str, permissions: Sequence[Permission], *done: str) -> None:
-    """One call for all; where AWS says that some of it is `done` already, one call for each."""
+    """Make one call for all permissions; where AWS says by a code in `done` that some are changed already, one call for each."""
     if not permissions:
         return
     with ignoring(*done):
@@ -239,7 +239,7 @@ def _permission(entry: Entry) -> Permission:
 
 
 def _write(item: Permission, named: Named) -> Entry:
-    """The inverse."""
+    """The inverse of `_permission`."""
     protocol, first, last, source, description = item
     found: Entry = {"protocol": "all" if protocol == "-1" else protocol}
     if first == last != -1 and protocol in ("tcp", "udp"):
@@ -258,7 +258,7 @@ def _source_key(source: str) -> str:
 def _describe(
     wanted: tuple[Permission, ...] | None, found: tuple[Permission, ...] | None
 ) -> tuple[Permission, ...] | None:
-    """Descriptions that the spec leaves out are those that there are."""
+    """The wanted rules, with the present description of each rule to which the spec gives none."""
     if wanted is None:
         return None
     known = {item.match: item.description or "" for item in found or ()}
@@ -274,11 +274,11 @@ _LISTS: Final = {
     "PrefixListId": "PrefixListIds",
     "GroupId": "UserIdGroupPairs",
 }
-"""By AWS's key of a source, the list of a permission that it is in."""
+"""By AWS's key of a source, the key of the list that has it in a permission."""
 
 
 def _flatten(permissions: Any) -> Iterator[Permission]:
-    """AWS's permissions, which group several sources, as one each."""
+    """AWS's permissions, which may have several sources, as permissions with one source."""
     for item in permissions:
         protocol = item["IpProtocol"]
         first, last = (-1, -1) if protocol == "-1" else (item.get("FromPort", -1), item.get("ToPort", -1))
@@ -288,7 +288,7 @@ def _flatten(permissions: Any) -> Iterator[Permission]:
 
 
 def _match(row: Mapping[str, Any]) -> tuple[object, ...]:
-    """A rule that names a group, as DescribeSecurityGroupRules has it, by what `Permission.match` has."""
+    """The values of `Permission.match` for a rule from DescribeSecurityGroupRules that names a group."""
     group = (row.get("ReferencedGroupInfo") or {}).get("GroupId")
     return row["IpProtocol"], row.get("FromPort", -1), row.get("ToPort", -1), group
 

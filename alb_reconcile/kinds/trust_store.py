@@ -1,4 +1,4 @@
-"""The kind `trust_store`: certificates of the CAs whose clients a listener lets in (ELBv2 CreateTrustStore, ModifyTrustStore,
+"""The kind `trust_store`: CA certificates by which a listener verifies clients (ELBv2 CreateTrustStore, ModifyTrustStore,
 AddTrustStoreRevocations, RemoveTrustStoreRevocations, DeleteTrustStore).
 
 AWS doesn't show from where in S3 it has read the certificates, so tags of the trust store say the place.
@@ -27,7 +27,7 @@ from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.text import digest
 
 _ELSEWHERE: Final = "(somewhere else)"
-"""What stands for a place in S3 that isn't the one that the spec says."""
+"""Stands for a place in S3 other than the one in the spec."""
 
 
 class Revocation(NamedTuple):
@@ -45,7 +45,7 @@ class Revocation(NamedTuple):
 
 @dataclass(frozen=True)
 class Lists:
-    """The revocation lists that a trust store has, by id; those that the spec doesn't name stand for themselves."""
+    """The revocation lists of a trust store, by id; a list that isn't in the spec is a `Revocation` with its id as text."""
 
     by_id: Mapping[int, Revocation]
 
@@ -74,7 +74,7 @@ class TrustStore(Properties):
 
     @property
     def bundle(self) -> tuple[str, str, str]:
-        """Where the certificates are: bucket, key and version."""
+        """The place of the CA certificates in S3: bucket, key and version."""
         version = self.ca_certificates_bundle_s3_object_version or ""
         return self.ca_certificates_bundle_s3_bucket, self.ca_certificates_bundle_s3_key, version
 
@@ -113,7 +113,7 @@ class TrustStoreKind(NamedKind[TrustStore]):
     )  # fmt: skip
 
     def grants(self, wanted: TrustStore, scope: Scope) -> Iterable[Grant]:
-        """Elastic Load Balancing reads the files with the rights of whoever names them."""
+        """Permissions on the files in S3: Elastic Load Balancing reads them with the permissions of the caller."""
         for bucket, key, version in (wanted.bundle, *(item[:3] for item in wanted.revocations or ())):
             actions = ("s3:GetObject", "s3:GetObjectVersion") if version else ("s3:GetObject",)
             yield Grant(actions, (scope.s3(f"{bucket}/{key}"),))
@@ -126,12 +126,12 @@ class TrustStoreKind(NamedKind[TrustStore]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """S3 GetObject of the first byte, for each file that AWS is going to read."""
+        """Calls S3 GetObject for the first byte of each file that AWS is going to read."""
         found = await asyncio.gather(*(_check_files(aws, item) for item in intents))
         return [finding for part in found for finding in part]
 
     async def is_hinted(self, reader: Reader) -> bool:
-        """By listeners of the stack that have one."""
+        """Looks for listeners of the stack with a trust store."""
         balancers = [item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])]
         found = await asyncio.gather(*(reader.listeners(arn) for arn in balancers))
         return any((item.get("MutualAuthentication") or {}).get("TrustStoreArn") for part in found for item in part)
@@ -147,7 +147,7 @@ class TrustStoreKind(NamedKind[TrustStore]):
         return [item["Tags"][tags.STACK] for item in rows if tags.STACK in item["Tags"]]
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
-        """Those by which listeners verify, and those among `users`. No entry can describe one."""
+        """The trust stores by which listeners verify clients, and those among `users`. No entry can describe them: `why` says so."""
         named: dict[str, list[str]] = defaultdict(list)
         for item in users:
             if isinstance(item.state, TrustStore):
@@ -158,13 +158,13 @@ class TrustStoreKind(NamedKind[TrustStore]):
         return [Used(tuple(ids), f"trust store {arn}", arn, why=why) for arn, ids in named.items()]
 
     async def _read(self, reader: Reader) -> list[dict[str, Any]]:
-        """All of the account's in the region, with their tags under `Tags`."""
+        """All trust stores of the account in the region, with their tags under `Tags`."""
         try:
             return await reader.once(_read_stores, reader)
         except AwsError as error:
             if reader.declares(self.name):
                 raise
-            # most stacks have none, and are destroyed without that permission, too
+            # most stacks have no trust store, and must be destroyable without that permission
             reader.warnings.append(f"trust stores can't be read, so that one of this stack would stay: {error}")
             return []
 
@@ -213,7 +213,7 @@ class TrustStoreKind(NamedKind[TrustStore]):
     async def _write_lists(
         self, run: Run, arn: str, wanted: Sequence[Revocation], before: Mapping[int, Revocation]
     ) -> None:
-        """Nobody who is revoked in both is let in meanwhile: lists are added, one a call, before others are removed."""
+        """Add revocation lists, one a call, before others are removed, so that no client that both revoke is let in meanwhile."""
         have = {item: key for key, item in before.items() if item in wanted}
         for item in wanted:
             if item not in have:
@@ -249,7 +249,7 @@ async def _check_files(aws: Aws, item: Intent) -> list[Finding]:
 
 
 async def _is_missing(aws: Aws, bucket: str, key: str, version: str) -> bool:
-    """Whether a file isn't there. Who may not look finds nothing."""
+    """Whether a file in S3 doesn't exist; false where these credentials may not read it."""
     params: dict[str, Any] = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
     try:
         await aws.call("s3", "get_object", Range="bytes=0-0", **params)
@@ -263,8 +263,8 @@ def _digest(text: str) -> str:
 
 
 def _bundle(wanted: TrustStore | None, tag: str) -> tuple[str, ...]:
-    """Where the certificates were read from, as far as the spec says the same. One that was adopted has no tag, and is taken to be
-    as the spec says."""
+    """The place that the CA certificates were read from, as far as the trust store's tag says that it is the spec's. An adopted trust store
+    has no tag, and is taken to be as the spec says."""
     told = wanted.bundle if wanted else (_ELSEWHERE,) * 3
     written = tag.split()
     if not written:
@@ -288,7 +288,8 @@ def _mark(item: Revocation) -> str:
 
 
 def _lists_tag(have: Mapping[Revocation, int]) -> str:
-    """A tag's 256 characters hold AWS's 30 lists where ids are short; of the others the next run writes the lists anew."""
+    """The tag about revocation lists. Its 256 characters hold AWS's 30 lists if their ids are short. The next run writes lists that don't
+    fit a second time."""
     marks = [f"{key}:{_mark(item)}" for item, key in sorted(have.items(), key=lambda pair: pair[1])]
     while len(" ".join(marks)) > 256:
         marks.pop()
@@ -296,7 +297,7 @@ def _lists_tag(have: Mapping[Revocation, int]) -> str:
 
 
 def _lists(ids: Sequence[int], wanted: Sequence[Revocation], found: Mapping[str, str]) -> dict[int, Revocation]:
-    """What each list is. Of one that was adopted there is no tag: it is taken to be as the spec says, if it has as many."""
+    """The revocation lists by id. An adopted trust store has no tag: if it has as many lists as the spec, they count as the spec's."""
     tag = found.get(tags.REVOCATIONS)
     if tag is None and len(ids) == len(wanted):
         return dict(zip(ids, wanted, strict=True))
@@ -306,7 +307,7 @@ def _lists(ids: Sequence[int], wanted: Sequence[Revocation], found: Mapping[str,
 
 
 async def _wait_until_active(run: Run, arn: str) -> None:
-    """Listeners can't use it before. Raises WaitError if it takes too long."""
+    """Wait until the trust store is active, since listeners can't use it before. Raises WaitError if it takes too long."""
 
     async def read() -> str:
         with ignoring("TrustStoreNotFound"):  # not shown yet

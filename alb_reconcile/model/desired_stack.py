@@ -24,4 +24,4 @@ class DesiredStack:
     sync: DriftPolicy = field(default_factory=DriftPolicy)
     lease: str = ""
     secret_headers: Headers = None
-    """The headers whose values aren't shown (`model.secrets`)."""
+    """The headers that are shown without their values (`model.secrets`)."""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from functools import cache
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
 
 _MINUTE: Final = timedelta(minutes=1)
 _HORIZON: Final = 15 * 24 * 60
@@ -91,6 +90,8 @@ def zone_of(name: str) -> tzinfo:
     """A time zone by its IANA name; UTC needs no database. Raises ValueError with what is wrong and what to do."""
     if name == "UTC":
         return UTC
+    from zoneinfo import ZoneInfo, available_timezones
+
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # not found, no such data, a folder of the database

@@ -58,7 +58,7 @@ def load_schemas() -> Mapping[str, _Schema]:
 @cache
 def resolved(name: str) -> _Schema:
     """A kind's schema, or `fleet`'s, with all its references put in place (none is recursive). Keys next to a $ref win."""
-    result: _Schema = _inline(_named(f"{name}.schema.json"), f"{name}.schema.json")
+    result: _Schema = _referred(f"{name}.schema.json", "")
     return result
 
 
@@ -80,10 +80,16 @@ def _inline(schema: Any, file: str) -> Any:
     if "$ref" not in schema:
         return own
     target, _, pointer = schema["$ref"].partition("#")
-    found: Any = _named((target or file).removeprefix("../"))
+    return {**_referred(target or file, pointer), **own}
+
+
+@cache
+def _referred(file: str, pointer: str) -> Any:
+    """What a reference leads to, with its own references put in place: one object, however many references lead there."""
+    found: Any = _named(file.removeprefix("../"))
     for part in pointer.strip("/").split("/") if pointer else ():
         found = found[part]
-    return {**_inline(found, target or file), **own}
+    return _inline(found, file)
 
 
 @cache

@@ -190,3 +190,51 @@ def test_each_hears_what_is_said_of_it_alone(bad: set[int], later: dict[int, int
     lab._refuse = refuse
     lab.run(some(30))
     assert lab.heard == {f"i-{number}": "Never" if number in bad else "done" for number in range(1, 31)}
+
+
+@pytest.mark.parametrize(
+    ("coming", "calls"),
+    [(3.0, [["i-1", "i-2", "i-3"]]), (30.0, [["i-1"], ["i-2"], ["i-3"]])],
+    ids=["soon", "late"],
+)
+def test_members_that_are_expected_are_waited_for_but_not_for_long(coming: float, calls: list[list[str]]) -> None:
+    """The last of three comes after so many seconds, and the second after half of them."""
+    clock, made, heard = VirtualClock(), list[list[str]](), dict[str, float]()
+
+    async def session() -> None:
+        aws = Aws(lambda *_, **params: {}, max_workers=0)
+        left = ["i-1", "i-2", "i-3"]
+
+        async def send(asked: Sequence[str]) -> None:
+            made.append(list(asked))
+
+        batch = Batch(aws, send, most=100)
+
+        async def join(member: str, after: float) -> None:
+            await asyncio.sleep(after)
+            left.remove(member)
+            began = clock.now()
+            await batch.add(member, lambda: bool(left))
+            heard[member] = clock.now() - began
+
+        await asyncio.gather(join("i-1", 0), join("i-2", coming / 2), join("i-3", coming))
+
+    run_virtually(clock, session())
+    assert made == calls
+    assert max(heard.values()) <= 5.6
+    assert heard["i-3"] < 1, "nothing is waited for once all are there"
+
+
+def test_a_run_that_is_stopped_waits_for_no_further_member() -> None:
+    clock, heard = VirtualClock(), list[object]()
+
+    async def session() -> None:
+        aws = Aws(lambda *_, **params: {}, max_workers=0)
+        batch = Batch(aws, lambda _: aws.call("ec2", "stop_instances"), most=100)
+        waiting = asyncio.ensure_future(batch.add("i-1", lambda: True))
+        await asyncio.sleep(1)
+        aws.stopping.set()
+        heard.extend(await asyncio.gather(waiting, return_exceptions=True))
+
+    run_virtually(clock, session())
+    assert isinstance(heard[0], InterruptedRun)

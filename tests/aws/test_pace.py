@@ -52,12 +52,12 @@ class Account:
         """Let somebody else have taken all of ELBv2's tokens, and more."""
         self._buckets._levels[DEFAULT_ACCOUNT_ID, REGION, "elbv2 account"] = -debt, self.clock.now()
 
-    def run(self, pace: float, *calls: tuple[str, str, int]) -> Aws:
+    def run(self, throttle: Throttle, *calls: tuple[str, str, int]) -> Aws:
         """Make so many calls of each, all at once."""
         made: list[Aws] = []
 
         async def main() -> None:
-            aws = Aws(self, max_workers=0, throttle=Throttle(pace))
+            aws = Aws(self, max_workers=0, throttle=throttle)
             made.append(aws)
             await asyncio.gather(*(aws.call(service, name) for service, name, count in calls for _ in range(count)))
 
@@ -78,19 +78,23 @@ FIFTY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pace", "seconds"), [(1.0, (160 - 30) / 10), (0.5, (160 - 20) / 5)])
-def test_a_sync_of_fifty_stacks_takes_what_the_buckets_allow(pace: float, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("pace", "seconds"),
+    [((1.0,), (160 - 30) / 10), ((0.5,), (160 - 20) / 5), ((0.5, 1.0), (160 - 20 - 7.5) / 10 + 1)],
+)
+def test_a_sync_of_fifty_stacks_takes_what_the_buckets_allow(pace: tuple[float, ...], seconds: float) -> None:
     """ELBv2's bucket of the account is the narrowest; a second's tokens of a whole one stay."""
     account = Account()
-    account.run(pace, *FIFTY)
+    account.run(Throttle(*pace), *FIFTY)
     assert account.seconds == pytest.approx(seconds, abs=0.1)
     assert not account.refused
 
 
-def test_another_tool_that_takes_half_is_made_room_for() -> None:
+@pytest.mark.parametrize("pace", [(1.0,), (0.5, 1.0)])
+def test_another_tool_that_takes_half_is_made_room_for(pace: tuple[float, ...]) -> None:
     """All calls are made, in hardly more time than what the other leaves allows, and neither is refused often."""
     account = Account(others=5)
-    aws = account.run(1.0, ("elbv2", "describe_rules", 600))
+    aws = account.run(Throttle(*pace), ("elbv2", "describe_rules", 600))
     assert len(account.made) == 600
     assert account.seconds < 1.35 * (600 - 40) / 5
     assert 1 <= len(account.refused) < 30

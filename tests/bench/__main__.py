@@ -9,14 +9,14 @@ import sys
 import time
 from importlib.metadata import version
 
-from tests.bench import command_line, fleet, growth, hundred, planner, runbook
+from tests.bench import command_line, fleet, growth, hundred, planner, runbook, start_up
 from tests.bench.lab import lab
 from tests.bench.table import Table
 
 _RUNBOOK = ("create", "plan", "destroy")
 _ALONE = {"cli": command_line, "planner": planner}
 """Those that need no account of the bench's."""
-_IN_ACCOUNT = {"growth": growth, "hundred": hundred, "sync": fleet}
+_IN_ACCOUNT = {"start": start_up, "growth": growth, "hundred": hundred, "sync": fleet}
 _SECTIONS = ("cli", *_RUNBOOK, *_IN_ACCOUNT, "planner")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import demo
 from tests.kinds.example import Example, network
-from tests.kinds.hand import LINUX_1, create, delete, edited, order, short
+from tests.kinds.hand import LINUX_1, calls, create, delete, edited, order, short
 from tests.kinds.test_lookups import service
 
 if TYPE_CHECKING:
@@ -33,6 +33,23 @@ EXAMPLE = Example(
         "lambda:RemovePermission": "functions: ansible.yaml",
     },
 )
+
+
+def written_out(count: int) -> Spec:
+    """The demo with so many entries of one instance each, which AWS starts at two a second."""
+    spec = demo()
+    one = {key: value for key, value in spec["instances"]["web"].items() if key not in ("count", "rollout")}
+    spec["instances"] = {f"app-{number}": one for number in range(count)}
+    spec["target_groups"]["web"]["targets"] = [*spec["instances"]]
+    return spec
+
+
+def test_instances_of_many_entries_are_registered_in_few_calls(hand: Hand) -> None:
+    hand.make(written_out(40))
+    assert len(calls(hand.world, "run_instances")) == 40
+    asked = [len(params["Targets"]) for params in calls(hand.world, "register_targets")]
+    assert sum(asked) == 40
+    assert len(asked) <= 6
 
 
 def targets(hand: Hand) -> set[tuple[str, int, str]]:

@@ -83,8 +83,8 @@ def test_without_windows_it_is_always_open() -> None:
 def test_utc_needs_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small containers have none; then it is said, before AWS is asked anything."""
     monkeypatch.setattr("zoneinfo.TZPATH", ())
-    monkeypatch.setattr("alb_reconcile.model.policy.ZoneInfo", _not_found)
-    monkeypatch.setattr("alb_reconcile.model.policy.available_timezones", set)
+    monkeypatch.setattr("zoneinfo.ZoneInfo", _not_found)
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
     zone_of.cache_clear()
     assert zone_of("UTC") is UTC
     with pytest.raises(ValueError, match=r"no time zone database; install tzdata, or use UTC"):

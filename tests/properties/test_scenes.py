@@ -19,12 +19,6 @@ from tests.properties.trials import FAULTS, try_out
 
 SLOW = 3
 SEEDS = 20
-LEFT_OUT = {
-    (
-        "subnet: create",
-        "killed, then late reads",
-    ): "a pool is for one VPC, and a run that doesn't see the killed one's makes another (reliability.md, What remains)",
-}
 
 
 def cases() -> list[Any]:
@@ -32,7 +26,6 @@ def cases() -> list[Any]:
     found = []
     for scene in NAMES:
         drawn = sorted(FAULTS, key=lambda fault: crc32(f"{scene}, {fault}".encode()))
-        drawn = [fault for fault in drawn if (scene, fault) not in LEFT_OUT]
         quick = () if crc32(scene.encode()) % 3 == 0 else pytest.mark.slow
         marks: list[Any] = [quick, *[pytest.mark.slow] * (len(FAULTS) if SOAK else SLOW)]
         found += [pytest.param(scene, fault, marks=mark) for fault, mark in zip(drawn, marks, strict=False)]

@@ -11,7 +11,6 @@ from alb_reconcile.api.planning import make
 from alb_reconcile.api.session import sandbox_began
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit, is_one_place
-from alb_reconcile.cli.render.markdown import MOST, error_markdown, plan_markdown
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import last_run_lines, render_plan
 from alb_reconcile.cli.render.style import Style, is_terminal
@@ -63,10 +62,10 @@ def _each(options: PlanOptions) -> ExitCode:
         planned, refusal, endpoint = with_stack(options.connection, target, _plan, options)
         made = planned.plan
         pending = pending or not made.is_empty
-        why, space = str(refusal or ""), MOST // len(stacks)
+        why = str(refusal or "")
         apart = "\n".join(line for line in why.splitlines() if line not in made.warnings)
         note = _closed(target, made, options) or _unrecorded(planned)
-        markdown = partial(plan_markdown, refusal=why, note=note, most=space)
+        markdown = partial(_markdown, refusal=why, note=note, share=len(stacks))
         text = partial(_text, head=_head(made, target.spec_file, endpoint, options), refusal=apart)
         options.output.show(
             made, text, Plan.to_json, markdown=markdown, html=partial(_page, planned, refusal=why, note=note)
@@ -102,6 +101,8 @@ def _told_in_its_place(output: Output, files: str) -> Iterator[None]:
         yield
     except ReconcileError as error:
         if output.format == "markdown":
+            from alb_reconcile.cli.render.markdown import error_markdown
+
             emit(error_markdown(files, str(error), error.exit_code))
         elif output.format == "html":
             from alb_reconcile.cli.pictures.page import error_page
@@ -153,6 +154,13 @@ def _text(made: Plan, style: Style, head: "LastRun", refusal: str) -> str:
     shown = render_plan(made, style, head=last_run_lines(head.told, head.warning, style))
     words = refusal.replace("\n", "\n  ")
     return f"{shown}\n{style.paint('Refused:', 'red')} {words}" if refusal else shown
+
+
+def _markdown(made: Plan, *, refusal: str, note: str, share: int) -> str:
+    """The plan as Markdown, of at most its share of the space that a comment has."""
+    from alb_reconcile.cli.render.markdown import MOST, plan_markdown
+
+    return plan_markdown(made, refusal=refusal, note=note, most=MOST // share)
 
 
 def _page(planned: StackPlan, _: Plan, *, refusal: str, note: str) -> str:

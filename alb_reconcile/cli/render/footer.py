@@ -1,23 +1,20 @@
 """Redraws the lines at the bottom of a terminal during a run. Imported only where there is a terminal."""
 
-import re
-import shutil
-import threading
-import unicodedata
+import io
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import IO, cast
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
 
 from alb_reconcile.cli.render.console import draw, draw_above
 from alb_reconcile.cli.render.style import Style, show_seconds
 
-_ROWS: Final = 8
+_ROWS = 8
 """Lines for running steps, if the terminal has room for so many."""
-_ERASE: Final = "\r\x1b[2K"
-"""ECMA-48: the cursor to the first column, and the whole line erased. The cursor stays visible: a process that is killed couldn't show it
-again."""
-_UP: Final = "\x1b[1A"
-_CODE: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -33,68 +30,70 @@ class Footer:
     """Running steps, one line each, and a summary line. Lines of the run's report are written above the footer."""
 
     def __init__(self, style: Style, *, width: int | None = None, height: int | None = None) -> None:
+        self._console = _Console(
+            file=cast(IO[str], _Screen()), force_terminal=True, legacy_windows=False, no_color=not style.colored,
+            color_system="256" if style.fine else "standard", width=width, height=height,
+        )  # fmt: skip
+        self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)  # fmt: skip
         self._style = style
-        self._size = width, height
-        self._lines: list[str] = []
-        """The lines that are on the terminal. The cursor is at the end of the last one."""
-        self._lock = threading.Lock()
 
     def show(self, rows: Sequence[Row], summary: str) -> None:
         """Redraw the footer."""
-        size = shutil.get_terminal_size()
-        width, height = self._size[0] or size.columns, self._size[1] or size.lines
-        room = max(1, min(_ROWS, height - 4))
+        if not self._live.is_started:
+            self._live.start()
+            draw_above(self._above)
+        room = max(1, min(_ROWS, self._console.height - 4))
         shown = rows if len(rows) <= room else rows[: room - 1]
-        names = min(max((len(row.name) for row in shown), default=0), max(20, width * 2 // 5))
-        lines = [*self._rows(shown, names, width)]
+        parts: list[RenderableType] = [self._table(shown)] if shown else []
         if len(shown) < len(rows):
-            lines.append(self._dim(f"  … and {len(rows) - len(shown)} more", width))
-        lines.append(self._dim(f"  {summary}", width))
-        draw_above(self._above)
-        with self._lock:
-            self._redraw("", lines)
+            parts.append(self._line(f"  … and {len(rows) - len(shown)} more"))
+        self._live.update(Group(*parts, self._line(f"  {summary}")), refresh=True)
 
     def close(self) -> None:
         """Remove the footer."""
-        draw_above(None)
-        with self._lock:
-            self._redraw("", [])
+        if self._live.is_started:
+            draw_above(None)
+            self._live.update("")
+            self._live.stop()
 
-    def _rows(self, rows: Sequence[Row], names: int, width: int) -> Sequence[str]:
-        heads = (f"  {_cropped(row.name, names):<{names}}  {show_seconds(row.seconds):>7}  " for row in rows)
-        return [
-            _cropped(head, width) + self._dim(row.text, width - len(head))
-            for head, row in zip(heads, rows, strict=True)
-        ]
+    def _table(self, rows: Sequence[Row]) -> Group:
+        width = min(max(len(row.name) for row in rows), max(20, self._console.width * 2 // 5))
+        return Group(*(self._row(row, width) for row in rows))
 
-    def _dim(self, text: str, width: int) -> str:
-        return self._style.paint(_cropped(text, width), "dim")
+    def _row(self, row: Row, width: int) -> Text:
+        name = row.name if len(row.name) <= width else f"{row.name[: width - 1]}…"
+        line = Text(f"  {name:<{width}}  {show_seconds(row.seconds):>7}  ", no_wrap=True, overflow="ellipsis")
+        return line.append_text(self._line(row.text))
+
+    def _line(self, text: str) -> Text:
+        return Text.from_ansi(self._style.paint(text, "dim"), no_wrap=True, overflow="ellipsis")
 
     def _above(self, text: str) -> None:
-        with self._lock:
-            self._redraw(f"{text}\n", self._lines)
-
-    def _redraw(self, above: str, lines: list[str]) -> None:
-        """Replace the footer's lines, by one write, which doesn't flicker; `above` stays above the footer."""
-        if above or lines != self._lines:
-            draw(_ERASE * bool(self._lines) + (_UP + _ERASE) * (len(self._lines) - 1) + above + "\n".join(lines))
-        self._lines = lines
+        self._console.print(Text.from_ansi(text), soft_wrap=True)
 
 
-def _cropped(text: str, width: int) -> str:
-    """The text without codes of colours, as far as a terminal shows it in so many columns; one that is shortened ends with `…`."""
-    bare = _CODE.sub("", text)
-    if sum(map(_columns, bare)) <= width:
-        return bare
-    left, end = width - 1, 0
-    while end < len(bare) and _columns(bare[end]) <= left:
-        left -= _columns(bare[end])
-        end += 1
-    return f"{bare[:end]}…" if width > 0 else ""
+class _Console(Console):
+    def show_cursor(self, show: bool = True) -> bool:
+        """Keep the cursor visible: a process that is killed couldn't bring it back."""
+        return False
 
 
-def _columns(character: str) -> int:
-    """Two for a wide character (Unicode's UAX 11), none for one that combines with the one before."""
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+class _Screen(io.TextIOBase):
+    """Standard output as the stream that rich writes to."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # a text stream's, which typeshed has as a plain attribute
+        return sys.stdout.encoding or "utf-8"
+
+    def write(self, text: str) -> int:
+        draw(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: `draw` has flushed."""
+
+    def fileno(self) -> int:
+        return sys.stdout.fileno()
+
+    def isatty(self) -> bool:
+        return True

@@ -11,7 +11,6 @@ from alb_reconcile.api.session import Session
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
 from alb_reconcile.cli.render.console import complain
-from alb_reconcile.cli.render.progress import render_calls
 from alb_reconcile.cli.session.signals import stop_on_signals
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -49,6 +48,8 @@ def with_aws(
 
     def end(aws: Aws) -> None:
         if options.verbose:
+            from alb_reconcile.cli.render.progress import render_calls
+
             complain(render_calls(aws.calls, aws.throttled))
 
     async def watched(aws: Aws) -> _T:

@@ -12,6 +12,7 @@ from typing import Final
 from alb_reconcile.engine.plan.planner import POINT_THERE
 from alb_reconcile.journal.files import RecordError, state_folder
 from alb_reconcile.journal.history import describe_elsewhere, read_history
+from alb_reconcile.journal.past import UNRECORDED_END, find_past, when_and_who
 from alb_reconcile.journal.record import DESTROY_BEGUN, RunRecord
 from alb_reconcile.journal.revision import show_commit
 from alb_reconcile.kinds import facts_of
@@ -22,7 +23,6 @@ from alb_reconcile.model.host import user_name
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.service import Balancer
 from alb_reconcile.model.text import printable
-from alb_reconcile.sync.absence import UNRECORDED_END, find_past, when_and_who
 
 _LOOKED_AT: Final = 50
 """The number of runs that are searched for the last one that changed something."""
@@ -115,7 +115,7 @@ _ENDED: Final = {
 
 
 def _through(changing: Sequence[RunRecord], last: RunRecord) -> tuple[RunRecord, str]:
-    """The run whose spec the stack has, and how that run ended: a later run without changes counts if its file was another, or for an
+    """The run that applied the stack's spec, and how that run ended: a later run without changes counts if its file was another, or for an
     apply its commit, since AWS doesn't know, for example, a policy."""
     passed = [item for item in changing[: changing.index(last)] if item.result == "in_sync"]
     if passed and Path(passed[0].spec_file).name != Path(last.spec_file).name:

@@ -286,7 +286,7 @@ class CertificateKind(Kind[Certificate]):
 
     async def _import(self, run: Run, wanted: Certificate, desired: Desired) -> str:
         async def find() -> str | None:
-            """The certificate that an earlier call has made, whose reply was lost."""
+            """The certificate that an earlier call with a lost reply has made."""
             for row in await list_certificates(run.aws):
                 arn = str(row["CertificateArn"])
                 if row.get("Type") == IMPORTED and arn not in {*run.own, *run.shared.of(Deleted)}:

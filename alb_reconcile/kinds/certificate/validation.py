@@ -280,8 +280,8 @@ async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Validat
 
 
 async def _needed(run: Run, without: Set[str], everywhere: Everywhere) -> set[str]:
-    """The names for which other certificates are validated, without wildcards. A region whose certificates may only be listed counts
-    as unread."""
+    """The names for which other certificates are validated, without wildcards. A region where certificates may be listed, but not
+    described, counts as unread."""
     found, without = set[str](), {*without, *run.shared.of(Deleted)}
     for item in everywhere.found:
         row = item.row

@@ -213,7 +213,7 @@ async def wait_for_state(run: Run, instance: str, *states: str) -> None:
 
 
 def warnings_of_copies(rows: Iterable[Row]) -> list[str]:
-    """A warning for each stack whose instances have copies."""
+    """A warning for each stack with copies of its instances."""
     copies: dict[str, list[str]] = {}
     for row in rows:
         if is_copy(row) and is_alive(row):

@@ -176,7 +176,7 @@ async def _call_attach(run: Run, volume: str, instance: str, device: str) -> Non
             def is_ours(row: Row) -> bool:
                 return _holder(row) == instance
 
-            # a call whose reply was lost may have done it
+            # a call with a lost reply may have done it
             seen = await repeat_until(run.aws, partial(_show, run, volume), is_ours, waits.LOST_REPLY)
             if not is_ours(seen):
                 if not error.ambiguous:

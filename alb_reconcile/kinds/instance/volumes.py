@@ -207,7 +207,7 @@ async def modify(run: Run, volume: str, changed: Mapping[str, Any]) -> None:
     except AwsError as error:
         if error.code not in ("IncorrectModificationState", "VolumeModificationRateExceeded"):
             raise
-        # a change that an earlier run, or a call whose reply was lost, has begun may not show yet
+        # a change that an earlier run, or a call with a lost reply, has begun may not show yet
         patience = waits.LAG if error.code == "IncorrectModificationState" else 0
 
         def is_it(last: Row) -> bool:
@@ -248,7 +248,7 @@ async def _modifications(run: Run, volumes: Iterable[str]) -> dict[str, Row]:
 
 
 def taken_devices(image: Row, wanted: Disk | None) -> list[tuple[str, str, str]]:
-    """The data volumes whose devices an image uses, as AWS describes it: path, device, and the image's id."""
+    """The data volumes at devices that an image, as AWS describes it, uses itself: path, device, and the image's id."""
     used = {item.get("DeviceName") for item in image.get("BlockDeviceMappings", ())} | {image.get("RootDeviceName")}
     return [
         (f"data_volumes.{name}.device_name", disk["device_name"], str(image.get("ImageId", "")))

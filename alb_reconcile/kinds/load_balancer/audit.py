@@ -11,11 +11,11 @@ _ATTRIBUTES: Final = (
     ("ELB.6", "deletion_protection.enabled", ("true",), "false"),
     ("ELB.12", "routing.http.desync_mitigation_mode", ("defensive", "strictest"), "defensive"),
 )
-"""Attributes: the control, the key, the values that meet it, and AWS's default."""
+"""For each attribute: its control, its key, the values that meet the control, and AWS's default value."""
 
 
 def audit(around: Around) -> Iterator[Unmet]:
-    """What load balancers don't meet."""
+    """The controls that load balancers of the spec don't meet."""
     for name, entry in around.entries("load_balancers").items():
         address, path = f"load_balancer.{name}", ("load_balancers", name)
         for control, key, good, default in _ATTRIBUTES:

@@ -10,7 +10,8 @@ from alb_reconcile.kinds.security_group.reach import covers, rules_of
 from alb_reconcile.model.nodes import Path
 
 _WAYS_OUT: Final = ("internet_gateway", "vpc_endpoint", "network_interface")
-"""The targets of a default route by which answers reach clients: gateways, and what may inspect the traffic before them."""
+"""The targets of a default route by which answers reach clients: internet gateways, and targets that may inspect the traffic on its way
+to a gateway."""
 
 
 def check_entries(around: Around) -> None:
@@ -43,7 +44,7 @@ def _check_load_balancer(around: Around, name: str, entry: Entry) -> None:
 
 
 def _check_regions(around: Around) -> None:
-    """A load balancer uses what is in its own region."""
+    """Report web ACLs and trust stores of another region than the load balancer's."""
     below = ("load_balancers", ...)
     for noun, place in (
         ("web ACL", (*below, "web_acl")),
@@ -57,13 +58,13 @@ def _check_regions(around: Around) -> None:
 
 
 def check_use(around: Around) -> None:
-    """Report load balancers whose answers don't reach clients, and listeners that no security group opens to clients."""
+    """Report load balancers from which no answer reaches clients, and listeners that no security group opens to clients."""
     _check_default_routes(around)
     _check_listeners(around)
 
 
 def _check_default_routes(around: Around) -> None:
-    """Whether the subnets of an internet-facing load balancer have their way out."""
+    """Report subnets of internet-facing load balancers without a default route by which answers reach clients."""
     tables = around.kept(tables_of_subnets)
     for path, subnet in around.texts("load_balancers", ..., "subnets", ...):
         balancer = around.entries("load_balancers")[str(path[1])]

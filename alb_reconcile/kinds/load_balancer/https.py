@@ -15,7 +15,7 @@ _REDIRECT: Final[dict[str, Scalar]] = {"protocol": "HTTPS", "port": 443, "status
 
 
 def write_out(root: Node, invalid: Iterable[Path], schema: Mapping[str, Any]) -> list[Problem]:
-    """Put entries in the place of each `https` (in place), all of which stand where it does. Returns what is in their way."""
+    """Replace each `https` by the entries that it stands for (in place), with its line and column. Returns the problems found."""
     known = schema["properties"]["https"]["properties"].keys() - _OWN
     refused = {path[:3] for path in invalid if path[2:3] == ("https",)}
     problems: list[Problem] = []
@@ -36,7 +36,7 @@ def _below(node: Node, *path: str) -> dict[str, Node]:
 
 
 def _copied(parent: Node, key: str) -> Node:
-    """A node below another one, which nothing else has: an alias stands for the same node in several places."""
+    """Replace a node below another one by a copy, and return the copy: a YAML alias puts the same node in several places."""
     below = _below(parent)
     node = below[key]
     value = dict(node.value) if isinstance(node.value, dict) else node.value
@@ -54,7 +54,7 @@ class _Form:
         known: Collection[str],
         claimed: dict[tuple[str, str], str],
     ) -> None:
-        """`known` are the keys that are the listener's; `claimed` says which load balancer has a name already, by zone and name."""
+        """`known`: the keys of `https` that are the listener's. `claimed`: the load balancer that has a name already, by zone and name."""
         self.root, self.name, self.short, self.known, self.claimed = root, name, short, known, claimed
         self.line, self.column = place
         self.given = _below(short)
@@ -64,7 +64,7 @@ class _Form:
     def write_out(self) -> list[Problem]:
         names = list(self._names())
         if not names:
-            return self.problems  # beside what the schema has refused
+            return self.problems  # each of its names has a problem
         certificate = self.given.get("certificate")
         if certificate is None:
             certificate = self._node(self.name)
@@ -96,7 +96,7 @@ class _Form:
         return self.problems
 
     def _names(self) -> Iterator[Node]:
-        """The names that get entries. What is wrong with another one is told here, once for all entries that it would get."""
+        """The names that get entries. A mistake in another name is reported here, once for all entries that the name would get."""
         names = self.given.get("names")
         given = names.value if names is not None and isinstance(names.value, list) else ()
         seen = set[str]()
@@ -113,7 +113,7 @@ class _Form:
                 self.problems.append(Problem(node.line, node.column, path, mistake))
 
     def _mistake(self, host: str) -> str:
-        """What is wrong with a name, in words; empty for nothing."""
+        """What is wrong with a name, in words; empty where nothing is."""
         given = self.given["zone"].value if "zone" in self.given else None
         if not isinstance(given, str):
             return ""
@@ -132,7 +132,7 @@ class _Form:
 
     def _certificate(self, names: list[Node]) -> Node:
         first = next((item for item in names if len(str(item.value)) <= LONGEST_FIRST), names[0])
-        # also where there are none: one that goes is to be gone from the certificate, whose renewal it could hinder
+        # also an empty list: the certificate must lose a name that the spec drops, since the name could prevent the renewal
         others = self._node([item for item in names if item is not first])
         places = {"domain_name": (first.line, first.column), "subject_alternative_names": self.short.keys["names"]}
         entry = {"domain_name": first, "subject_alternative_names": others, **self._zone()}
@@ -143,7 +143,7 @@ class _Form:
         return self._mapping(entry, {**self.short.keys, "name": (name.line, name.column)})
 
     def _record_name(self, name: str, kind: str, *, clear: bool = True) -> str:
-        """A name of an entry: public-api-example-com, and with -aaaa for IPv6; with a digest where it isn't `clear`."""
+        """The name of a record's entry: public-api-example-com, with -aaaa for IPv6; with a digest where it is too long, or not `clear`."""
         text = re.sub(r"[^a-z0-9]+", "-", f"{self.name}-{name}".lower().replace("*", "any")).strip("-")
         end = "-aaaa" if kind == "AAAA" else ""
         is_clear = clear and len(text + end) <= 63
@@ -153,7 +153,7 @@ class _Form:
         return {"zone": self.given["zone"]} if "zone" in self.given else {}
 
     def _listen(self, name: str, entry: Node, what: str, way_out: str) -> None:
-        """Another listener, unless there is one at its port."""
+        """Add a listener, or report that the load balancer has another listener at its port."""
         port = _below(entry)["port"].value
         for other, listener in _below(self.balancer, "listeners").items():
             if getattr(_below(listener).get("port"), "value", None) == port:
@@ -165,13 +165,13 @@ class _Form:
         self._add(("load_balancers", self.name), "listeners", name, entry)
 
     def _add(self, where: tuple[str, ...], section: str, name: str, entry: Node) -> None:
-        """Another entry of a section, which is made where there is none."""
+        """Add an entry to a section, and the section if it is missing; or report that the section has an entry of that name."""
         parent = self.balancer if where else self.root
         _below(parent).setdefault(section, self._mapping({}))
         parent.keys.setdefault(section, (self.line, self.column))
         entries = _copied(parent, section)
         if not isinstance(entries.value, dict):
-            return  # which the schema has refused
+            return  # the schema has refused the section
         if name in entries.value:
             path = render_path((*where, section, name))
             text = f"https of load_balancers.{self.name} makes an entry of that name; give this one another name, or write it all out without https"
@@ -184,6 +184,6 @@ class _Form:
         return Node(value, self.line, self.column)
 
     def _mapping(self, value: dict[str, Node], keys: dict[str, tuple[int, int]] | None = None) -> Node:
-        """Each key stands where it was given, or where `https` does."""
+        """A mapping. Each key has the line and column of that key in `keys`, else those of `https`."""
         places = {key: (keys or {}).get(key, (self.line, self.column)) for key in value}
         return Node(value, self.line, self.column, keys=places)

@@ -51,7 +51,7 @@ _USUAL: Final = {
     "attributes.routing.http.xff_header_processing.mode": "append",
     "attributes.routing.http2.enabled": True,
 }
-"""ELBv2 LoadBalancerAttribute: the defaults."""
+"""AWS's defaults (ELBv2 LoadBalancerAttribute)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +78,9 @@ class LoadBalancer(Balancer):
     security_groups: tuple[Ref, ...] | None = None
     attributes: Mapping[str, str] | None = None
     ipam_pools: str | None = None
-    """The pool of IPv4 addresses; empty for none."""
+    """The id of the IPAM pool of its IPv4 addresses; empty for none."""
     web_acl: str | None = None
-    """Its ARN; empty for none."""
+    """The web ACL's ARN; empty for none."""
     name: str | None = None
 
     def keeps_out(self) -> dict[str, str]:
@@ -90,7 +90,10 @@ class LoadBalancer(Balancer):
         return (("load balancer name", self.name),) if self.name else ()
 
     def expanded(self, observed: Self, zone_of: Callable[[Ref], str | None]) -> Self:
-        """A zone has one subnet: where it is another one, they change places in one call. An address type has fewer families or more."""
+        """The same properties, with the observed security groups, subnets of other zones and address family added as far as AWS takes both.
+
+        A load balancer has one subnet in a zone, so where a zone gets another subnet, one call exchanges the two.
+        """
         zones = {zone_of(subnet) for subnet in self.subnets}
         more = {subnet for subnet in observed.subnets if zone_of(subnet) not in zones}
         subnets = tuple(sorted({*self.subnets, *more}, key=str))
@@ -160,7 +163,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     )  # fmt: skip
 
     def write_out(self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any]) -> list[Problem]:
-        """Certificate, records, listener and redirect in the place of `https`."""
+        """Replace `https` by a certificate, records, a listener and a redirect."""
         return write_out(root, invalid, schema)
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LoadBalancer:
@@ -186,8 +189,8 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """WAF GetWebACL, for each web ACL that is to be associated; S3 GetBucketLocation and GetBucketPolicy, for each bucket of others
-        that logs are to go to."""
+        """Calls WAF GetWebACL for each web ACL that is to be associated, and S3 GetBucketLocation and GetBucketPolicy for each bucket
+        outside of the stack that logs are to go to."""
         checks = (check(aws, item) for item in intents for check in (_check_web_acl, check_logs))
         found = await asyncio.gather(*checks)
         return [finding for part in found for finding in part]
@@ -205,8 +208,8 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             yield Grant(used, (acls, balancers))
 
     def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
-        """Foreign subnets, of which only AWS knows the zone and the VPC; and IPAM pools of load balancers that were made as internal,
-        of which the spec doesn't say whether they are."""
+        """Mistakes that show only with AWS's data: in subnets, since only AWS knows a foreign subnet's zone, VPC and ranges; and IPAM pools
+        of an internal load balancer, if the spec doesn't give its scheme."""
         for item, state in each_of((decision.desired for decision in decisions.desired.values()), LoadBalancer):
             decision = decisions.desired[item.address]
             places = [decisions.location_of(subnet, discovery) for subnet in state.subnets]
@@ -275,7 +278,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         )
 
     async def _read_web_acl(self, reader: Reader, arn: str, wanted: Desired | None) -> str | None:
-        """Its ARN, which DescribeLoadBalancers doesn't say, where the spec says one."""
+        """The ARN of a load balancer's web ACL, which DescribeLoadBalancers doesn't show; None where the spec says nothing of a web ACL."""
         if reader.asks(wanted, "web_acl"):
             with ignoring("WAFNonexistentItemException"):
                 read = reader.aws.call("wafv2", "get_web_acl_for_resource", ResourceArn=arn)
@@ -284,7 +287,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         return None
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """Until it is active (19 public logs of `terraform apply`: 126 to 192 s); until its network interfaces are gone."""
+        """Until it is active (19 public logs of `terraform apply`: 126 to 192 s); for a delete, until its network interfaces are gone."""
         return {"update": (0, 2), "delete": (30, 120)}.get(action, (120, 200))
 
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
@@ -323,14 +326,14 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         if "web_acl" in fields:
             calls.append(_set_web_acl(run, observed.id, wanted.web_acl))
         await all_of(*calls)
-        if "ip_address_type" in fields:  # of subnets that it may have moved to
+        if "ip_address_type" in fields:  # after SetSubnets: the type must fit the new subnets
             await change("set_ip_address_type", IpAddressType=wanted.ip_address_type)
         await self._write_attributes(run, observed.id, wanted.attributes, fields)
 
     async def _write_attributes(
         self, run: Run, arn: str, wanted: Mapping[str, str] | None, changed: Container[str] | None = None
     ) -> None:
-        """A new policy of the stack's own bucket for logs takes a while to be seen."""
+        """Set attributes; for logs to the stack's own bucket a refused call is repeated, since AWS sees the bucket's new policy late."""
         named = with_bucket_names(wanted or {})
         await self.write_attributes(run, arn, named, changed, waits.LOGS_DENIED if named != wanted else None)
 
@@ -344,14 +347,14 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         off = {"LoadBalancerArn": observed.id, "Attributes": [{"Key": _PROTECTION, "Value": "false"}]}
         async with unlocked(run, "elbv2", "modify_load_balancer_attributes", missing=self.missing, **off) as retry:
             await self.call_delete(run, observed.id, retry)
-        run.others.announce(observed.id, usable=True)  # it forwards nothing from now on
+        run.others.announce(observed.id, usable=True)  # the load balancer forwards no requests from now on
         await wait_until_gone(run, observed.id)
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
         await wait_until_active(run, observed.id, timeout)
 
     async def find_protections(self, aws: Aws, observed: Observed) -> Collection[str]:
-        """DescribeLoadBalancerAttributes, where they weren't read anyway."""
+        """Calls DescribeLoadBalancerAttributes, unless the attributes were read already."""
         attributes = self.of(observed).attributes
         if attributes is None:
             attributes = await self.read_attributes(aws, observed.id)
@@ -359,7 +362,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
 
 
 async def _set_web_acl(run: Run, arn: str, acl: str | None) -> None:
-    """A load balancer has one at most: another takes its place, without a gap."""
+    """Associate a web ACL, or remove it (empty). A load balancer has one at most: a new one replaces the old one without a gap."""
     if acl:
         await run.aws.call("wafv2", "associate_web_acl", retry=waits.WEB_ACL_UNKNOWN, WebACLArn=acl, ResourceArn=arn)
     else:
@@ -367,7 +370,7 @@ async def _set_web_acl(run: Run, arn: str, acl: str | None) -> None:
 
 
 async def _check_web_acl(aws: Aws, item: Intent) -> list[Finding]:
-    """What stands against the web ACL that a load balancer is to have (WAF GetWebACL). Who may not look finds nothing."""
+    """What is wrong with the web ACL that a load balancer is to have (WAF GetWebACL); nothing where these credentials may not read it."""
     arn: str = item.wanted.web_acl or ""
     if not arn or (item.fields is not None and "web_acl" not in item.fields):
         return []
@@ -381,7 +384,7 @@ async def _check_web_acl(aws: Aws, item: Intent) -> list[Finding]:
 
 
 def _ports(known: Known) -> Mapping[str, set[int]]:
-    """Of each load balancer's listeners, by its ARN."""
+    """The ports of each load balancer's listeners, by the load balancer's ARN."""
     found = defaultdict[str, set[int]](set)
     for state in known.there("listener"):
         found[str(state.load_balancer)].add(state.port)
@@ -389,7 +392,7 @@ def _ports(known: Known) -> Mapping[str, set[int]]:
 
 
 def _lacks_ipv6(subnet: Ref, decisions: Decisions, discovery: Discovery) -> bool:
-    """Whether a subnet is known to have no IPv6 range, and gets none."""
+    """Whether a subnet is known to have no IPv6 range, and the spec gives it none."""
     entry = decisions.desired.get(subnet) if isinstance(subnet, Address) else None
     if entry is not None and isinstance(entry.desired.state, Segment) and entry.desired.state.location.has_ipv6:
         return False

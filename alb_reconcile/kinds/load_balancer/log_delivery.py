@@ -9,7 +9,7 @@ from typing import Any, Final
 from alb_reconcile.aws.partitions import partition_of
 
 _SERVICES: Final = ("logdelivery.elasticloadbalancing.amazonaws.com", "logdelivery.elb.amazonaws.com")
-"""The second one is for Outposts."""
+"""The services that write logs to buckets; the second one is for Outposts."""
 _ACCOUNTS: Final = {
     "us-east-1": "127311923021", "us-east-2": "033677994240", "us-west-1": "027434742980", "us-west-2": "797873946194",
     "af-south-1": "098369216593", "ap-east-1": "754344448648", "ap-northeast-1": "582318560864",
@@ -20,8 +20,8 @@ _ACCOUNTS: Final = {
     "me-south-1": "076674570225", "sa-east-1": "507241528517", "us-gov-west-1": "048591011584",
     "us-gov-east-1": "190560391635", "cn-north-1": "638102146993", "cn-northwest-1": "037604701340",
 }  # fmt: skip
-"""Elastic Load Balancing's own accounts in the regions that were there before August 2022: older policies name them, and AWS still
-takes them."""
+"""Elastic Load Balancing's own accounts in the regions that existed before August 2022. Older bucket policies name these accounts, and AWS
+still accepts such policies."""
 _SID: Final = "LoadBalancerLogs"
 
 
@@ -31,12 +31,12 @@ def bucket_arn(name: str, region: str) -> str:
 
 
 def statement(name: str, account: str, region: str, prefix: str | None = None) -> dict[str, Any]:
-    """The statement that lets load balancers of an account write their logs below a prefix; None stands for any."""
+    """The statement that lets load balancers of an account write their logs below a prefix; None stands for every prefix."""
     arn = bucket_arn(name, region)
     ends = [f"AWSLogs/{account}/*", f"*/AWSLogs/{account}/*"]
     if prefix is not None:
         ends = [f"{prefix}/{ends[0]}" if prefix else ends[0]]
-    # in China services have other names, and nobody documents this one's
+    # in China services have other names, and AWS doesn't document this service's name there
     who: dict[str, str] = {} if region.startswith("cn-") else {"Service": _SERVICES[0]}
     if region in _ACCOUNTS:
         who["AWS"] = f"arn:{partition_of(region)}:iam::{_ACCOUNTS[region]}:root"
@@ -48,7 +48,7 @@ def statement(name: str, account: str, region: str, prefix: str | None = None) -
 
 
 def with_statement(policy: str, wanted: Mapping[str, Any] | None) -> str:
-    """A bucket's policy with that statement instead of an earlier one of ours, or without one; empty where nothing is left."""
+    """A bucket's policy with `wanted` instead of an earlier statement of this tool, or without one; empty where no statement is left."""
     document = json.loads(policy) if policy else {"Version": "2012-10-17"}
     rest = [item for item in _listed(document.get("Statement")) if item.get("Sid") != _SID]
     rest += [wanted] if wanted else []
@@ -56,8 +56,8 @@ def with_statement(policy: str, wanted: Mapping[str, Any] | None) -> str:
 
 
 def may_write(policy: str, name: str, account: str, region: str, prefix: str) -> bool:
-    """Whether a statement of a policy lets load balancers write below a prefix. Its conditions are taken to be met, and nothing is
-    known of what other statements deny: AWS tries it."""
+    """Whether a statement of a policy lets load balancers write below a prefix. Conditions are taken to be met, and statements that deny
+    aren't looked at: AWS tries to write when logs are switched on."""
     file = f"{bucket_arn(name, region)}/{prefix}{'/' * bool(prefix)}AWSLogs/{account}/file"
     return any(
         item.get("Effect") == "Allow"

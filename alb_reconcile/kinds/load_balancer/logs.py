@@ -18,7 +18,7 @@ _S3: Final = ":s3:::"
 
 
 def bucket_refs(attributes: Mapping[str, str], entries: Container[str]) -> dict[str, Any]:
-    """A load balancer's attributes, where a bucket's name is that of an entry with a reference to it."""
+    """A load balancer's attributes, with a reference instead of each bucket's name that is the name of an entry."""
     return {
         key: Address("log_bucket", value) if key.endswith(".s3.bucket") and value in entries else value
         for key, value in attributes.items()
@@ -26,7 +26,7 @@ def bucket_refs(attributes: Mapping[str, str], entries: Container[str]) -> dict[
 
 
 def named_buckets(attributes: Mapping[str, str] | None) -> list[str]:
-    """The buckets of others that logs go to."""
+    """The names of the buckets outside of the stack that logs go to."""
     given = (attributes or {}).items()
     return sorted(
         {str(value) for key, value in given if key.endswith(".s3.bucket") and value and isinstance(value, str)}
@@ -36,7 +36,7 @@ def named_buckets(attributes: Mapping[str, str] | None) -> list[str]:
 def with_bucket_arns(
     attributes: Mapping[str, str] | None, wanted: Properties | None, region: str
 ) -> Mapping[str, str] | None:
-    """Attributes as AWS has them, with ARNs where the spec refers to a bucket of its own, as the references' ids are."""
+    """Attributes as AWS has them, but with a bucket's ARN, the id of a reference, where the spec refers to a bucket of its own."""
     own = [key for key, value in (getattr(wanted, "attributes", None) or {}).items() if isinstance(value, Address)]
     if attributes is None or not own:
         return attributes
@@ -44,7 +44,7 @@ def with_bucket_arns(
 
 
 def with_bucket_names(attributes: Mapping[str, str]) -> dict[str, str]:
-    """Attributes as AWS wants them, with names instead of ARNs."""
+    """Attributes as AWS takes them, with the names of buckets instead of their ARNs."""
     return {key: value.rpartition(":")[2] if _S3 in value else value for key, value in attributes.items()}
 
 
@@ -55,7 +55,7 @@ def buckets_in(attributes: Mapping[str, str]) -> set[str]:
 
 
 async def read_attributes(aws: Aws, load_balancer: str) -> dict[str, str]:
-    """Those of any load balancer (DescribeLoadBalancerAttributes); none where it is gone."""
+    """The attributes of a load balancer of any owner (DescribeLoadBalancerAttributes); none where the load balancer is gone."""
     with ignoring("*NotFound"):
         answer = await aws.call("elbv2", "describe_load_balancer_attributes", LoadBalancerArn=load_balancer)
         return tags.from_list(answer["Attributes"])
@@ -63,7 +63,7 @@ async def read_attributes(aws: Aws, load_balancer: str) -> dict[str, str]:
 
 
 def name_buckets(attributes: Entry, named: Named) -> Entry:
-    """Attributes as an entry has them, with the names of entries instead of those of buckets that are described."""
+    """Attributes as an entry has them, with an entry's name instead of the name of the bucket that the entry describes."""
     found = dict(attributes)
     for key, bucket in attributes.items():
         arn = bucket_arn(str(bucket), named.region)
@@ -73,7 +73,7 @@ def name_buckets(attributes: Entry, named: Named) -> Entry:
 
 
 async def check_logs(aws: Aws, item: Intent) -> list[Finding]:
-    """What stands against logs that are to be switched on, or to go elsewhere. Who may not look finds nothing."""
+    """What prevents logs that are to be switched on, or to go to another place; nothing where these credentials may not read it."""
     findings = []
     for key, bucket, prefix in _switched_on(item):
         text = await _objection(aws, bucket, prefix)
@@ -83,7 +83,7 @@ async def check_logs(aws: Aws, item: Intent) -> list[Finding]:
 
 
 def _switched_on(item: Intent) -> Iterator[tuple[str, str, str]]:
-    """The attribute, the bucket and the prefix."""
+    """Logs of a load balancer that a change switches on or redirects, to a bucket outside of the stack: attribute, bucket and prefix."""
     attributes = item.wanted.attributes or {}
     for logs in _LOGS:
         keys = [f"{logs}.s3.{key}" for key in ("enabled", "bucket", "prefix")]

@@ -13,7 +13,7 @@ from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import ignoring
 
 _MOST_ARNS: Final = 20
-"""Of one DescribeLoadBalancers call."""
+"""ARNs of one DescribeLoadBalancers call."""
 
 
 class Moved(dict[str, tuple[Ref, ...]]):
@@ -23,7 +23,8 @@ class Moved(dict[str, tuple[Ref, ...]]):
 async def wait_until_gone(run: Run, arn: str) -> None:
     """Wait until a deleted load balancer has no network interface. Raises WaitError.
 
-    They go minutes later, and hold subnets, groups and the gateway until then.
+    AWS deletes the interfaces minutes after the load balancer. Until then subnets, security groups and the internet gateway can't be
+    deleted.
     """
     await _without_interfaces(run, arn, tuple, "network interfaces of the load balancer to be deleted")
 
@@ -31,20 +32,20 @@ async def wait_until_gone(run: Run, arn: str) -> None:
 async def wait_for_old_nodes(run: Run, balancers: Mapping[str, Collection[Ref]]) -> None:
     """Wait until load balancers, by ARN with their subnets, have no network interface in other subnets. Raises WaitError.
 
-    AWS answers SetSubnets at once. The nodes in the old subnets answer clients until DNS has forgotten them, and need their
-    routes and rules as long. A run that was killed after the call leaves this wait to the next one.
+    AWS answers SetSubnets at once. The nodes in the old subnets answer clients until DNS has forgotten the nodes, and need the subnets'
+    routes and rules for so long. If a run is killed after the call, the next run waits.
     """
     text = "network interfaces of the load balancer to leave the subnets that it has left"
 
     async def wait(arn: str, known: Collection[Ref]) -> None:
-        # another step of the run may move it meanwhile
+        # another step of the run may give the load balancer other subnets meanwhile
         await _without_interfaces(run, arn, lambda: run.shared.of(Moved).get(arn, known), text)
 
     await all_of(*(wait(arn, known) for arn, known in balancers.items()))
 
 
 async def _without_interfaces(run: Run, arn: str, find_subnets: Callable[[], Collection[Ref]], text: str) -> None:
-    """Wait until a load balancer has network interfaces only in the subnets that are found then."""
+    """Wait until a load balancer has network interfaces only in the subnets that `find_subnets` returns at each look."""
 
     async def fetch(descriptions: set[str]) -> Mapping[str, Any]:
         found: dict[str, list[str]] = {}
@@ -60,7 +61,7 @@ async def _without_interfaces(run: Run, arn: str, find_subnets: Callable[[], Col
 
     name, key = "load balancer interfaces", "ELB " + arn.partition(":loadbalancer/")[2]
     try:
-        # without the right to look, the deletes that follow find out by trying
+        # without the permission to read interfaces, the deletes that follow are simply tried
         with ignoring("UnauthorizedOperation"):
             await run.wait(name, fetch, key, check, waits.INTERFACES_RELEASED, slowest=15)
             return
@@ -71,10 +72,10 @@ async def _without_interfaces(run: Run, arn: str, find_subnets: Callable[[], Col
 
 
 async def wait_until_active(run: Run, arn: str, timeout: float) -> None:
-    """Wait until a load balancer answers. Raises WaitError if it fails, or isn't active in time."""
+    """Wait until a load balancer is active. Raises WaitError if AWS couldn't make it, or if it isn't active in time."""
 
     async def read(arns: Sequence[str]) -> list[dict[str, Any]]:
-        with ignoring("LoadBalancerNotFound"):  # not shown yet, or gone; then the whole call fails
+        with ignoring("LoadBalancerNotFound"):  # one isn't shown yet, or is gone: then the whole call fails
             return await run.aws.pages("elbv2", "describe_load_balancers", "LoadBalancers", LoadBalancerArns=arns)
         return [item for arn in arns for item in await read([arn])] if len(arns) > 1 else []
 
@@ -86,7 +87,7 @@ async def wait_until_active(run: Run, arn: str, timeout: float) -> None:
         code = state["Code"] if state else "unknown"
         if code == "failed":
             raise WaitError(f"AWS couldn't provision the load balancer: {state.get('Reason', 'no reason given')}")
-        # active_impaired answers, but hasn't the capacity that it should have
+        # with active_impaired the load balancer answers, but lacks capacity
         return "" if code.startswith("active") else f"the load balancer to be active (now {code})"
 
     await run.wait("load balancers", fetch, arn, check, timeout)

@@ -10,7 +10,7 @@ from alb_reconcile.kinds.context import Run
 
 
 async def wait_for_gateway(run: Run, gateway: str, check: Callable[[Any], str], timeout: float) -> None:
-    """Wait until `check` says nothing more of what DescribeNatGateways shows (None if nothing)."""
+    """Wait until `check` returns an empty text for the row of DescribeNatGateways (None where AWS shows none)."""
 
     async def fetch(ids: set[str]) -> Mapping[str, Any]:
         found = await run.aws.pages("ec2", "describe_nat_gateways", "NatGateways", where={"nat-gateway-id": ids})
@@ -22,7 +22,10 @@ async def wait_for_gateway(run: Run, gateway: str, check: Callable[[Any], str], 
 async def set_addresses(
     run: Run, gateway: str, have: set[str], want: set[str], associations: Mapping[str, str]
 ) -> None:
-    """Associate and disassociate Elastic IP addresses. What is new is there before anything goes. `associations` are by allocation."""
+    """Associate and disassociate Elastic IP addresses, by allocation: new addresses are in use before old ones are taken away.
+
+    `associations` has the association of each allocation.
+    """
     if new := sorted(want - have):
         await run.aws.call("ec2", "associate_nat_gateway_address", NatGatewayId=gateway, AllocationIds=new)
         await _wait_until_there(run, gateway, new)

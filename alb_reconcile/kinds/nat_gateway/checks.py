@@ -28,7 +28,7 @@ def check_entries(around: Around) -> None:
 
 
 def check_use(around: Around) -> None:
-    """Report NAT gateways that lead nowhere, or on which other zones depend."""
+    """Report NAT gateways without a way to the internet, without a route that leads to them, or on which other zones depend."""
     for name, entry in around.entries("nat_gateways").items():
         vpc, is_regional = vpc_of(around, "nat_gateways", name), entry.get("availability_mode") == "regional"
         is_public = entry.get("connectivity_type") != "private" and not around.is_wrong(("nat_gateways", name))
@@ -74,7 +74,7 @@ def _check_zonal(around: Around, name: str, entry: Entry) -> None:
 
 
 def _check_way_out(around: Around, name: str, entry: Entry) -> None:
-    """A public NAT gateway sends its traffic on by its subnet's own default route."""
+    """Report a public NAT gateway if its own subnet's default route, by which it sends traffic on, doesn't lead to an internet gateway."""
     path, subnet = ("nat_gateways", name, "subnet"), entry.get("subnet")
     if subnet not in around.entries("subnets") or entry.get("connectivity_type") == "private":
         return

@@ -29,8 +29,8 @@ _LEAVING: Final = ("disassociating", "failed")
 
 @dataclass(frozen=True)
 class Parts:
-    """What AWS has made with a NAT gateway and deletes with it: network interfaces, and a regional one's route table. And the
-    associations of its addresses, by allocation."""
+    """`made_along`: the ids of what AWS makes and deletes together with a NAT gateway: network interfaces, and a regional gateway's route
+    table. `associations`: the associations of the gateway's addresses, by allocation."""
 
     made_along: tuple[str, ...] = ()
     associations: Mapping[str, str] = field(default_factory=dict)
@@ -38,9 +38,9 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class NatGateway(Properties):
-    """A way out for what has no public address: in one zone (in a subnet), or in all zones of a VPC.
+    """A way out for resources without public addresses: in one zone (in a subnet), or in all zones of a VPC (regional).
 
-    Observed, `secondary_elastic_ips` of a regional one are all that it was given, which a spec can't say.
+    In an observed regional gateway, `secondary_elastic_ips` are all addresses that users have given it. A spec can't say them.
     """
 
     kind = "nat_gateway"
@@ -109,14 +109,14 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         if "subnet" in entry:
-            entry.pop("vpc", None)  # which is its subnet's
+            entry.pop("vpc", None)  # the subnet's VPC
         if entry.get("availability_mode") == _REGIONAL and entry.pop(_MORE, None):
             named.remark("it was given its zones' addresses, which aren't managed and stay as they are")
         return entry
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await self.own_rows(reader)
-        # an emulator that knows no filter by tag shows those of others as well
+        # an emulator without filters by tag shows others' NAT gateways as well
         return [self._observe(reader, row) for row in rows if reader.ours(tags.from_list(row.get("Tags")))]
 
     def _observe(self, reader: Reader, row: Row) -> Observed:
@@ -145,11 +145,11 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """Zones that are full."""
+        """Zones without room for the NAT gateways that are to be made."""
         return await crowded_zones(aws, [item for item in intents if item.fields is None])
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """AWS documents no time. Nine public logs of `terraform apply` have 84 to 121 s for a new one; else minutes are usual."""
+        """AWS documents no time. A create takes 84 to 121 s in nine public logs of `terraform apply`; replaces and deletes take minutes."""
         usual = (60, 300) if action in ("replace", "delete") or _MORE in fields else (0, 2)
         return (80, 150) if action == "create" else usual
 
@@ -166,9 +166,9 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
             "TagSpecifications": [{"ResourceType": "natgateway", "Tags": run.tag_list(desired)}],
         }
         given, before = {key: value for key, value in params.items() if value is not None}, run.step.beside
-        # one that somebody is deleting holds its address until then
+        # an earlier NAT gateway that is being deleted holds its address until it is gone
         await all_of(*(wait_for_gateway(run, known, _until_left, waits.NAT_DELETED) for known in before.split()))
-        # beside what was here before, which may have failed: its token would only show it again
+        # with `before`, so that AWS doesn't answer with an earlier NAT gateway of the same settings, which may have failed
         token = digest([run.stack, str(desired.address), before, given], 32)
         answer = await run.aws.call("ec2", "create_nat_gateway", ClientToken=token, **given)
         gateway = str(answer["NatGateway"]["NatGatewayId"])

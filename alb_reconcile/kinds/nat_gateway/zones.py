@@ -16,9 +16,9 @@ _COUNTED: Final = ("pending", "available", "deleting")
 
 
 async def crowded_zones(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
-    """The zones that wouldn't have room for the zonal gateways that are to be made. One that is replaced stands beside its successor.
+    """The zones without room for the zonal gateways that are to be made. A gateway that is replaced still takes room: it is deleted last.
 
-    Zones that aren't known are left out, and so are regional gateways, of which AWS doesn't say whether they count.
+    Zones that aren't known are left out, and so are regional gateways, since AWS doesn't say whether these count.
     """
     joining: dict[str, list[Intent]] = defaultdict(list)
     for item in made:
@@ -41,7 +41,7 @@ async def crowded_zones(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
 
 
 async def _count(aws: Aws, zones: Collection[str]) -> Counter[str]:
-    """By zone. What these credentials may not read isn't counted."""
+    """How many zonal gateways each zone has; none are counted where these credentials may not read them."""
     found: Counter[str] = Counter()
     with ignoring("UnauthorizedOperation"):
         rows = await aws.pages("ec2", "describe_nat_gateways", "NatGateways", where={"state": _COUNTED})

@@ -17,16 +17,16 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.errors import AwsError, RefusedError
 
 RecordSet = Mapping[str, Any]
-"""A record set as Route 53 says it."""
+"""A record set as Route 53 has it in calls and answers."""
 Change = tuple[Literal["CREATE", "DELETE"], RecordSet]
 _MOST: Final = 40
-"""Members of one batch: of 1,000 records and 32,000 characters, what two dozen of each take; more are halved when refused."""
+"""Members of one batch. AWS takes 1,000 records and 32,000 characters, some two dozen of each for a member; a refused batch is halved."""
 PAGE: Final = 300
-"""Record sets of one list, at most."""
+"""The most record sets of one ListResourceRecordSets call."""
 
 
 def key_of(record: RecordSet) -> tuple[str, str, str]:
-    """What tells a record set from all others of its zone: name, type and set identifier."""
+    """The key of a record set in its zone: name, type and set identifier."""
     return plain_name(record["Name"]), str(record["Type"]), str(record.get("SetIdentifier") or "")
 
 
@@ -46,14 +46,15 @@ def _comparable(record: RecordSet) -> dict[str, Any]:
 
 
 class _Sent(dict[str, str]):
-    """AWS's ids of the changes that this run has made, by what was asked for."""
+    """AWS's ids of the batches that this run has sent, by member."""
 
 
 async def change_records(run: Run, zone: str, changes: Sequence[Change], *, wait: bool = True) -> None:
-    """Make changes of a zone (by its id), all or none of them, in one call with others that are due at the same time.
+    """Make changes of a zone (by its id), all or none of them, in one call with other changes that are due at the same time.
 
-    Returns when all name servers have them, unless nobody is to `wait`. What an attempt without an answer has made is taken
-    for done. Raises RefusedError where somebody else has changed one of the records meanwhile; AwsError, WaitError.
+    With `wait`, returns when all name servers have the changes. If the answer to an attempt was lost, and the records are as wanted, the
+    changes count as made. Raises RefusedError where a user or another program has changed one of the records meanwhile; AwsError,
+    WaitError.
     """
     sent, turn = run.shared.of(_Sent), run.shared.of(asyncio.Lock, f"changes of {zone}")
 
@@ -94,7 +95,7 @@ _SOMEBODY: Final = re.compile("already exists|was not found|do not match")
 
 
 def _names(message: str, member: str) -> bool:
-    """Whether a message of Route 53's names one of a member's records: with its type, where it says one."""
+    """Whether a message of Route 53's names one of a member's records, with the record's type where the message has a type."""
     text = plain_name(message)
     for _, record in json.loads(member):
         name, kind, identifier = (re.escape(part.lower()) for part in key_of(record))
@@ -110,7 +111,7 @@ def _names(message: str, member: str) -> bool:
 
 
 async def _is_done(aws: Aws, zone: str, changes: Sequence[Change]) -> bool:
-    """Whether all is as the changes make it."""
+    """Whether the zone's records are already as the changes make them."""
     created = {key_of(record) for action, record in changes if action == "CREATE"}
     for action, record in changes:
         found = await read_record(aws, zone, key_of(record))
@@ -122,7 +123,7 @@ async def _is_done(aws: Aws, zone: str, changes: Sequence[Change]) -> bool:
 
 
 async def read_record(aws: Aws, zone: str, key: tuple[str, str, str]) -> dict[str, Any] | None:
-    """One record set of a zone, by what tells it from the others; None where there is none."""
+    """One record set of a zone, by its key (`key_of`); None where there is none."""
     start: dict[str, Any] = {"StartRecordName": key[0], "StartRecordType": key[1]}
     if key[2]:
         start["StartRecordIdentifier"] = key[2]
@@ -140,7 +141,7 @@ async def records_at(aws: Aws, zone: str, name: str) -> list[dict[str, Any]]:
 
 
 async def list_records(aws: Aws, zone: str, *, below: str = "") -> list[dict[str, Any]]:
-    """All record sets of a zone, or those of a name and of all names below it, which follow each other in Route 53's order."""
+    """All record sets of a zone, or those of the name `below` and of all names below it, which are neighbors in Route 53's order."""
     found: list[dict[str, Any]] = []
     start: dict[str, Any] = {"StartRecordName": below} if below else {}
     while True:

@@ -76,7 +76,8 @@ def _check_values(around: Around, name: str, entry: Entry) -> None:
 
 
 def _check_beside(around: Around, entries: dict[str, Entry]) -> None:
-    """Of one name: a CNAME stands alone; of one type there is one, or several of one sort with identifiers."""
+    """Report records of one name that exclude each other: a CNAME and another record, or two of one type, unless both have own identifiers
+    and the same sort of routing (weight or failover)."""
     seen: dict[_Key, list[tuple[str, Entry]]] = {}
     told: set[tuple[_Key, str]] = set()
     for name, entry in entries.items():
@@ -85,7 +86,7 @@ def _check_beside(around: Around, entries: dict[str, Entry]) -> None:
             if text := _conflict(entry, found):
                 if found["type"] == "CNAME":
                     if (key, other) in told:
-                        break  # A and AAAA beside one CNAME are one mistake
+                        break  # A and AAAA records with the name of one CNAME are one mistake
                     told.add((key, other))
                 around.error(("records", name, "name"), f"{text} records.{other}; change one of them")
                 break

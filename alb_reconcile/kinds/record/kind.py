@@ -35,7 +35,7 @@ from alb_reconcile.kinds.record.changes import (
 from alb_reconcile.kinds.record.preconditions import check_record, owner_text
 from alb_reconcile.kinds.record.reads import Rows, find_rows, find_used, read_owners
 from alb_reconcile.kinds.record.values import DUALSTACK, AliasTarget, state_of, values_of
-from alb_reconcile.kinds.record.values import Record as Record  # a kind's value is found in the kind's file
+from alb_reconcile.kinds.record.values import Record as Record  # a kind's properties are found in its module `kind`
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
@@ -87,7 +87,7 @@ class RecordKind(Kind[Record]):
         return {**entry, "zone": {"name": name_in(zone), "private": True} if zone.endswith(PRIVATE) else zone}
 
     def suggest_name(self, state: Record) -> str:
-        """The first label, which most zones have once; with what else tells it from others."""
+        """The first label of the record's name, or the zone's name, with the type, unless it is A, and the set identifier."""
         kind = "" if state.type == "A" else state.type
         first = state.name.partition(".")[0].replace("*", "wildcard")
         apex = state.name == name_in(state.zone)
@@ -101,11 +101,11 @@ class RecordKind(Kind[Record]):
         return {key: value for key, value in defaults.items() if key != other}
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """Until all name servers have it."""
+        """Until all name servers have the change; a delete doesn't wait for them."""
         return (0, 2) if action == "delete" else (15, 60)
 
     def grants(self, wanted: Record, scope: Scope) -> Iterable[Grant]:
-        """Of each record its own name, and that of the one which says whose it is."""
+        """Permissions on a record's name and on the name of the TXT record that says which stack owns the record."""
         own, zone = normalized(wanted.name), name_in(wanted.zone)
         record = RecordId("", wanted.name, wanted.type, wanted.set_identifier)
         about = name_about(record, zone) if zone else f"{wanted.type.lower()}*{registry_of('*')}"
@@ -132,7 +132,7 @@ class RecordKind(Kind[Record]):
         wanted = entry.state if entry and isinstance(entry.state, Record) else None
         if rows.record is None:
             if wanted and wanted.key == rows.id[1:] and wanted.zone in rows.zone_texts:
-                return None  # somebody deleted it
+                return None  # a user has deleted the record, but not its TXT record
             state = Record(
                 zone=rows.zone_texts[0], name=rows.id.name, type=rows.id.type, set_identifier=rows.id.set_identifier
             )
@@ -147,7 +147,7 @@ class RecordKind(Kind[Record]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """The zone, what of that name is in it already, and the health check."""
+        """Whether the zone and the health check exist, and whether another record of that name is in the way."""
         states = [item.state for item in desired.values() if item.address.kind == "certificate"]
         certified = {(getattr(state, "zone", None), name) for state in states for name in getattr(state, "names", ())}
         found = await asyncio.gather(*(check_record(aws, item, certified) for item in intents))
@@ -166,7 +166,7 @@ class RecordKind(Kind[Record]):
             said = (read_about(about, zone.id, run.aws.region) or (own, {}))[1]
             if said.get(tags.STACK) != run.stack:
                 raise RefusedError(owner_text(own, said))
-            changes.append(("DELETE", about))  # of one that somebody deleted
+            changes.append(("DELETE", about))  # the TXT record about a record that a user has deleted
         changes.append(("CREATE", record_about(own, zone.name, tags.from_list(run.tag_list(desired)), run.aws.region)))
         try:
             await change_records(run, zone.id, changes)
@@ -186,7 +186,7 @@ class RecordKind(Kind[Record]):
         await change_records(run, rows.id.zone, [("DELETE", rows.record or {}), ("CREATE", row)])
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        """With its exact values: what somebody else has made of it meanwhile stays, and is told."""
+        """Delete the record with its exact values. Raises RefusedError if a user has changed the record meanwhile; it stays then."""
         rows = observed.detail(Rows)
         changes: list[Change] = [("DELETE", row) for row in (rows.record, rows.about) if row]
         with ignoring(*self.missing):
@@ -202,8 +202,8 @@ class RecordKind(Kind[Record]):
 
 
 def _entry_of(rows: Rows, desired: Mapping[Address, Desired], said: Address) -> Address:
-    """The entry for a record: the one that declares it, where that is another one than the one it is said to be of. So an entry
-    gets another name without a gap, in which resolvers would learn that there is no such name."""
+    """The address of a record's entry: the entry `said` by the record's tags, or another entry that declares the record now. So an entry
+    can be renamed without a gap in which resolvers would learn that the DNS name doesn't exist."""
     for address in (said, *desired):
         state = desired[address].state if address in desired else None
         if isinstance(state, Record) and state.key == rows.id[1:] and state.zone in rows.zone_texts:
@@ -212,7 +212,7 @@ def _entry_of(rows: Rows, desired: Mapping[Address, Desired], said: Address) -> 
 
 
 async def _row(run: Run, wanted: Record, before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A record set as Route 53 takes it; what isn't managed stays as it was before."""
+    """A record set as Route 53 takes it. Keys of `before` that aren't managed stay as they are."""
     row: dict[str, Any] = {**(before or {}), "Name": f"{wanted.name}.", "Type": wanted.type}
     if wanted.set_identifier:
         row["SetIdentifier"] = wanted.set_identifier

@@ -16,7 +16,7 @@ from alb_reconcile.model.errors import AwsError, ignoring
 
 
 def owner_text(record: RecordId, said: Mapping[str, str]) -> str:
-    """Whose a record is that is there, and the way out."""
+    """That a record exists already, its owner (the stack in `said`, if any), and what to do."""
     told = f"record {record.name} ({' '.join(filter(None, record[2:]))})"
     if stack := said.get(tags.STACK):
         return f"{told} is stack {stack}'s; choose another name, or let {stack} release it"
@@ -24,8 +24,10 @@ def owner_text(record: RecordId, said: Mapping[str, str]) -> str:
 
 
 async def check_record(aws: Aws, item: Intent, certified: Collection[tuple[Any, str]]) -> list[Finding]:
-    """What is wrong with a record that is to be made or changed."""
-    """`certified` has the names for which a certificate is validated, by zone: what is wrong with that is told of the certificate."""
+    """What is wrong with a record that is to be made or changed.
+
+    `certified` has the zones and names for which a certificate is validated: a mistake in such a zone is reported for the certificate.
+    """
     wanted: Record = item.wanted
     is_told = (wanted.zone, wanted.name) in certified
     findings = []

@@ -28,25 +28,25 @@ from alb_reconcile.model.resource import Desired, Observed
 _ROUTING: Final = (
     "Region", "GeoLocation", "GeoProximityLocation", "MultiValueAnswer", "CidrRoutingConfig", "TrafficPolicyInstanceId",
 )  # fmt: skip
-"""What says which of several record sets is the answer, but for weights and failover."""
+"""The keys by which Route 53 chooses one of several record sets, but for weights and failover, which a spec can say."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A record set, as Route 53 says it, and what the TXT record about it says."""
+    """A record set, and the TXT record that says which stack owns it."""
 
     id: RecordId
     record: RecordSet | None
-    """None where somebody has deleted it, and only the TXT record is left."""
+    """None where a user has deleted the record, and only the TXT record is left."""
     tags: Mapping[str, str] = field(default_factory=dict)
     zone_texts: tuple[str, ...] = ()
-    """What a spec may say of the zone."""
+    """The texts by which a spec may name the zone."""
     about: RecordSet | None = None
     """The TXT record; None where there is none."""
 
 
 async def find_rows(reader: Reader) -> list[Rows]:
-    """The record sets that the spec declares, and those that are the stack's, wherever it may have some."""
+    """The record sets that the spec declares, and the stack's, in all zones where the stack may have some."""
     texts = {item.state.zone for item in _declared(reader)}
     said, has_anchors = await _said_by_tags(reader)
     texts |= said
@@ -65,13 +65,13 @@ def _declared(reader: Reader) -> list[Any]:
 
 
 async def _said_by_tags(reader: Reader) -> tuple[set[str], bool]:
-    """The zones of which the tags of the stack's resources say that it has records there; and whether it has such resources.
-    AWS shows for an hour which instances have ended."""
+    """The zones in which the stack has records, as the tags of its resources say; and whether it has resources with such tags. Instances
+    that have ended, which AWS shows for an hour, don't count."""
     rows, balancers = await asyncio.gather(read_anyway(reader), reader.load_balancers())
     found = [tags.from_list(row.get("Tags")) for row in rows]
     found += [item["Tags"] for item in balancers if reader.ours(item["Tags"])]
     ended = [row for row in rows if "InstanceId" in row and not is_alive(row)]
-    addressed = sum(tags.ADDRESS in own for own in found)  # those that aren't only looked at, to be exported
+    addressed = sum(tags.ADDRESS in own for own in found)  # without resources that are only read for an export
     return {text for own in found for text in own.get(tags.ZONES, "").split()}, addressed > len(ended)
 
 
@@ -89,7 +89,7 @@ async def _read_zone(reader: Reader, zone: Zone, texts: tuple[str, ...]) -> list
 
 
 async def _read_records(aws: Aws, zone: Zone, wanted: frozenset[tuple[str, str, str]], stack: str) -> list[RecordSet]:
-    """The zone's record sets: all, or where these would be many pages those that may matter."""
+    """The zone's record sets: all, or only the `wanted` ones, the stack's and TXT records about owners where all would take many pages."""
     if zone.count <= PAGE * (len(wanted) + 1):
         return list(await list_records(aws, zone.id))
     found: list[RecordSet] = list(await list_records(aws, zone.id, below=registry_of(zone.name)))
@@ -102,7 +102,7 @@ _About = tuple[RecordId, dict[str, str], RecordSet]
 
 
 def _about(records: Iterable[RecordSet], zone: Zone, region: str) -> dict[tuple[str, str, str], _About]:
-    """What TXT records say, by the record that each is about."""
+    """The TXT records about owners and what they say, by the key of the record that each is about."""
     end = f".{registry_of(zone.name)}"
     found: dict[tuple[str, str, str], _About] = {}
     for row in records:
@@ -135,7 +135,7 @@ def _rows(
 
 
 async def read_owners(aws: Aws) -> list[str]:
-    """The stack of this region of each record in the account that has one: one call for each zone."""
+    """The stack of each record in the account, for stacks of this region. Makes a call for each zone."""
     zones = await every_zone(aws)
     parts = await asyncio.gather(*(list_records(aws, zone.id, below=registry_of(zone.name)) for zone in zones))
     found = [
@@ -145,11 +145,11 @@ async def read_owners(aws: Aws) -> list[str]:
 
 
 StateOf = Callable[[Mapping[str, Any], str, Mapping[str, Mapping[str, Any]]], Any]
-"""Makes properties of a record set, of what a spec says of its zone, and of load balancers by their DNS names."""
+"""Makes properties from a record set, the text by which a spec names its zone, and load balancers by their DNS names."""
 
 
 async def find_used(reader: Reader, users: Sequence[Observed], state_of: StateOf) -> list[Used]:
-    """The record sets that lead to load balancers: Route 53 can't be asked for them, so every zone is read whole."""
+    """The record sets that lead to load balancers. Route 53 can't filter by target, so every zone is read whole."""
     arns = {item.id for item in users if item.state.kind == "load_balancer"}
     every = await reader.load_balancers() if arns else []
     balancers = {plain_name(item["DNSName"]): item for item in every if item["LoadBalancerArn"] in arns}
@@ -174,13 +174,13 @@ async def find_used(reader: Reader, users: Sequence[Observed], state_of: StateOf
 
 
 def _leads_to(row: RecordSet) -> str:
-    """The DNS name that a record set leads to; empty for values that are none."""
+    """The DNS name that a record set leads to; empty for record sets with other values."""
     values = [str(item["Value"]) for item in row.get("ResourceRecords", ())] if row["Type"] == "CNAME" else []
     return plain_name((row.get("AliasTarget") or {}).get("DNSName") or "".join(values[:1])).removeprefix("dualstack.")
 
 
 def _why_not(row: RecordSet) -> str:
-    """Why an entry wouldn't say all that matters of it."""
+    """Why an entry can't describe a record set, or shouldn't; empty where an entry can."""
     if row["Type"] == "CNAME":
         return "leads here, and stays outside: it names the load balancer of today; an alias (type A) would go with its successor"
     routed = [key for key in _ROUTING if row.get(key)]

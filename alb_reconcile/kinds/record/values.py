@@ -12,14 +12,14 @@ from alb_reconcile.model.service import DnsName
 
 _TEXTS: Final = ("TXT", "SPF")
 _NAMES: Final = ("CNAME", "MX", "PTR", "SRV")
-"""Types whose values end in a name, which may have a dot at its end or not."""
+"""Types with values that end in a DNS name, with or without a dot at its end."""
 DUALSTACK: Final = "dualstack."
 _BALANCER: Final = re.compile(r"\.([a-z0-9-]+)\.elb\.amazonaws\.com")
-"""In the DNS name of an Application Load Balancer: its region."""
+"""The end of an Application Load Balancer's DNS name, with its region."""
 
 
 class AliasTarget(NamedTuple):
-    """A target of an alias that isn't a load balancer of the account and region."""
+    """An alias's target that isn't a load balancer of the account and region."""
 
     dns_name: str
     hosted_zone_id: str
@@ -41,16 +41,16 @@ class Record(DnsName):
     missed = 3
 
     zone: str
-    """As `kinds._zones.zone_text` has it."""
+    """The zone in the form of `kinds._zones.zone_text`."""
     name: str
     type: str
     alias: Ref | AliasTarget | None = None
-    """A load balancer of the account and region by its ARN."""
+    """The alias's target; a load balancer of the account and region by its ARN."""
     evaluate_target_health: bool | None = None
     ttl: int | None = None
     resource_records: tuple[str, ...] | None = None
     set_identifier: str = ""
-    """Empty where it has none."""
+    """Empty where the record set has none."""
     weight: int | None = None
     failover: str | None = None
     health_check_id: str | None = None
@@ -63,14 +63,14 @@ class Record(DnsName):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from all others of its zone."""
+        """What tells the record set from all others of its zone."""
         return self.name, self.type, self.set_identifier
 
     def slots(self) -> Iterable[Hashable]:
         return (("DNS name", self.name),)
 
     def conflicts(self, other: Properties) -> bool:
-        """A CNAME stands beside nothing; of one type there is one, or several of one sort."""
+        """Whether Route 53 refuses both: a CNAME and another record of one name, or two records of one type without own identifiers."""
         if not isinstance(other, Record) or self.zone != other.zone:
             return False
         is_alone = self.type == other.type and "" in (self.set_identifier, other.set_identifier)
@@ -78,7 +78,7 @@ class Record(DnsName):
 
 
 def values_of(kind: str, given: Iterable[str]) -> tuple[str, ...]:
-    """Values as Route 53 has them, in an order of ours."""
+    """Values as Route 53 has them, sorted."""
     if kind in _TEXTS:
         given = [text if text.startswith('"') else quoted(text) for text in given]
     elif kind in _NAMES:

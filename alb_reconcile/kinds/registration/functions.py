@@ -15,16 +15,16 @@ _PRINCIPAL: Final = "elasticloadbalancing.amazonaws.com"
 _INVOKE: Final = "lambda:InvokeFunction"
 _OPERATORS: Final = ("ArnLike", "ArnEquals", "StringLike", "StringEquals")
 _MISSING: Final = "ResourceNotFoundException"
-"""Lambda's code for a function, an alias or a policy that isn't there."""
+"""Lambda's error code for a function, an alias or a policy that doesn't exist."""
 
 
 def statement_id(group: str) -> str:
-    """The id of the statement for a target group, which tells ours from others'."""
+    """The id of this tool's statement for a target group. Statements with other ids aren't this tool's."""
     return f"alb-reconcile-{digest(group, 16)}"
 
 
 async def is_there(aws: Aws, function: str) -> bool:
-    """Whether there is the function, or the version or alias that its ARN names; true where these credentials may not look."""
+    """Whether the function, version or alias that the ARN names exists; true where these credentials may not read it."""
     try:
         await aws.call("lambda", "get_function_configuration", FunctionName=function)
     except AwsError as error:
@@ -33,7 +33,7 @@ async def is_there(aws: Aws, function: str) -> bool:
 
 
 async def is_permitted(aws: Aws, function: str, group: str) -> bool:
-    """Whether the function's policy lets the target group invoke it, by whosever statement."""
+    """Whether a statement of the function's policy, this tool's or another, lets the target group invoke the function."""
     with ignoring(_MISSING):
         answer = await aws.call("lambda", "get_policy", FunctionName=function)
         statements = json.loads(answer["Policy"]).get("Statement", ())
@@ -42,8 +42,8 @@ async def is_permitted(aws: Aws, function: str, group: str) -> bool:
 
 
 def _permits(statement: Mapping[str, Any], group: str) -> bool:
-    """Whether a statement is for load balancers, and for this group or for any. One whose conditions say something else may
-    not be."""
+    """Whether a statement lets load balancers invoke the function for this target group. A statement with conditions that aren't known
+    here counts as one that doesn't."""
     principal = statement.get("Principal")
     service = principal.get("Service") if isinstance(principal, dict) else principal
     actions = _each(statement.get("Action"))
@@ -71,7 +71,7 @@ def _each(value: object) -> Iterable[str]:
 
 
 async def permit(run: Run, function: str, group: str) -> None:
-    """Let the target group invoke the function. A statement of that id is ours already: AWS refuses a second one."""
+    """Let the target group invoke the function. AWS refuses a second statement of the same id; one that permits it is enough."""
     try:
         await run.aws.call(
             "lambda", "add_permission", retry=waits.FUNCTION_BUSY, FunctionName=function,
@@ -83,7 +83,7 @@ async def permit(run: Run, function: str, group: str) -> None:
 
 
 async def forbid(run: Run, function: str, group: str) -> None:
-    """Take our statement away; other's stay."""
+    """Remove this tool's statement; other statements stay."""
     await run.gone(
         "lambda", "remove_permission", retry=waits.FUNCTION_BUSY, missing=(_MISSING,), FunctionName=function,
         StatementId=statement_id(group),

@@ -1,7 +1,7 @@
 """Drives registrations of instances, addresses and functions in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
 
 import asyncio
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -27,21 +27,21 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired, Lookups, Observed, each_of
+from alb_reconcile.model.resource import Desired, Lookups, Observed, bind, each_of
 from alb_reconcile.model.service import Member, Registered
 from alb_reconcile.model.steps import Deregister, Register
 
 _MOST: Final = 200
-"""Targets of one call; AWS documents no limit."""
+"""The most targets of one call; AWS documents no limit."""
 _GONE: Final = "TargetGroupNotFound"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registration(Member):
-    """One target in one group on one port.
+    """One target in one target group on one port.
 
-    An instance is its target by id also where the group knows it by its address: so it is told from its successor, which
-    may get the same address, and everything that holds for its instance holds for it.
+    `target` is an instance's id also where the target group knows the instance by its address. So the instance's successor, which may
+    get the same address, is another target, and what holds for an instance holds for its target.
     """
 
     kind = "registration"
@@ -57,13 +57,13 @@ class Registration(Member):
     port: int | None
     """None for a function."""
     target_type: str | None = None
-    """None for an instance that is known by its id."""
+    """None for an instance that the target group knows by its id."""
     ip_address_type: str | None = None
     availability_zone: str | None = None
     """`all` for an address outside of the VPC."""
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
-        """AWS says of itself which zone an address inside of the VPC is in, and may say nothing of one outside."""
+        """AWS finds the zone of an address in the VPC, and may show none for one outside of it: then the wanted zone is dropped."""
         if self.availability_zone is None or not observed or observed.detail(Registered).availability_zone:
             return self
         return replace(self, availability_zone=None)
@@ -100,7 +100,7 @@ class RegistrationKind(Kind[Registration]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """Functions that aren't there: one call for each that is to be registered."""
+        """Functions that don't exist, with one call for each function that is to be registered."""
         made = {
             str(item.wanted.target): item.desired
             for item in intents
@@ -116,15 +116,15 @@ class RegistrationKind(Kind[Registration]):
         ]
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """Until health checks have begun; what a look may be behind."""
+        """Until health checks have begun, and reads show the change."""
         return 0, 30 if action == "create" else 15
 
     def entry_of(self, name: str) -> Address:
         return Address("target_group", name.partition("/")[0])
 
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
-        """Each instance of an entry is a target that is said once. What has no entry is somebody's, an ECS service's, say, who
-        will take it out again: it stays, and isn't managed."""
+        """Add the target to its group's entry, once for all instances of an entry. A target without an entry belongs to another program,
+        such as an ECS service, that will take it out again: it isn't managed (`others: keep`)."""
         state = self.of(observed)
         target = named.name_of(str(state.target))
         if target == state.target and state.target_type != LAMBDA:
@@ -175,7 +175,7 @@ class RegistrationKind(Kind[Registration]):
         places: dict[Place, str],
         item: dict[str, Any],
     ) -> Observed | None:
-        """None where a function that the spec wants isn't permitted: to register it is to permit it."""
+        """None for a function in the spec that the load balancer may not invoke, so that a plan registers it, which permits it."""
         arn, kind, known = group["TargetGroupArn"], group.get("TargetType", "instance"), str(item["Target"]["Id"])
         parent = tags.own_address(group["Tags"], "target_group", arn)
         port = None if kind == LAMBDA else int(item["Target"].get("Port") or group["Port"])
@@ -213,7 +213,15 @@ class RegistrationKind(Kind[Registration]):
             await permit(run, target, group)
         key = target_key(group, target, port)
         run.targets.bring_in(key)
-        await _together(run, "register_targets", group, _member(wanted, target), waits.TARGET_UNKNOWN)
+
+        def expects() -> bool:
+            """Whether instances are under way that are to be registered in this group: AWS starts two a second."""
+            states = (step.state for step in run.others.next() if step.action == "create")
+            return any(
+                isinstance(state, Registration) and bind(state.target_group, run.ids) == group for state in states
+            )
+
+        await _together(run, "register_targets", group, _member(wanted, target), waits.TARGET_UNKNOWN, expects)
         run.targets.put_back(key)
         how = run.step.detail(Register)
         if how.is_checked:
@@ -225,7 +233,7 @@ class RegistrationKind(Kind[Registration]):
         await wait_until_healthy(run, *self._place(observed), timeout)
 
     def _place(self, observed: Observed) -> tuple[str, str, int | None]:
-        """The group, the target as AWS knows it, and the port."""
+        """The target group's ARN, the target as AWS knows it, and the port."""
         state = self.of(observed)
         return str(state.target_group), observed.detail(Registered).id, state.port
 
@@ -234,7 +242,7 @@ class RegistrationKind(Kind[Registration]):
 
     async def delete(self, run: Run, observed: Observed) -> None:
         if run.targets.is_new(observed.id):
-            return  # it is a successor's now, which has got the same address
+            return  # it is now the registration of a successor with the same address
         group, target, port = self._place(observed)
         how, there = run.step.detail(Deregister), True
         if not observed.is_leaving:
@@ -252,12 +260,15 @@ class RegistrationKind(Kind[Registration]):
 
 
 def _member(state: Registration, target: str) -> str:
-    """A target of a call: how AWS knows it, its port (0 for none), and its zone if it has to be said."""
+    """A target of a call, as text: the target as AWS knows it, its port (0 for none), and its zone if AWS needs it."""
     return " ".join(filter(None, (target, str(state.port or 0), state.availability_zone)))
 
 
-async def _together(run: Run, operation: str, group: str, member: str, retry: waits.Codes | None = None) -> None:
-    """One call for all of a group's targets that the same happens to at the same time."""
+async def _together(
+    run: Run, operation: str, group: str, member: str, retry: waits.Codes | None = None,
+    expects: Callable[[], bool] = lambda: False,
+) -> None:  # fmt: skip
+    """Make one call for all targets of a group that are registered, or deregistered, at the same time."""
 
     async def send(members: Sequence[str]) -> None:
         targets: list[dict[str, Any]] = []
@@ -267,14 +278,14 @@ async def _together(run: Run, operation: str, group: str, member: str, retry: wa
             targets.append({"Id": target, **({"Port": int(port)} if port != "0" else {}), **more})
         await run.aws.call("elbv2", operation, TargetGroupArn=group, Targets=targets)
 
-    await run.together(f"{operation} {group}", member, send, most=_MOST, retry=retry, of_all=[_GONE])
+    await run.together(f"{operation} {group}", member, send, most=_MOST, expects=expects, retry=retry, of_all=[_GONE])
 
 
 KIND: Final = RegistrationKind()
 
 
 async def _address_of(run: Run, instance: str, *, ipv6: bool) -> str:
-    """The address at which an instance serves, as soon as EC2 shows it. Raises WaitError where it has none."""
+    """The address at which an instance serves, as soon as EC2 shows the instance. Raises WaitError where the instance has no address."""
 
     def check(item: Any) -> str:
         if item is None:

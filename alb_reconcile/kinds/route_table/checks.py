@@ -40,7 +40,7 @@ def _check_routes(around: Around) -> None:
                 around.error(path, f"the {what} is missing; give one of {', '.join(known)}")
         for key in ends[0]:
             if (destination := route.get(key)) is None:
-                continue  # what is wrong with it has been said
+                continue  # its mistake has been reported
             if (path[1], destination) in seen:
                 around.error((*path, key), f"{destination} has a route in this table already; keep one")
             seen.add((path[1], destination))

@@ -16,7 +16,7 @@ def tables_of_subnets(around: Around) -> Mapping[str, str]:
 
 
 def is_known(around: Around, table: str) -> bool:
-    """Whether the spec says all routes of a table."""
+    """Whether the spec has all routes of a table."""
     entry = around.entries("route_tables")[table]
     return "routes" in entry and entry.get("others") != "keep"
 

@@ -31,7 +31,7 @@ from alb_reconcile.model.text import snake
 
 @dataclass(frozen=True, kw_only=True)
 class RouteTable(Routes):
-    """Routes, and the subnets that follow them."""
+    """A route table with its routes and its associated subnets."""
 
     kind = "route_table"
     service = "ec2"
@@ -64,7 +64,7 @@ class RouteTable(Routes):
     def remark(self, found: Observed) -> str:
         wanted = {
             route.destination for route in self.routes or ()
-        }  # whatever they lead to: it may have to be made again
+        }  # by destination alone, since the target may be one that is made again
         dead = sorted(route for route in found.detail(Associations).blackholes if route.destination in wanted)
         if not dead:
             return ""
@@ -128,8 +128,8 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         return "its VPC's main route table, which AWS deletes only with the VPC" if main else ""
 
     def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
-        """Subnets of another VPC than the table; and routes that leave a NAT gateway which isn't the stack's for a new one: it wasn't
-        adopted, perhaps, or has lost its tags."""
+        """Subnets of another VPC than the table's; and routes that change from a NAT gateway outside of the stack to a new one. Perhaps
+        that gateway wasn't adopted, or has lost its tags."""
         own = {item.id for item in decisions.live}
         for item, state in each_of(decisions.desired.values(), RouteTable):
             said = item.desired.state
@@ -177,7 +177,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         routes, dead = [], []
         for item in table["Routes"]:
             route = _read(item)
-            # local, propagated and gateway endpoints' routes are not for CreateRoute and DeleteRoute
+            # CreateRoute and DeleteRoute don't take local and propagated routes, and those of gateway endpoints
             is_endpoints = route.destination.startswith("pl-") and str(route.target).startswith("vpce-")
             if item.get("Origin") == "CreateRoute" and (not is_endpoints or route in declared):
                 routes.append(route)
@@ -190,7 +190,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         state = RouteTable(
             vpc=table["VpcId"],
             routes=tuple(sorted(routes, key=str)),
-            # the association of a subnet that isn't ours stays
+            # the associations of subnets outside of the stack stay as they are
             subnets=tuple(sorted(known.intersection(associations))),
         )
         return self.observe(reader, table, state, details=Associations(associations, frozenset(dead)))
@@ -199,7 +199,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         table = await self.call_create(run, desired, VpcId=wanted.vpc)
         subnets = wanted.subnets or ()
         new = [subnet for subnet in subnets if isinstance(subnet, Address)]
-        # a subnet that is in use must not meet a table without its routes; one that is made meanwhile isn't yet
+        # a subnet in use gets the table only with its routes; a subnet that this run makes isn't in use yet
         await all_of(
             *(_create_route(run, table, route) for route in wanted.routes or ()),
             *(_associate(run, table, subnet) for subnet in new),
@@ -223,7 +223,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         if "subnets" in fields:
             own, wished = set(before.subnets or ()), set(wanted.subnets or ())
             calls = [_associate(run, table, subnet) for subnet in wished - own]
-            # a subnet that another table of ours takes is moved by that one, so that it never falls onto the main table
+            # if another table of the stack takes a subnet, that table's step moves it in one call, so that it never follows the main table
             leaving = (own - wished).difference(run.step.detail(HandOver).moving)
             associations = observed.detail(Associations).by_subnet
             calls += [_disassociate(run, associations[str(subnet)]) for subnet in leaving]
@@ -237,12 +237,12 @@ class RouteTableKind(Ec2Kind[RouteTable]):
 
 
 async def ways_out(reader: Reader, subnets: Sequence[Row]) -> dict[str, bool]:
-    """Whether answers from a subnet reach the internet's clients, by id, as far as the stack's route tables tell.
+    """By id of a subnet, whether its answers reach clients on the internet, as far as the stack's route tables show it.
 
-    Who should have one of them and hasn't follows another one, or its VPC's main one: these are read only then.
+    A subnet that should have a table of the stack's, but hasn't, follows another table or its VPC's main table. Only then these are read.
     """
     found: dict[str, Row] = {}
-    with ignoring(*DENIED):  # which the route tables tell themselves
+    with ignoring(*DENIED):  # route tables' own reads report it
         own = await reader.tagged("describe_route_tables", "RouteTables")
         found = {item.get("SubnetId", ""): table for table in own for item in table.get("Associations", ())}
         given = {ref for _, table in each_of(reader.desired.values(), RouteTable) for ref in table.subnets or ()}
@@ -261,14 +261,14 @@ async def ways_out(reader: Reader, subnets: Sequence[Row]) -> dict[str, bool]:
 
 
 def leads_out(route: Route) -> bool:
-    """Whether answers get out to the internet: by a gateway, or by default through what may inspect the traffic before one."""
+    """Whether answers reach the internet by a route: to a gateway, or by default to a target that may inspect traffic before one."""
     ways = ("igw-", "cagw-", "lgw-", "internet_gateway.")
     inspecting = ("vpce-", "eni-", "i-", "vpc_endpoint.") if route.destination in ("0.0.0.0/0", "::/0") else ()
     return str(route.target).startswith((*ways, *inspecting))
 
 
 def _read(route: Mapping[str, Any]) -> Route:
-    """A route as AWS describes it."""
+    """A route from AWS's description."""
     return Route(next((str(route[key]) for key in _DESTINATIONS if route.get(key)), ""), _target(route))
 
 
@@ -313,7 +313,7 @@ async def _disassociate(run: Run, association: str) -> None:
 
 
 def _read_route(item: Mapping[str, str]) -> Route:
-    """A route as an entry says it: one destination, and one target."""
+    """A route from an entry, which has one destination and one target."""
     (key, target), *_ = ((key, value) for key, value in item.items() if not key.startswith("destination_"))
     block = item.get("destination_ipv6_cidr_block")
     destination = str(ip_network(block)) if block else item.get("destination_cidr_block")  # as AWS writes it
@@ -323,7 +323,7 @@ def _read_route(item: Mapping[str, str]) -> Route:
 
 
 def _write_route(route: Route, named: Named) -> dict[str, str]:
-    """The inverse."""
+    """The inverse of `_read_route`."""
     return {
         snake(_destination_key(route.destination)): route.destination,
         str(_key_of(route)): named.name_of(str(route.target)),
@@ -331,23 +331,23 @@ def _write_route(route: Route, named: Named) -> dict[str, str]:
 
 
 def _key_of(route: Route) -> str | None:
-    """What a spec calls a route's target; None where it has no word for it."""
+    """The key of a route's target in a spec; None for a type of target that a spec can't say."""
     return next((key for mark, key in _KEYS.items() if mark in str(route.target)), None)
 
 
 def _destination_key(destination: str) -> str:
-    """What CreateRoute calls a destination."""
+    """CreateRoute's parameter for a destination."""
     cidr, ipv6, prefix_list = _DESTINATIONS
     return ipv6 if ":" in destination else prefix_list if destination.startswith("pl-") else cidr
 
 
 def _target_key(target: str) -> str:
-    """What CreateRoute calls a target."""
+    """CreateRoute's parameter for a target."""
     return next(key for mark, key in _TARGETS.items() if mark in target)
 
 
 def _target(route: Mapping[str, Any]) -> Ref:
-    """The target of a route as AWS describes it, which is under another key than in CreateRoute for some."""
+    """The target in AWS's description of a route. Some targets have another key there than in CreateRoute."""
     return next((str(route[key]) for key in dict.fromkeys(_TARGETS.values()) if route.get(key)), "")
 
 
@@ -365,9 +365,9 @@ _TARGETS: Final = {
     ":networkmanager:": "CoreNetworkArn",
     ":odb:": "OdbNetworkArn",
     "gw-": "GatewayId",  # an internet gateway's, or a virtual private one's
-    "i-": "InstanceId",  # which others may have given; AWS shows its interface beside it
+    "i-": "InstanceId",  # perhaps given outside of this tool; AWS also shows the instance's interface
 }
-"""What CreateRoute calls a target, by what its id or ARN has in it. The first that fits."""
+"""CreateRoute's parameter for a target, by a part of the target's id or ARN. The first that fits counts."""
 _KEYS: Final = {
     "eigw-": "egress_only_internet_gateway",
     "igw-": "internet_gateway",
@@ -379,7 +379,7 @@ _KEYS: Final = {
     "vpce-": "vpc_endpoint",
     ":networkmanager:": "core_network",
 }
-"""The same of what an entry calls it; it has no word for the rest."""
+"""An entry's key for a target, by a part of the target's id. An entry can't say other targets."""
 
 
 KIND: Final = RouteTableKind()

@@ -11,7 +11,7 @@ from alb_reconcile.kinds.listener.checks import check_unique
 from alb_reconcile.model.nodes import Path
 
 _ONCE: Final = ("host_header", "path_pattern", "http_request_method", "source_ip")
-"""The fields of which a rule has one condition at most (ELBv2, RuleCondition)."""
+"""The fields on which a rule has one condition at most (ELBv2, RuleCondition)."""
 _UNSUPPORTED: Final = (
     (r"\(\?<?[=!]", "lookaheads and lookbehinds"),
     (r"\(\?>", "atomic groups"),
@@ -19,9 +19,9 @@ _UNSUPPORTED: Final = (
     (r"[*+?}]\+", "possessive quantifiers"),
     (r"\\[pPX]", "Unicode classes"),
 )
-"""What AWS's regular expressions don't have (Application Load Balancers, 'Transforms for listener rules')."""
+"""Constructs that AWS's regular expressions don't have (Application Load Balancers, 'Transforms for listener rules')."""
 _PART: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
-"""A character with a backslash, a class, or another character."""
+"""A part of a regular expression: a character with a backslash, a class, or another character."""
 _SPECIAL: Final = re.compile(r"\\[gkpPX1-9]")
 
 
@@ -48,7 +48,7 @@ def check_entries(around: Around) -> None:
 
 
 def _values(given: Any) -> Iterator[str | dict[str, str]]:
-    """The values of one condition, however they are given."""
+    """The values of one condition, in each of the forms that a spec can give them."""
     if isinstance(given, dict) and "value" not in given:
         parts = (given.get(key) for key in ("values", "regex_values"))
         given = [item for part in parts if isinstance(part, list) for item in part]
@@ -58,8 +58,8 @@ def _values(given: Any) -> Iterator[str | dict[str, str]]:
 
 
 def _check_amount(around: Around, path: Path, conditions: list[Entry]) -> None:
-    """ELB, 'Quotas for your Application Load Balancers': condition values and wildcards for each rule. Regular expressions
-    and methods have no wildcards."""
+    """Report rules with more condition values or wildcards than AWS takes (ELB, 'Quotas for your Application Load Balancers'). Regular
+    expressions and methods have no wildcards."""
     values = [item for condition in conditions for given in condition.values() for item in _values(given)]
     wild = [
         text
@@ -84,7 +84,7 @@ def _check_once(around: Around, path: Path, items: list[Entry], names: tuple[str
 
 
 def texts_of(around: Around, path: Path, field: str) -> list[tuple[Path, str]]:
-    """The values of a rule's conditions on a field, with their places."""
+    """The values of a rule's conditions on a field, with their paths."""
     place = (*path, "conditions", ..., field)
     return [*around.texts(*place), *around.texts(*place, ...), *around.texts(*place, "values", ...)]
 
@@ -102,7 +102,7 @@ def _expressions(around: Around, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _bare(part: str) -> str:
-    """A part of an expression, with an x for what stands for itself or for one of several characters."""
+    """A part of an expression, with x instead of an escaped character that stands for itself, or of a class of characters."""
     if part[0] == "[":
         return "x" + "".join(item for item in re.findall(r"\\.", part) if item in (r"\p", r"\P"))
     return "x" if part[0] == "\\" and not _SPECIAL.match(part) else part
@@ -115,7 +115,7 @@ def _check_expression(around: Around, path: Path, text: str) -> None:
             around.error(path, f"has {name}, which AWS's regular expressions don't have; write it without")
             return
     try:
-        with warnings.catch_warnings():  # of [[:alpha:]], which Python reads otherwise than AWS
+        with warnings.catch_warnings():  # Python warns of [[:alpha:]], which it reads otherwise than AWS
             warnings.simplefilter("ignore", FutureWarning)
             re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:

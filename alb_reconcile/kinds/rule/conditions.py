@@ -30,7 +30,7 @@ def _read(field: str, given: Any) -> Condition:
     values = _listed(entry.get("values", ()))
     if field == "source_ip":
         values = tuple(sorted(map(_network, values)))
-    # AWS compares names of headers without case
+    # AWS ignores the case of header names
     return Condition(field, values, _listed(entry.get("regex_values", ())), entry.get("http_header_name", "").lower())
 
 
@@ -39,7 +39,7 @@ def _listed(values: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _network(text: str) -> str:
-    """A range of addresses as it is written most often; AWS may write IPv6 otherwise."""
+    """A range of addresses in its canonical form; AWS may write IPv6 in another form."""
     try:
         return str(ip_network(text, strict=False))
     except ValueError:
@@ -47,7 +47,7 @@ def _network(text: str) -> str:
 
 
 def conditions_to_aws(conditions: Iterable[Condition]) -> list[dict[str, Any]]:
-    """What CreateRule and ModifyRule are told."""
+    """Conditions as CreateRule and ModifyRule take them."""
     return [_condition_to_aws(item) for item in conditions]
 
 
@@ -67,7 +67,7 @@ def _condition_to_aws(item: Condition) -> dict[str, Any]:
 
 
 def conditions_from_aws(items: Iterable[Mapping[str, Any]]) -> tuple[Condition, ...]:
-    """A rule's conditions in a canonical order, with what no spec can say."""
+    """A rule's conditions in a canonical order, also conditions that no spec can say."""
     return tuple(sorted(map(_condition_from_aws, items)))
 
 
@@ -95,7 +95,7 @@ def _condition_from_aws(item: Mapping[str, Any]) -> Condition:
 
 
 def read_transforms(entries: Iterable[Entry] | None) -> tuple[Transform, ...] | None:
-    """The transforms that an entry of a spec describes; None where it says nothing of them."""
+    """The transforms that an entry of a spec describes; None where the entry says nothing of transforms."""
     if entries is None:
         return None
     return tuple(
@@ -104,7 +104,7 @@ def read_transforms(entries: Iterable[Entry] | None) -> tuple[Transform, ...] | 
 
 
 def transforms_to_aws(transforms: Iterable[Transform]) -> list[dict[str, Any]]:
-    """What CreateRule and ModifyRule are told."""
+    """Transforms as CreateRule and ModifyRule take them."""
     return [_transform_to_aws(item) for item in transforms]
 
 
@@ -117,7 +117,7 @@ def _transform_to_aws(item: Transform) -> dict[str, Any]:
 
 
 def transforms_from_aws(items: Iterable[Mapping[str, Any]]) -> tuple[Transform, ...]:
-    """A rule's transforms, with what no spec can say."""
+    """A rule's transforms, also transforms that no spec can say."""
     return tuple(sorted(map(_transform_from_aws, items)))
 
 
@@ -136,7 +136,7 @@ def _transform_from_aws(item: Mapping[str, Any]) -> Transform:
 
 
 def write_conditions(conditions: Iterable[Condition], named: Named) -> list[Entry]:
-    """The inverse of `read_conditions`. What no spec can say is remarked."""
+    """The inverse of `read_conditions`. Conditions that no spec can say become remarks."""
     return [{item.field: _write(item)} for item in _sayable(conditions, "a condition", named)]
 
 
@@ -154,7 +154,7 @@ def _one_or_many(values: tuple[str, ...]) -> str | list[str]:
 
 
 def write_transforms(transforms: Iterable[Transform], named: Named) -> list[Entry]:
-    """The inverse of `read_transforms`. What no spec can say is remarked."""
+    """The inverse of `read_transforms`. Transforms that no spec can say become remarks."""
     return [
         {item.type: {"regex": item.regex, "replace": item.replacement}}
         for item in _sayable(transforms, "a transform", named)

@@ -48,7 +48,7 @@ from alb_reconcile.model.steps import SetPriorities, Shift
 
 @dataclass(frozen=True, kw_only=True)
 class Rule(RoutingRule):
-    """A rule. Its priority is no slot: priorities are moved by one call of their own (`RuleKind.set_order`)."""
+    """A rule. Its priority is no slot, since one call changes the priorities of several rules (`RuleKind.set_order`)."""
 
     kind = "rule"
     service = "elbv2"
@@ -151,8 +151,8 @@ class RuleKind(Kind[Rule]):
         return [finding for part in found for finding in part]
 
     def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
-        """Rules all of whose requests are taken by others' rules that stay in the listener. What the spec's own rules take
-        from each other `validate` has said."""
+        """Rules that no request reaches, since others' rules that stay in the listener take all requests first. `validate` has reported
+        rules that the spec's own rules shadow."""
         strangers: dict[Ref, list[Rule]] = defaultdict(list)
         for item, rule in each_of(decisions.live, Rule):
             if item.owner != decisions.stack and item.id not in decisions.to_delete:
@@ -216,7 +216,7 @@ class RuleKind(Kind[Rule]):
         return str(answer["Rules"][0]["RuleArn"])
 
     async def _find(self, run: Run, wanted: Rule, desired: Desired, error: AwsError) -> str:
-        """Who has the priority: we ourselves, whose reply got lost, or a stranger. Reads may be behind."""
+        """The ARN of the rule with the priority, if this stack made it and the reply was lost; else RefusedError. Reads may be behind."""
 
         async def read() -> str:
             for item in await run.aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=wanted.listener):
@@ -248,13 +248,13 @@ class RuleKind(Kind[Rule]):
             await run.tag(observed.id, secret_tags)
 
     async def set_order(self, run: Run, order: SetPriorities) -> None:
-        """In one call, so that no request meets a gap or a half-made order."""
+        """Set the order in one call, so that no request meets a missing rule or an order between the old and the new one."""
         pairs = [{"RuleArn": arn, "Priority": priority} for arn, priority in order.priorities]
         await run.aws.call("elbv2", "set_rule_priorities", RulePriorities=pairs)
 
 
 def _told(wanted: Rule) -> dict[str, Any]:
-    """What CreateRule and ModifyRule are told beside the actions."""
+    """The parameters of CreateRule and ModifyRule but for the actions."""
     told: dict[str, Any] = {"Conditions": conditions_to_aws(wanted.conditions)}
     if wanted.transforms is not None:
         told["Transforms"] = transforms_to_aws(wanted.transforms)

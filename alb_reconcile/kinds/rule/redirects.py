@@ -16,9 +16,9 @@ from alb_reconcile.model.requests.shadows import is_always_met
 from alb_reconcile.model.secrets import hide_query
 
 _MOST_HOPS: Final = 20
-"""After which browsers give up."""
+"""Redirects after which browsers give up."""
 _MOST_RULES: Final = 300
-"""Of one file, for its redirects to be followed. AWS takes 100 in a load balancer by default."""
+"""In a file with more rules, redirects aren't followed. AWS takes 100 rules in a load balancer by default."""
 _ANY_HOST: Final = "any-host.example"
 
 
@@ -42,7 +42,7 @@ class _Listener(NamedTuple):
 
 
 def check(around: Around) -> None:
-    """Report redirects that lead nowhere, where all else is right."""
+    """Report redirects that lead in a circle or to a wrong port, in a spec without mistakes."""
     if not around.is_sound or len(around.all_of("rule")) > _MOST_RULES:
         return
     redirects, listeners = defaultdict(list), defaultdict(list)
@@ -68,14 +68,14 @@ class _Balancer:
             listener = next(item for item in self.listeners if item.path == path[:4])
             conditions = next((there for place, there in listener.rules if (*place, "action") == path), ())
             starts = list(_requests(listener.entry, conditions))
-            # behind something else that takes HTTPS, a header says how the client came
+            # behind a proxy that ends HTTPS, a header says which protocol the client used
             is_plain = not any(item.field == "http_header" for item in conditions)
             if is_plain and starts and self._is_misdirected(path, redirect, starts[0]):
                 continue
             any(self._check_circle(path, start) for start in starts)
 
     def _is_misdirected(self, path: Path, redirect: Entry, start: _Url) -> bool:
-        """Report a port at which this load balancer doesn't speak the protocol, for the host that the client has asked for."""
+        """Report a redirect within the same host to a port at which this load balancer doesn't speak the redirect's protocol."""
         target = _follow(redirect, start)
         if target is None or target.host != start.host or self.keeps_others:
             return False
@@ -93,7 +93,7 @@ class _Balancer:
         return True
 
     def _check_circle(self, path: Path, start: _Url) -> bool:
-        """Report a request that comes to an action, and is redirected until it is where it was. Returns whether it is."""
+        """Report an action that redirects a request until the request meets it again. Returns whether it does."""
         found: list[tuple[_Url, Path]] = []
         url, known = start, {start.host}
         while len(found) <= _MOST_HOPS:
@@ -109,7 +109,7 @@ class _Balancer:
             if follower in before:
                 return self._report(path, start, found[before.index(follower) :])
             url = follower
-        places = [place for _, place in found]  # never the same address, such as a path that grows
+        places = [place for _, place in found]  # the URL is another one each time, such as a path that grows
         *earlier, last = places
         return last in earlier and self._report(path, start, found[-2 - earlier[::-1].index(last) : -1])
 
@@ -125,7 +125,7 @@ class _Balancer:
         return True
 
     def _action_for(self, url: _Url) -> tuple[Path, Entry] | None:
-        """The action that a request comes to; None where that can't be known here."""
+        """The action that a request meets; None where the spec doesn't show it."""
         for item in self.listeners:
             if (item.entry["protocol"], item.entry["port"]) != (url.protocol, url.port) or item.keeps_others:
                 continue
@@ -140,7 +140,7 @@ class _Balancer:
         return None
 
     def _is_served(self, url: _Url, known: set[str]) -> bool:
-        """Whether a name is this load balancer's: somebody came by it, or a rule is for it."""
+        """Whether the URL's host is this load balancer's: an earlier request had it (`known`), or a rule is for it."""
         return url.host in known or any(
             condition.field == "host_header" and _meets(condition, url)
             for item in self.listeners
@@ -150,7 +150,7 @@ class _Balancer:
 
 
 def _requests(listener: Entry, conditions: Sequence[Condition]) -> Iterator[_Url]:
-    """Requests that may come to a rule, or to the default action."""
+    """Examples of requests that may meet a rule, or the default action."""
     given = {item.field: [value.replace("?", "x") for value in item.values] for item in conditions}
     hosts = [value.lower().replace("*", fill) for fill in ("www", "any") for value in given.get("host_header", ())]
     paths = [value.replace("*", "") for value in given.get("path_pattern", ())]
@@ -160,7 +160,7 @@ def _requests(listener: Entry, conditions: Sequence[Condition]) -> Iterator[_Url
 
 
 def _follow(redirect: Entry, url: _Url) -> _Url | None:
-    """Where a client goes; None for what nobody can tell."""
+    """The URL to which a client is redirected; None where its port isn't a number."""
     parts = {
         "protocol": url.protocol,
         "host": url.host,

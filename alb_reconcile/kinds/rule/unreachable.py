@@ -12,12 +12,12 @@ from alb_reconcile.model.requests.patterns import find_text, parse
 from alb_reconcile.model.requests.shadows import find_shadows
 
 _MOST_PAIRS: Final = 40_000
-"""Pairs of rules that are compared: those of two listeners of 200 rules. AWS takes 100 in a load balancer by default."""
+"""The most pairs of rules that are compared: those of two listeners of 200 rules. AWS takes 100 in a load balancer by default."""
 Ordered = list[tuple[Path, tuple[Condition, ...]]]
 
 
 def check(around: Around) -> None:
-    """Report rules in vain, where all else is right."""
+    """Report rules that no request reaches, in a spec without mistakes."""
     if not around.is_sound:
         return
     pairs = 0
@@ -32,7 +32,7 @@ def check(around: Around) -> None:
 
 
 def rules_in_order(around: Around, listener: Path) -> Ordered:
-    """The rules of a listener as requests meet them, with their conditions."""
+    """The rules of a listener by priority, as requests meet them, with their conditions."""
     found = sorted(around.mappings(*listener, "rules", ...), key=lambda item: int(item[1]["priority"]))
     return [(path, read_conditions(rule["conditions"])) for path, rule in found]
 
@@ -48,7 +48,7 @@ def _check_shadows(around: Around, path: Path, conditions: Sequence[Condition], 
 
 
 def _is_never_met(around: Around, path: Path) -> bool:
-    """Report values that no request has. Returns whether that leaves nothing to meet a condition by."""
+    """Report values of conditions that no request has. Returns whether a condition is left without other values."""
     paths, ranges = (texts_of(around, path, field) for field in ("path_pattern", "source_ip"))
     vain = [
         place for place, text in paths if (tokens := parse(text)) is not None and find_text(tokens, start="/") is None

@@ -8,18 +8,18 @@ from alb_reconcile.kinds.networks import ANYWHERE
 from alb_reconcile.kinds.security_group.reach import ports_of
 
 _ALLOWED: Final = (80, 443)
-"""The parameter of EC2.18, as it is by default."""
+"""The default of EC2.18's parameter: the ports that may be open to everybody."""
 _RISKY: Final = (
     20, 21, 22, 23, 25, 110, 135, 143, 445, 1433, 1434, 3000, 3306, 3389, 4333, 5000, 5432, 5500, 5601, 8080, 8088, 8888,
     9200, 9300,
 )  # fmt: skip
-"""The parameter of EC2.19."""
+"""EC2.19's ports, which mustn't be open to everybody."""
 _REMOTE: Final = (22, 3389)
-"""The parameter of EC2.53 and EC2.54."""
+"""The ports of EC2.53 and EC2.54."""
 
 
 def audit(around: Around) -> Iterator[Unmet]:
-    """What rules let in that they shouldn't."""
+    """The controls that ingress rules of the spec don't meet."""
     for path, rule in around.mappings("security_groups", ..., "ingress", ...):
         for control in _open_to_everybody(rule):
             source = rule.get("cidr_block") or rule["ipv6_cidr_block"]

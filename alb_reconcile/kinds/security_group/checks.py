@@ -22,20 +22,20 @@ def check_entries(around: Around) -> None:
                     around.error((*path, mistake[0]), mistake[1])
                 _check_source(around, path, permission)
                 if permission.keys() != written:
-                    continue  # what is wrong in it has been said
+                    continue  # its mistakes have been reported
                 if (first := seen.setdefault(_identity(permission), path[-1])) != path[-1]:
                     text = f"duplicates {direction}[{first}], and AWS allows a rule only once, whatever its description; keep one"
                     around.error(path, text)
 
 
 def _identity(permission: Entry) -> tuple[object, ...]:
-    """What AWS tells rules apart by."""
+    """The values by which AWS tells rules apart."""
     ends = [permission.get(key, permission.get("port")) for key in ("from_port", "to_port")]
     return (permission.get("protocol"), *ends, *(permission.get(key) for key in _SOURCES))
 
 
 def _port_mistake(permission: Entry, given: list[str]) -> tuple[str, str] | None:
-    """What is wrong with the ports of a permission, and the key at which it is; `given` are those that are written."""
+    """The key at which the ports of a permission are wrong, and the mistake. `given`: the keys of ports that the permission has."""
     protocol = permission.get("protocol")
     if protocol == "all":
         return (given[0], "protocol all means every port; leave out the ports, or name a protocol") if given else None

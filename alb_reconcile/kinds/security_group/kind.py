@@ -24,20 +24,20 @@ from alb_reconcile.model.resource import Desired, Observed, Properties, bind
 from alb_reconcile.model.service import Firewall
 
 _MOST_WORN: Final = 5
-"""Security groups of one network interface, by default (Amazon VPC quotas)."""
+"""The most security groups of one network interface, by default (Amazon VPC quotas)."""
 _MADE_FOR: Final = re.compile(r"(?<=^ELB )app/\S+|vpce-[0-9a-f]+|nat-[0-9a-f]+")
-"""What a network interface was made for, in its description."""
+"""The resource that a network interface was made for, in the interface's description."""
 
 
 def worn_together(wanted: tuple[Ref, ...] | None, found: tuple[Ref, ...] | None) -> tuple[Ref, ...] | None:
-    """The wanted security groups with those that are there; the wanted ones alone where AWS doesn't take as many of one interface."""
+    """The wanted and the present security groups; only the wanted ones where both are more than AWS takes for one interface."""
     both = tuple(sorted({*(wanted or ()), *(found or ())}, key=str))
     return both if wanted and len(both) <= _MOST_WORN else wanted
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityGroup(Firewall):
-    """A security group; its rules are a resource apart, so that two groups can name each other."""
+    """A security group. Its rules are a separate resource, so that two groups can name each other."""
 
     kind = "security_group"
     service = "ec2"
@@ -86,11 +86,11 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
     )  # fmt: skip
 
     def addresses_of(self, name: str, entry: Entry) -> Iterable[Address]:
-        """Its own, and that of its rules."""
+        """The address of the group, and that of its rules."""
         yield from (Address(self.name, name), Address(SecurityGroupRules.kind, name))
 
     def scope_of(self, name: str, label: str, around: Around) -> tuple[str | None, str]:
-        """Its VPC, where case makes no difference."""
+        """A group's name is unique in its VPC, without regard to case."""
         return vpc_of(around, self.section, name), label.lower()
 
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
@@ -115,13 +115,13 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
         if name := name_in_common(desired, item):
             return Evidence(0 if same_words and same_rules else 1, name, named=True)
         if wanted.name or not same_words:
-            return None  # it would be replaced
+            return None  # AWS can't change these, so the group would be replaced
         if same_rules:
             return Evidence(2, "its rules" if wanted.description is None else "its description and rules")
         return Evidence(3, "its description") if wanted.description is not None else None
 
     async def find_users(self, aws: Aws, ids: Iterable[str], besides: Collection[str]) -> list[tuple[str, str]]:
-        """The network interfaces that wear them (EC2 DescribeNetworkInterfaces)."""
+        """The network interfaces with these groups (EC2 DescribeNetworkInterfaces)."""
         groups, users = {*ids}, []
         rows = await read_interfaces(aws, "group-id", groups)
         for row in sorted(rows, key=lambda row: str(row["NetworkInterfaceId"])):
@@ -153,7 +153,7 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
             return await self._find(run, wanted, desired, name, error)
 
     async def _find(self, run: Run, wanted: SecurityGroup, desired: Desired, name: str, error: AwsError) -> str:
-        # by its name alone: a filter by tag may not find it so soon after its create
+        # by name alone: a filter by tag may not find a group right after its create
         where = {"vpc-id": str(wanted.vpc), "group-name": name}
         for group in await run.aws.pages("ec2", "describe_security_groups", "SecurityGroups", where=where):
             if tags.identity(desired, run.stack).items() <= tags.from_list(group.get("Tags")).items():
@@ -163,11 +163,11 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
         )
 
     async def update(self, run: Run, wanted: SecurityGroup, observed: Observed, fields: frozenset[str]) -> None:
-        """Nothing of a group itself can be changed but its tags."""
+        """Does nothing: of a group itself only tags can be changed."""
 
 
 def _same_rules(desired: Desired, item: Candidate, known: Known) -> bool:
-    """Whether it lets in and out what the spec says; a group that isn't known yet may be any."""
+    """Whether a candidate has the rules in the spec. A group in a rule that isn't matched yet may be any group."""
     entry = known.desired.get(Address(SecurityGroupRules.kind, desired.address.name))
     found = known.once(_rules_by_group).get(item.found.id)
     if entry is None or found is None:

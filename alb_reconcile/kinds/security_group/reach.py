@@ -6,16 +6,16 @@ from alb_reconcile.kinds.networks import network, network_of
 
 
 def allows(around: Around, holder: Entry, direction: str, port: int, other: Entry) -> bool:
-    """Whether the holder's groups allow the other side. Unknown (foreign or unmanaged) counts as allowed."""
+    """Whether the holder's groups allow the other side. Groups with rules that the spec doesn't show count as allowing it."""
     rules = rules_of(around, holder, direction)
     return rules is None or any(covers(rule, port) and _matches(around, rule, other) for rule in rules)
 
 
 def rules_of(around: Around, holder: Entry, direction: str) -> list[Entry] | None:
-    """The rules of the holder's groups; None where there may be others: of foreign or unmanaged groups, kept ones, or mistaken ones."""
+    """The rules of the holder's groups; None where one may have others: a foreign, unmanaged or wrong group, or `others: keep`."""
     known = around.entries("security_groups")
     names = [name if isinstance(name, str) else "" for name in holder.get("security_groups") or ()]
-    # what is looked up, or isn't a name at all, is a foreign one
+    # a look-up, or a value that isn't a name, counts as a foreign group
     groups = [{} if around.is_wrong(("security_groups", name)) else known.get(name, {}) for name in names]
     if not groups or any(direction not in entry or entry.get("others") == "keep" for entry in groups):
         return None
@@ -39,10 +39,10 @@ def _matches(around: Around, rule: Entry, other: Entry) -> bool:
     if "security_group" in rule:
         named, known = rule["security_group"], around.entries("security_groups")
         given = [name for name in other.get("security_groups") or () if isinstance(name, str)]
-        # a name that is mistyped, which is told elsewhere, may have been meant for it
+        # a name without an entry is reported elsewhere; it may be meant for this group
         return any(name == named or not (name in known or is_aws_id(name)) for name in given)
     if "prefix_list_id" in rule:
-        return True  # what it lists is not known here
+        return True  # the spec doesn't show the list's members
     allowed = network(rule.get("cidr_block"))
     blocks = (network_of(around, "subnets", subnet) for subnet in other.get("subnets") or ())
     return allowed is not None and all(block.subnet_of(allowed) for block in blocks if block)

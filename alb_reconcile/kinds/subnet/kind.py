@@ -51,7 +51,7 @@ class Subnet(Segment):
     cidr_block: str | None = None
     availability_zone: str
     ipv6_cidr_block: str | int | None = None
-    """A range, or which of the 256 of its VPC's it is."""
+    """A range, or the number of one of the 256 subnet ranges of the VPC's range."""
     ipv6_native: bool | None = None
     assign_ipv6_address_on_creation: bool | None = None
     map_public_ip_on_launch: bool | None = None
@@ -196,7 +196,7 @@ class SubnetKind(Ec2Kind[Subnet]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """Zones that there aren't, and what should be adopted instead."""
+        """Zones that the region doesn't have, and existing subnets that should be adopted instead of made again."""
         lost = await lost_subnets(aws, intents)
         return [*_lost_zones(intents, await zones), *lost]
 
@@ -214,7 +214,7 @@ class SubnetKind(Ec2Kind[Subnet]):
             if error.code != "InvalidSubnet.Conflict":
                 raise
             subnet = await self._find(run, wanted, desired, error)
-        run.others.announce(subnet, usable=False)  # an instance would be launched without a public address
+        run.others.announce(subnet, usable=False)  # an instance would get no public address yet
         if ipv6:
             await wait_until_associated(run, "subnet", subnet, ipv6.values())
         names = [name for name in _ATTRIBUTES if getattr(wanted, name) is not None]
@@ -222,7 +222,7 @@ class SubnetKind(Ec2Kind[Subnet]):
         return subnet
 
     async def _call_create_in_range(self, run: Run, wanted: Subnet, desired: Desired, params: dict[str, Any]) -> str:
-        """The call, once more where its range has just been associated with the VPC, by a run that was killed."""
+        """Make the create call, and once more if a killed run had left the VPC's association with the range unfinished."""
         try:
             return await self.call_create(run, desired, VpcId=wanted.vpc, **params)
         except AwsError as error:
@@ -231,7 +231,7 @@ class SubnetKind(Ec2Kind[Subnet]):
             return await self.call_create(run, desired, VpcId=wanted.vpc, **params)
 
     async def _find(self, run: Run, wanted: Subnet, desired: Desired, error: AwsError) -> str:
-        """Who holds the range: we ourselves, whose reply got lost, or a stranger."""
+        """The id of the subnet with the range, if this stack made it and the reply was lost. Else raises RefusedError."""
         for subnet in await self.find_own(run, desired, {"vpc-id": str(wanted.vpc)}):
             if (subnet.get("CidrBlock") or None) == wanted.cidr_block:
                 return str(subnet["SubnetId"])
@@ -248,7 +248,7 @@ class SubnetKind(Ec2Kind[Subnet]):
         await self._modify(run, wanted, subnet, [*names, *(path for path in _dns_paths(wanted) if path in fields)])
 
     async def _change_range(self, run: Run, wanted: Subnet, subnet: str, *, is_assigned: bool) -> None:
-        """A subnet has one IPv6 range; the old one goes first, which AWS refuses while it hands out its addresses."""
+        """Exchange the one IPv6 range. The old one is removed first. AWS refuses this while instances get its addresses."""
         if found := ipv6_of(await describe(run, "subnet", subnet)):
             if is_assigned:
                 await _change(run, subnet, AssignIpv6AddressOnCreation={"Value": False})
@@ -279,7 +279,7 @@ _DNS_NAMES: Final = {
         "EnableResourceNameDnsAAAARecordOnLaunch",
     ),
 }
-"""What AWS calls them in a subnet, and where they are set."""
+"""By option, AWS's key in a subnet's description, and the parameter of ModifySubnetAttribute."""
 
 
 def _lost_zones(intents: Iterable[Intent], zones: Collection[str]) -> Iterator[Finding]:
@@ -301,7 +301,7 @@ async def _change(run: Run, subnet: str, **attribute: Any) -> None:
 
 
 async def _ipv6_params(run: Run, wanted: Subnet) -> dict[str, Any]:
-    """The IPv6 range that CreateSubnet and AssociateSubnetCidrBlock are to give it."""
+    """The wanted IPv6 range, as a parameter of CreateSubnet and AssociateSubnetCidrBlock."""
     if wanted.ipv6_cidr_block is None:
         return {}
     return {"Ipv6CidrBlock": await ipv6_part(run, str(wanted.vpc), wanted.ipv6_cidr_block)}

@@ -6,7 +6,7 @@ from alb_reconcile.kinds.base import Around, Unmet
 
 
 def audit(around: Around) -> Iterator[Unmet]:
-    """What target groups don't meet."""
+    """The controls that target groups of the spec don't meet."""
     for name, entry in around.entries("target_groups").items():
         if entry.get("target_type") == "lambda":
             continue

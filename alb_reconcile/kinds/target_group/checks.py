@@ -22,7 +22,7 @@ _SIDE: Final = ("security_groups", "subnets")
 
 
 class EntryTarget(NamedTuple):
-    """A target as a spec has it: where, what, and its port if it has one of its own."""
+    """A target in a spec: its path, its text, and its port and zone if the spec gives it its own."""
 
     path: Path
     text: str
@@ -139,7 +139,7 @@ def _check_address(around: Around, name: str, entry: Entry, target: EntryTarget)
 
 
 def _blocks(value: Any) -> list[IPv4Network | IPv6Network]:
-    """All ranges that an entry of a VPC has."""
+    """All address ranges in the entry of a VPC."""
     if isinstance(value, str):
         try:
             return [ip_network(value)] if "/" in value else []
@@ -193,7 +193,7 @@ def _check_zones(around: Around, group: str, load_balancer: str) -> None:
     subnets = around.entries("load_balancers")[load_balancer].get("subnets") or ()
     served = {zone_of(around, subnet) if isinstance(subnet, str) else None for subnet in subnets}
     if not served or None in served:
-        return  # a foreign subnet's zone is known at plan time only
+        return  # the spec doesn't show a foreign subnet's zone; the plan does
     for path, target, *_ in targets_of(around, group):
         for _, subnet in around.texts("instances", target, "subnets", ...):
             zone = zone_of(around, subnet)
@@ -212,7 +212,7 @@ def _check_security_groups(around: Around, group: str, load_balancer: str, known
         port_of_it = own_port or entry.get("port")
         ports = checked | ({port_of_it: "its traffic port"} if port_of_it else {})
         for port, what in ports.items() if instances else ():
-            # many instances in the same groups and subnets, and groups of many rules: answered once
+            # many instances may share groups with many rules, so the answer is kept
             sides = [str(side.get(key)) for side in (instances, balancer) for key in _SIDE]
             incoming, outgoing = ("ingress", port, *sides), ("egress", port, *sides)
             if incoming not in known:

@@ -66,12 +66,12 @@ _USUAL: Final = {
     "attributes.target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": 1,
     "attributes.target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": "off",
 }
-"""ELBv2 CreateTargetGroup and TargetGroupAttribute: the defaults of groups of HTTP."""
+"""AWS's defaults for target groups of HTTP (ELBv2 CreateTargetGroup, TargetGroupAttribute)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetGroup(Pool):
-    """A target group. One of functions has neither VPC nor protocol nor port."""
+    """A target group. A group of functions has neither a VPC nor a protocol nor a port."""
 
     kind = "target_group"
     set_last = frozenset({("attributes.stickiness.enabled", "true")})  # ELBv2 ModifyTargetGroupAttributes
@@ -98,11 +98,12 @@ class TargetGroup(Pool):
     name: str | None = None
 
     def fixed(self, observed: Observed) -> frozenset[str]:
-        """A check that its present targets may fail isn't changed under them: a new group takes over when it is healthy."""
+        """While load balancers use the group, health checks that its targets may fail aren't changed in place: a new group takes over when
+        it is healthy."""
         return self.replaced_on | _CHECKED if observed.detail(ServedBy).load_balancers else self.replaced_on
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
-        """A group whose type the spec doesn't say is one of instances, also where there is one of another type."""
+        """Where the spec gives no type, the type is AWS's default, `instance`, also if the observed group has another type."""
         there = getattr(observed.state, "target_type", None) if observed else None
         return self if self.target_type or there in (None, INSTANCE) else replace(self, target_type=INSTANCE)
 
@@ -117,7 +118,8 @@ class TargetGroup(Pool):
         return [replace(self, **dict(zip(names, chosen, strict=True))).settings() for chosen in product(*choices)]
 
     def settings(self) -> Sequence[object]:
-        """What its name is a hash over. What later versions added is left out where it isn't said, so that an earlier one's is found again."""
+        """The settings in the hash of a derived name. Settings that later versions added are left out where the spec doesn't give them, so
+        that the names of earlier versions are found again."""
         later = {
             "TargetType": self.target_type,
             "IpAddressType": self.ip_address_type,
@@ -186,7 +188,7 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
         is_checked = (self.of(observed).health_check or {}).get("enabled")
         if self.of(observed).target_type == LAMBDA and not is_checked:
-            entry.pop("health_check", None)  # none of it counts
+            entry.pop("health_check", None)  # AWS makes no checks, so their settings don't count
         return entry
 
     def is_in_vpc(self, entry: Entry) -> bool:
@@ -236,7 +238,7 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
         address = tags.own_address(found, self.name, arn)
         wanted = reader.desired.get(address)
         attributes = None
-        # of one that goes, how long it drains
+        # also of a group that is to be deleted: they say how long it drains
         if reader.thorough or (getattr(wanted.state, "attributes", None) if wanted else reader.desired):
             attributes = await self.read_attributes(reader.aws, arn)
         health_check = {name: item[key] for name, key in _HEALTH_CHECK.items() if key in item}
@@ -291,7 +293,7 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
 
 
 def _targets(target: str, around: Around) -> list[Ref]:
-    """Each instance of a group; one that the spec stops can't be registered."""
+    """The targets that a text in `targets` stands for. An entry of instances stands for all of them; for none if the spec stops them."""
     if is_aws_id(target) or is_function(target) or as_address(target):
         return [as_address(target) or target]
     instances = around.entries("instances")[target]
@@ -300,7 +302,7 @@ def _targets(target: str, around: Around) -> list[Ref]:
 
 
 def _leads_to(door: Address, entry: Desired, group: Address, arn: str, known: Known) -> bool:
-    """Whether a listener or rule gives the ARN what the spec gives the group."""
+    """Whether a listener or rule forwards to the ARN with the group's weight in the spec, and to as many groups as in the spec."""
     wanted = action_of(entry.state).forward
     weights = [part.weight for part in wanted if part.target_group == group]
     found = known.once(_forwards).get(known.ids[door], ()) if weights else ()
@@ -308,7 +310,7 @@ def _leads_to(door: Address, entry: Desired, group: Address, arn: str, known: Kn
 
 
 def _forwards(known: Known) -> Mapping[str, Sequence[Any]]:
-    """What listeners and rules forward to, by their ARNs."""
+    """The groups to which listeners and rules forward, by the ARN of the listener or rule."""
     doors = [item.found for kind in ("listener", "rule") for item in known.found.get(kind, ())]
     return {door.id: action_of(door.state).forward for door in doors}
 

@@ -13,7 +13,7 @@ from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.resource import field_names
 
 _PRIVATE: Final = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "198.19.0.0/16")))
-"""Of which a VPC has one only (Amazon VPC User Guide, "IPv4 CIDR block association restrictions")."""
+"""Private blocks, of which a VPC has ranges from one only (Amazon VPC User Guide, "IPv4 CIDR block association restrictions")."""
 _LINK_LOCAL: Final = ipaddress.IPv4Network("169.254.0.0/16")
 _NONE: Final = "give a VPC's id, look one up (vpc: {tag: {Name: shared}}), or declare one under vpcs"
 
@@ -44,7 +44,7 @@ def _check_secondary(around: Around, name: str, entry: Entry) -> None:
 def _is_restricted(
     block: ipaddress.IPv4Network, primary: ipaddress.IPv4Network, present: Iterable[ipaddress.IPv4Network]
 ) -> bool:
-    """The table "IPv4 CIDR block association restrictions"."""
+    """Whether AWS doesn't add a range to a VPC (the table "IPv4 CIDR block association restrictions")."""
     own, new = (next((item for item in _PRIVATE if part.subnet_of(item)), None) for part in (primary, block))
     if block.overlaps(_LINK_LOCAL) or (new and new != own):
         return True
@@ -54,7 +54,7 @@ def _is_restricted(
 
 
 def check_use(around: Around) -> None:
-    """Report entries whose VPC can't be known, and references from one VPC into another."""
+    """Report entries with a VPC that the spec doesn't show, and references from one VPC into another."""
     _check_implied(around)
     _check_references(around)
 
@@ -78,7 +78,7 @@ def _check_references(around: Around) -> None:
         for path, kind, target in references:
             other = vpc_of(around, load_kinds()[kind].section, target) if kind != "vpc" else None
             if isinstance(vpc, Lookup) or isinstance(other, Lookup):
-                continue  # two may lead to one
+                continue  # two look-ups may find the same VPC
             if vpc and other and vpc != other and is_aws_id(vpc) == is_aws_id(other):
                 here = f"this is in {vpc}; choose one in the same VPC"
                 if user := load_kinds()[kind].used_by:

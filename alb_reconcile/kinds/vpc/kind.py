@@ -42,7 +42,7 @@ _IPV6_PARAMS: Final[Mapping[str, Any]] = {"AmazonProvidedIpv6CidrBlock": True}
 
 
 async def _read(reader: Reader, vpc: str, name: str) -> bool | None:
-    """One attribute; None if the VPC is gone meanwhile."""
+    """The value of one attribute; None if the VPC is gone meanwhile."""
     with ignoring(*KIND.missing):
         answer = await reader.aws.call("ec2", "describe_vpc_attribute", VpcId=vpc, Attribute=_ATTRIBUTES[name])
         return bool(answer[camel(name)]["Value"])
@@ -75,7 +75,7 @@ class Vpc(Network):
 
 @dataclass(frozen=True)
 class Ranges:
-    """The associations of a VPC's ranges, by range; and those that are on their way out."""
+    """The associations of a VPC's ranges, by range; and the ids of those that are being removed (`leaving`)."""
 
     by_range: Mapping[str, Association]
     leaving: tuple[str, ...] = ()
@@ -130,7 +130,7 @@ class VpcKind(Ec2Kind[Vpc]):
         return "the account's default VPC" if row.get("IsDefault") else ""
 
     def check_plan(self, decisions: Decisions, discovery: Discovery) -> Iterable[Finding]:
-        """Ranges that a VPC would lose though subnets that stay have a part of them (InvalidCidrBlock.InUse)."""
+        """Ranges that a VPC can't lose, since subnets that stay are in them (InvalidCidrBlock.InUse)."""
         for item, wanted in each_of(decisions.desired.values(), Vpc):
             vpc = item.found
             if vpc is None or item.forces:
@@ -183,7 +183,7 @@ class VpcKind(Ec2Kind[Vpc]):
         wants_ipv6 = bool(wanted.amazon_provided_ipv6_cidr_block)
         vpc = await self.create_once(run, desired, **params, **(_IPV6_PARAMS if wants_ipv6 else {}))
         await add_ranges(run, vpc, wanted.secondary_cidr_blocks or (), ipv6=wants_ipv6)
-        run.others.announce(vpc, usable=True)  # with all ranges that subnets can be in
+        run.others.announce(vpc, usable=True)  # now it has all ranges for its subnets
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None])
         return vpc
 
@@ -201,7 +201,7 @@ class VpcKind(Ec2Kind[Vpc]):
         await add_ranges(run, vpc, more, ipv6=ipv6)
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if name in fields])
         if leaves := leaving_ranges(wanted, observed, fields):
-            run.others.announce(vpc, usable=True)  # subnets may be made in other ranges, and leave these
+            run.others.announce(vpc, usable=True)  # now subnets can be made in new ranges, and leave the old ones
             await all_of(*(leave_range(run, vpc, own[item], item) for item in leaves))
 
     async def _modify(self, run: Run, wanted: Vpc, vpc: str, names: list[str]) -> None:
@@ -215,7 +215,7 @@ def _overlaps(part: str | int, around: ipaddress.IPv4Network | ipaddress.IPv6Net
 
 
 def leaving_ranges(wanted: Vpc, observed: Observed, fields: Collection[str]) -> dict[str, str]:
-    """The ranges that a VPC loses by a change of these properties, each with the one by which it does."""
+    """The ranges that a VPC loses by a change of these properties, each with the property that says so."""
     if {"secondary_cidr_blocks", _IPV6}.isdisjoint(fields):
         return {}
     own = observed.detail(Ranges).by_range.items()

@@ -18,7 +18,7 @@ Association = Mapping[str, Any]
 
 
 def associations(row: Mapping[str, Any]) -> Iterator[tuple[str, Association]]:
-    """The ranges of a VPC or a subnet that there are or that come, each with its association."""
+    """The ranges that a VPC or a subnet has or is getting, each with its association."""
     for name, key in _SORTS:
         for item in row.get(name) or ():
             if (item.get(f"{key}State") or {}).get("State", "associated") not in _LEAVING:
@@ -26,7 +26,7 @@ def associations(row: Mapping[str, Any]) -> Iterator[tuple[str, Association]]:
 
 
 def leaving(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The associations of a VPC's ranges that are on their way out, as after a run that was killed: they still count."""
+    """The ids of associations of a VPC's ranges that are being removed, as after a killed run: AWS still counts these ranges."""
     return tuple(
         str(item["AssociationId"])
         for name, key in _SORTS
@@ -36,23 +36,23 @@ def leaving(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def is_amazons(item: Association) -> bool:
-    """Whether it is that of an IPv6 range that Amazon provides, and not one of a pool."""
+    """Whether an association is of an IPv6 range that Amazon provides, rather than one from a pool."""
     return item.get("Ipv6Pool") == AMAZON
 
 
 def ipv6_of(row: Mapping[str, Any]) -> tuple[str, Association] | None:
-    """The IPv6 range of a subnet, or of a VPC: the one that Amazon provides, if it has one."""
+    """The IPv6 range of a subnet or a VPC with its association: the range that Amazon provides, if there is one."""
     found = (item for item in associations(row) if ":" in item[0])
     return max(found, key=lambda item: is_amazons(item[1]), default=None)
 
 
 def index_of(ipv6_range: str) -> int:
-    """Which of its VPC's 256 ranges a subnet has, where Amazon has provided the VPC's."""
+    """The number of a subnet's range among the 256 of its VPC's range, where Amazon provides the latter."""
     return (int(ipaddress.IPv6Network(ipv6_range).network_address) >> 64) & 0xFF
 
 
 def range_at(ipv6_range: str, index: int) -> str:
-    """The range of that number in a VPC's, /64 as every subnet's: what Terraform calls cidrsubnet(range, 8, index)."""
+    """A subnet's /64 range by its number in a VPC's range: Terraform's cidrsubnet(range, 8, index)."""
     network = ipaddress.IPv6Network(ipv6_range)
     first = int(network.network_address) + (index << 64)
     return f"{ipaddress.IPv6Address(first)}/64"
@@ -65,7 +65,7 @@ _HOW: Final = {
 
 
 async def describe(run: Run, kind: str, physical_id: str) -> dict[str, Any]:
-    """A VPC or a subnet as AWS shows it now; empty while it doesn't."""
+    """AWS's description of a VPC or a subnet; empty while AWS shows none."""
     operation, key, ids = _HOW[kind]
     with ignoring("InvalidVpcID.NotFound", "InvalidSubnetID.NotFound"):
         params: dict[str, Any] = {ids: [physical_id]}
@@ -75,7 +75,7 @@ async def describe(run: Run, kind: str, physical_id: str) -> dict[str, Any]:
 
 
 async def associate(run: Run, kind: str, physical_id: str, params: Mapping[str, Any]) -> None:
-    """Associate a range with a VPC or a subnet. Where a reply got lost, it is looked for: AWS would choose another one of IPv6."""
+    """Associate a range with a VPC or a subnet. After a lost reply, looks for the range: a second call could get another IPv6 range."""
     named = params.get("CidrBlock") or params.get("Ipv6CidrBlock")
     call = partial(run.aws.call, "ec2", f"associate_{kind}_cidr_block", once=not named)
     key = {"vpc": "VpcId", "subnet": "SubnetId"}[kind]
@@ -93,7 +93,7 @@ async def associate(run: Run, kind: str, physical_id: str, params: Mapping[str, 
 
 
 async def add_ranges(run: Run, vpc: str, ranges: Sequence[str], *, ipv6: bool) -> None:
-    """Associate further ranges with a VPC, and wait until it has them; with `ipv6` also Amazon's one of IPv6 that is coming."""
+    """Associate ranges with a VPC, and wait until it has them; with `ipv6` also until it has the IPv6 range that Amazon provides."""
     await all_of(*(associate(run, "vpc", vpc, {"CidrBlock": item}) for item in ranges))
     if ranges or ipv6:
         await wait_until_associated(run, "vpc", vpc, ranges, ipv6=ipv6)
@@ -102,7 +102,7 @@ async def add_ranges(run: Run, vpc: str, ranges: Sequence[str], *, ipv6: bool) -
 async def wait_until_associated(
     run: Run, kind: str, physical_id: str, ranges: Iterable[str], *, ipv6: bool = False
 ) -> None:
-    """Until a VPC or a subnet has those ranges, and one of IPv6 of Amazon's: nothing can be made in them before."""
+    """Wait until a VPC or a subnet has these ranges, and with `ipv6` one that Amazon provides: before that, nothing can be made in them."""
     wanted = set(ranges)
 
     def check(row: Any) -> str:
@@ -126,7 +126,7 @@ def _is_associated(item: Association) -> bool:
 
 
 async def wait_while_associating(run: Run, vpc: str) -> bool:
-    """Until no range of a VPC is still to come, as after a run that was killed meanwhile. Returns whether any was."""
+    """Wait while a range of a VPC is being associated, as after a killed run. Returns whether one was."""
     seen: list[bool] = []
 
     def check(row: Any) -> str:
@@ -139,7 +139,7 @@ async def wait_while_associating(run: Run, vpc: str) -> bool:
 
 
 async def wait_until_gone(run: Run, kind: str, physical_id: str, association: str) -> None:
-    """Until a range isn't associated any more, so that another one can be."""
+    """Wait until a range isn't associated any more, so that another range can be."""
 
     def check(row: Any) -> str:
         for name, part in _SORTS:
@@ -160,7 +160,7 @@ async def _until(run: Run, kind: str, physical_id: str, check: Callable[[Any], s
 
 
 async def ipv6_part(run: Run, vpc: str, wanted: str | int) -> str:
-    """A subnet's IPv6 range; of a number, the one of that number in its VPC's, which is known when the VPC is made."""
+    """A subnet's IPv6 range; of a number, the one of that number in the VPC's range, once AWS shows it. Raises RefusedError without one."""
     if isinstance(wanted, str):
         return wanted
 
@@ -177,7 +177,7 @@ async def ipv6_part(run: Run, vpc: str, wanted: str | int) -> str:
 
 
 async def leave_range(run: Run, vpc: str, found: Association, cidr: str) -> None:
-    """Disassociate a range of a VPC, as soon as the stack's own subnets have left it. Raises RefusedError for others' in it."""
+    """Disassociate a range of a VPC, as soon as the stack's own subnets have left it. Raises RefusedError if others' subnets are in it."""
     try:
         await _disassociate(run, found)
     except AwsError as error:

@@ -30,9 +30,9 @@ _ONLY_OF: Final = {
     "private_dns_enabled": (INTERFACE,),
 }
 _MOST_PAIRS: Final = 20_000
-"""Of endpoints and instances, of which more aren't compared: a spec is read within two seconds."""
+"""The most pairs of endpoints and instances that are compared, so that a spec is read within two seconds."""
 _NOT_HTTPS: Final = (".email-smtp", ".transfer.server", ".cassandra", ".cassandra-fips")
-"""The services of AWS's whose endpoints are reached on other ports than 443."""
+"""Services of AWS's with endpoints on other ports than 443."""
 
 
 def check_entries(around: Around) -> None:
@@ -49,7 +49,7 @@ def check_entries(around: Around) -> None:
 def _check_type(around: Around, name: str, entry: Entry) -> None:
     path, sort = ("vpc_endpoints", name), type_of(entry)
     if "vpc_endpoint_type" in around.given(path) and "vpc_endpoint_type" not in entry:
-        return  # what is wrong with it has been said
+        return  # its mistake has been reported
     service = _service(around, entry)
     if sort == GATEWAY and not service.endswith(_WITH_ROUTES):
         text = f"{entry['service_name']} has no gateway endpoint, as S3 and DynamoDB have; name subnets for an interface endpoint"
@@ -84,7 +84,7 @@ def _check_private_dns(around: Around, name: str, entry: Entry) -> None:
 
 
 def _check_gateway(around: Around, name: str, entry: Entry, vpc: str) -> None:
-    """EC2 DnsOptionsSpecification: private DNS is for inbound resolvers only where nothing is said, and needs a gateway endpoint."""
+    """Report private DNS for inbound resolvers only, which is AWS's default, without a gateway endpoint (EC2 DnsOptionsSpecification)."""
     service, options = _service(around, entry), entry.get("dns_options") or {}
     is_here = gateway_name(service) == full_name("s3", around.region)
     if not is_here or options.get(ONLY_INBOUND) is False or around.is_wrong(("vpc_endpoints",)):
@@ -114,7 +114,7 @@ def _check_policy(around: Around, name: str, entry: Entry) -> None:
 
 
 def _check_unique(around: Around) -> None:
-    """One route to a service in a table, and one private DNS name of a service in a VPC."""
+    """Report a second route to a service in a route table, and a second private DNS name of a service in a VPC."""
     seen: dict[tuple[str, str, str], str] = {}
     for name, entry in around.entries("vpc_endpoints").items():
         if "service_name" not in entry:
@@ -131,12 +131,12 @@ def _check_unique(around: Around) -> None:
 
 
 def check_use(around: Around) -> None:
-    """Report instances that don't reach what an interface endpoint's private DNS name leads them to."""
+    """Report instances that don't reach an interface endpoint to which its private DNS name leads them."""
     pairs = 0
     for name, entry in around.entries("vpc_endpoints").items():
         service = full_name(str(entry.get("service_name", "")), around.region)
         options = entry.get("dns_options") or {}
-        # by default only those who come from outside of the VPC are led to an S3 endpoint of this type
+        # by default the private DNS name of S3 leads only clients outside of the VPC to an endpoint of this type
         is_inbound = service.endswith(".s3") and options.get("private_dns_only_for_inbound_resolver_endpoint", True)
         is_led = entry.get("private_dns_enabled") and type_of(entry) == INTERFACE and not is_inbound
         if not is_led or ".vpce." in service or service.endswith(_NOT_HTTPS):

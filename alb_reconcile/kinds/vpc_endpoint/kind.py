@@ -46,15 +46,15 @@ _FULL_ACCESS: Final = {"Statement": [{"Effect": "Allow", "Principal": "*", "Acti
 _GIVEN: Final = {
     PolicyDocument.of({"Version": version, **_FULL_ACCESS}).meaning for version in ("2008-10-17", "2012-10-17")
 }
-"""The policy where nothing is said (AWS PrivateLink Guide, "Default endpoint policy")."""
+"""The policies that AWS gives an endpoint by default (AWS PrivateLink Guide, "Default endpoint policy")."""
 _TAKEN: Final = ("RouteAlreadyExists", "InvalidParameter~conflicting DNS domain")
-"""What AWS says where another endpoint has the service's route, or its private DNS name, already."""
+"""AWS's error codes where another endpoint has the service's route, or the service's private DNS name, already."""
 _OVER: Final = ("failed", "rejected", "expired")
 
 
 @dataclass(frozen=True, kw_only=True)
 class VpcEndpoint(Properties):
-    """A private way from a VPC to a service."""
+    """An endpoint: a private way from a VPC to a service."""
 
     kind = "vpc_endpoint"
     worn = "security_groups"
@@ -90,8 +90,8 @@ class VpcEndpoint(Properties):
             yield "endpoint's route", str(table), self.service_name
 
     def needs(self, other: Properties) -> bool:
-        """S3's gateway endpoint, if its private DNS is for inbound resolvers only, as AWS has it where nothing is said (EC2
-        DnsOptionsSpecification)."""
+        """An interface endpoint for S3 needs S3's gateway endpoint in its VPC, if its private DNS is for inbound resolvers only, which is
+        AWS's default (EC2 DnsOptionsSpecification)."""
         is_open = (self.dns_options or {}).get(ONLY_INBOUND) is False
         return (
             isinstance(other, VpcEndpoint)
@@ -102,7 +102,7 @@ class VpcEndpoint(Properties):
         )
 
     def remark(self, found: Observed) -> str:
-        """What nobody but a user, or the service's owner, can mend."""
+        """A state that only a user, or the service's owner, can mend, in words."""
         if found.status == "pendingacceptance":
             return f"waits for the owner of {self.service_name} to accept it"
         if found.status in _OVER:
@@ -178,7 +178,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         return await find_lost_services(aws, intents)
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
-        """A gateway endpoint is there at once; the others' network interfaces come and go in minutes."""
+        """Seconds for network interfaces, which AWS makes and deletes in minutes; a gateway endpoint has none and is ready at once."""
         return {"update": (0, 60), "delete": (5, 300)}.get(action, (2, 180))
 
     def grants(self, wanted: VpcEndpoint, scope: Scope) -> Iterable[Grant]:
@@ -221,7 +221,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         return endpoint
 
     async def _find(self, run: Run, wanted: VpcEndpoint, desired: Desired, error: AwsError) -> str:
-        """Whose endpoint is in the way: our own, whose reply got lost, or a stranger's."""
+        """The id of the endpoint that is in the way, if this stack made it and the reply was lost. Else raises RefusedError."""
         for row in await self.find_own(run, desired, {"vpc-id": str(wanted.vpc)}):
             if row.get("ServiceName") == wanted.service_name and _state(row) != "deleting":
                 return str(row["VpcEndpointId"])
@@ -239,7 +239,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
                 params |= {f"Remove{key}": sorted(have - want)} if have - want else {}
         if not params:
             return
-        if observed.status == "pending":  # since a run that was killed
+        if observed.status == "pending":  # an earlier run that was killed has made it
             await self._wait(run, observed.id, wanted)
         modify = partial(
             run.aws.call, "ec2", "modify_vpc_endpoint", retry=waits.ENDPOINT_UNKNOWN, VpcEndpointId=observed.id
@@ -256,7 +256,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         await _watch(run, observed.id, _is_there, waits.ENDPOINT_GONE)
 
     async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
-        """DeleteVpcEndpoints answers with success, and says in the answer what it refuses."""
+        """DeleteVpcEndpoints answers with success; what it refuses is in `Unsuccessful`, and raised as an AwsError."""
         with ignoring(*self.missing):
             answer = await run.aws.call("ec2", "delete_vpc_endpoints", retry=retry, VpcEndpointIds=[physical_id])
             for item in answer.get("Unsuccessful") or ():
@@ -264,7 +264,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
                 raise AwsError("ec2", "delete_vpc_endpoints", error["Code"], error.get("Message", ""), request)
 
     async def _wait(self, run: Run, endpoint: str, wanted: VpcEndpoint) -> None:
-        """Until it is there; a gateway endpoint is from the beginning."""
+        """Wait until the endpoint is available; a gateway endpoint is at once."""
         if wanted.vpc_endpoint_type != GATEWAY:
             await _watch(run, endpoint, _is_pending, waits.ENDPOINT_AVAILABLE)
 
@@ -273,7 +273,7 @@ _SETTINGS: Final = frozenset({"private_dns_enabled", "ip_address_type", "dns_opt
 
 
 def _settings(wanted: VpcEndpoint, names: Collection[str]) -> dict[str, Any]:
-    """Those properties as AWS takes them, as far as they are wanted."""
+    """The parameters for properties, as far as the spec sets these."""
     given = {name: value for name in sorted(names) if (value := getattr(wanted, name)) is not None}
     if "policy_document" in given:
         given["policy_document"] = given["policy_document"].text
@@ -283,7 +283,7 @@ def _settings(wanted: VpcEndpoint, names: Collection[str]) -> dict[str, Any]:
 
 
 def _state(row: Row) -> str:
-    """AWS's word, which its API Reference begins with a capital letter and its answers don't."""
+    """The endpoint's state in lower case: AWS's API Reference begins states with a capital letter, its answers don't."""
     return str(row.get("State", "")).lower()
 
 
@@ -295,7 +295,7 @@ def _is_pending(row: Any) -> str:
     state = _state(row) if row else "unknown"
     if state in _OVER:
         raise WaitError(f"the endpoint is {state}: {_reason(row) or 'no reason given'}")
-    # whether its owner accepts it may take days
+    # a service's owner may take days to accept an endpoint
     return (
         "" if state in ("available", "pendingacceptance", "partial") else f"the endpoint to be available (now {state})"
     )

@@ -13,14 +13,14 @@ _UNKNOWN: Final = "InvalidServiceName"
 
 
 async def find_lost_services(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
-    """Those of endpoints that are to be made and that the region doesn't have."""
+    """Services that the region doesn't have, of endpoints that are to be made."""
     made = [item for item in intents if item.fields is None]
     names = sorted({item.wanted.service_name for item in made})
     with ignoring("UnauthorizedOperation"):
         if not names or await _are_there(aws, names):
             return []
         known = await aws.pages("ec2", "describe_vpc_endpoint_services", "ServiceNames")
-        # another account's, of which a list needn't tell, is asked for by its name
+        # a list may lack other accounts' services, so they are asked for by name
         lost = [name for name in names if name not in known and not await _are_there(aws, [name])]
         return [
             Finding(item.desired, "service_name", _tell(item.wanted.service_name, known))

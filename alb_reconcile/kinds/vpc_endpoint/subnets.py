@@ -15,8 +15,8 @@ MISSING: Final = ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound"
 async def exchange_subnets(
     run: Run, endpoint: str, modify: partial[Any], params: dict[str, Any], have: set[str]
 ) -> None:
-    """One zone after the other, while the interfaces of the other zones answer: an endpoint has one subnet a zone, so there the old one
-    leaves before the new one comes. An endpoint in one zone doesn't answer meanwhile."""
+    """Exchange subnets in one zone after the other, while the interfaces in the other zones answer. An endpoint has one subnet in a zone,
+    so the zone's old subnet is removed before the new one is added. An endpoint in one zone doesn't answer meanwhile."""
     leaving, coming = params.pop("RemoveSubnetIds"), params.pop("AddSubnetIds")
     retry = waits.unknown("InvalidSubnetID.NotFound")
     answer = await run.aws.call("ec2", "describe_subnets", retry=retry, SubnetIds=[*leaving, *coming])
@@ -37,7 +37,7 @@ async def exchange_subnets(
 
 
 async def _wait_for_interfaces(run: Run, endpoint: str, subnets: set[str]) -> None:
-    """Until it has an interface in use in each of these subnets: `available` says nothing of those that were added."""
+    """Wait until an interface is in use in each of these subnets: the endpoint is `available` also while new ones aren't ready."""
 
     async def fetch(ids: set[str]) -> Mapping[str, Any]:
         rows = await read_endpoints(run, sorted(ids))
@@ -55,7 +55,7 @@ async def _wait_for_interfaces(run: Run, endpoint: str, subnets: set[str]) -> No
 
 
 async def read_endpoints(run: Run, ids: list[str]) -> list[Row]:
-    """Endpoints by id, of those that are shown: a call fails whole where one of them isn't shown, or is gone."""
+    """The endpoints of these ids that AWS shows. A call fails as a whole if one isn't shown or is gone; each is read alone then."""
     with ignoring(*MISSING):
         return await run.aws.pages("ec2", "describe_vpc_endpoints", "VpcEndpoints", VpcEndpointIds=ids)
     return [row for item in ids for row in await read_endpoints(run, [item])] if len(ids) > 1 else []
