@@ -19,7 +19,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
-from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.model.errors import ReconcileError, needs_extra
 from alb_reconcile.model.files import open_file, read_file, write_file
 from alb_reconcile.model.machine import remedy
 from alb_reconcile.sandbox.environment import environment_of
@@ -231,7 +231,7 @@ def start(
     doesn't start.
     """
     if any(importlib.util.find_spec(name) is None for name in ("moto", "flask_cors")):
-        raise SandboxError("the sandbox needs an extra: pip install '.[sandbox]' in alb-reconcile's checkout")
+        raise SandboxError(needs_extra("the sandbox needs", "sandbox"))
     if serve:
         serve = _runnable(serve)
     with _locked() as lock:
