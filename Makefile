@@ -1,23 +1,50 @@
-# Every target sets up its own environment (.venv) on a fresh machine: Python 3.11 or newer is all it needs.
+# Every target sets up its own environment on a fresh machine: Python 3.11 or newer is all it needs. `demo` and `deploy-demo` have what a user
+# gets, in .venv-demo, and the others what developers need, in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+DEMO := .venv-demo/bin
+DEMO_READY := .venv-demo/.ready
+QUIET := --quiet --disable-pip-version-check
+NEEDED = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
 
-.PHONY: demo fleet-demo test test-slow mutants test-aws test-aws-clean check docs docs-update house coverage bench soak lock clean
+.PHONY: demo deploy-demo fleet-demo test test-slow mutants test-aws test-aws-clean check docs docs-update house coverage bench soak lock clean
 
 $(READY): requirements-dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	sed -n '/^setuptools==/,/# via/p' requirements-dev.lock > .venv/setuptools.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/setuptools.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes --requirement requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	$(BIN)/alb-reconcile schema > specs/stack.schema.json # for editors
+	$(NEEDED)
+	@echo "Setting up .venv, for development: about 155 packages, a minute or two, once."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install $(QUIET) --no-deps --only-binary :all: --require-hashes --requirement requirements-dev.lock
+	@$(BIN)/pip install $(QUIET) --no-deps --no-build-isolation --editable .
+	@$(BIN)/alb-reconcile schema > specs/stack.schema.json # for editors
 	@touch $(READY)
 
-# the main job, on an emulated AWS on this machine
-demo: $(READY)
-	@$(BIN)/python -m tests.demo
+# by uv where there is one, which fetches packages side by side, else (and where it fails) by pip. Bytecode is made on all cores, which pip doesn't, and before the story, whose
+# processes would each make it
+$(DEMO_READY): requirements-demo.lock pyproject.toml
+	$(NEEDED)
+	@echo "Setting up .venv-demo, once: $$(grep -c '^[a-z].*==' requirements-demo.lock) packages, about 70 MB to fetch. Waiting for the package index …"
+	@{ command -v uv > /dev/null \
+	    && uv venv --quiet --clear --python $(PYTHON) .venv-demo \
+	    && uv pip install --python .venv-demo --no-deps --only-binary :all: --require-hashes --requirement requirements-demo.lock \
+	    && uv pip install --quiet --python .venv-demo --no-deps --no-build-isolation --editable .; } \
+	|| { $(PYTHON) -m venv --clear .venv-demo \
+	    && echo "Waiting for pip, about 20 s …" \
+	    && $(DEMO)/pip install $(QUIET) --no-compile --no-deps --only-binary :all: --require-hashes --requirement requirements-demo.lock \
+	    && $(DEMO)/pip install $(QUIET) --no-compile --no-deps --no-build-isolation --editable .; }
+	@echo "Waiting for Python, which compiles them …"
+	-@$(DEMO)/python -m compileall -qq -j 0 -x '/(pip|setuptools)/' .venv-demo/lib alb_reconcile
+	@touch $(DEMO_READY)
+
+# the main job, on an emulated AWS on this machine: from nothing, through drift by hand, to nothing
+demo: $(DEMO_READY)
+	@echo "Waiting for Python, which reads the demo …"
+	@$(DEMO)/python -m tests.demo
+
+# a new version of the service, instance by instance, under load
+deploy-demo: $(DEMO_READY)
+	@echo "Waiting for Python, which reads the demo …"
+	@$(DEMO)/python -m tests.demo deploy
 
 # forty stacks in eight accounts drift, and are corrected by three workers of which one is killed
 fleet-demo: $(READY)
@@ -83,13 +110,16 @@ SEED ?= $(shell date +%s)
 soak: $(READY)
 	SOAK=$(SEED) PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=4 --dist=worksteal tests/properties tests/fuzz tests/spec/test_loader_properties.py
 
-# the lock file of the development environment, after a change of pyproject.toml; UPGRADE=1 takes the newest versions that
-# are three days old, in which a stolen release is usually found; it is made by the uv that the lock file has
+# the lock files, after a change of pyproject.toml: of the development environment, and of the demos', which has the same versions of what
+# a user gets. UPGRADE=1 takes the newest versions that are three days old, in which a stolen release is usually found. They are made by
+# the uv that the lock file has
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --annotation-style split
 lock:
 	$(PYTHON) -m venv .venv
 	sed -n '/^uv==/,/# via/p' requirements-dev.lock > .venv/uv.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/uv.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra sandbox --extra fleet --extra otel --group dev --no-header --annotation-style split $(if $(UPGRADE),--upgrade --exclude-newer "3 days") pyproject.toml --output-file requirements-dev.lock
+	$(BIN)/pip install $(QUIET) --no-deps --require-hashes --requirement .venv/uv.txt
+	$(COMPILE) --extra terminal --extra websocket --extra sandbox --extra fleet --extra otel --group dev $(if $(UPGRADE),--upgrade --exclude-newer "3 days") pyproject.toml --output-file requirements-dev.lock
+	$(COMPILE) --extra sandbox --group build --upgrade --constraint requirements-dev.lock pyproject.toml --output-file requirements-demo.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist
+	rm -rf .venv .venv-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

@@ -1,27 +1,27 @@
-"""Puts into a package what is only known when it is built: its commit, for `--version`, and its bill of materials."""
+"""Puts into a package what is made when it is built: its commit, for `--version`, its manual page, and its bill of materials."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from cyclonedx.contrib.license.factories import LicenseFactory
-from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
-from cyclonedx.model.bom import Bom
-from cyclonedx.model.component import Component, ComponentScope, ComponentType
-from cyclonedx.output.json import JsonV1Dot6
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-from packageurl import PackageURL
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+if TYPE_CHECKING:
+    from cyclonedx.model.component import Component
+
 PLACE = "alb_reconcile/commit.txt"
+PAGE = "alb-reconcile.1"
 BILL = "alb-reconcile.cdx.json"
 LOCK = "requirements-dev.lock"
 LICENCES = "requirements-licences.json"
@@ -31,14 +31,18 @@ LICENCES = "requirements-licences.json"
 class PackageHook(BuildHookInterface[Any]):
     """A wheel or sdist of a checkout says its commit, with a + where files differ from it; one of an sdist, the sdist's.
 
-    A wheel has a bill of materials (CycloneDX, in .dist-info/sboms after PEP 770).
+    A wheel has a manual page, and a bill of materials (CycloneDX, in .dist-info/sboms after PEP 770). An editable installation has
+    the page only, and so needs no packages for bills.
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        if version == "editable":
-            return
         root, made = Path(self.root), Path(self.directory)
         made.mkdir(parents=True, exist_ok=True)
+        if self.target_name == "wheel":
+            (made / PAGE).write_bytes(_manual_page(root))
+            build_data["shared_data"][str(made / PAGE)] = f"share/man/man1/{PAGE}"  # next to bin, where man looks
+        if version == "editable":
+            return
         if not (root / PLACE).is_file() and (root / ".git").exists() and (commit := _commit(root)):
             (made / "commit.txt").write_text(f"{commit}\n", encoding="utf-8")
             build_data["force_include"][str(made / "commit.txt")] = PLACE
@@ -47,8 +51,16 @@ class PackageHook(BuildHookInterface[Any]):
             build_data["sbom_files"].append(str(made / BILL))
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        for name in ("commit.txt", BILL):
+        for name in ("commit.txt", PAGE, BILL):
             (Path(self.directory) / name).unlink(missing_ok=True)
+
+
+def _manual_page(root: Path) -> bytes:
+    """The manual page of the command line that is packaged. Its colours would depend on the terminal of whoever builds."""
+    command = [sys.executable, "-m", "scripts.manual_page"]
+    plain = os.environ | {"PYTHON_COLORS": "0"}
+    made = subprocess.run(command, cwd=root, env=plain, capture_output=True, check=True)  # noqa: S603 (this interpreter, and a module of this checkout)
+    return made.stdout
 
 
 def _commit(root: Path) -> str:
@@ -68,6 +80,10 @@ def _bill(root: Path, version: str) -> str:
 
     The wheel has no code but the program's own. What only extras need is optional. The same files give the same bytes.
     """
+    from cyclonedx.model.bom import Bom
+    from cyclonedx.model.component import ComponentType
+    from cyclonedx.output.json import JsonV1Dot6
+
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lock = (root / LOCK).read_text(encoding="utf-8")
     always = {_name(text) for text in project["dependencies"]}
@@ -96,6 +112,11 @@ def _bill(root: Path, version: str) -> str:
 
 def _component(name: str, number: str, licence: str | None, files: list[str], *, is_required: bool) -> Component:
     """`files` are the SHA-256 of its wheels and its sdist, of which one is installed: not the package's own, but its distribution's."""
+    from cyclonedx.contrib.license.factories import LicenseFactory
+    from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
+    from cyclonedx.model.component import Component, ComponentScope
+    from packageurl import PackageURL
+
     scope = ComponentScope.REQUIRED if is_required else ComponentScope.OPTIONAL
     place = PackageURL("pypi", name=name, version=number)
     hashes = [HashType(alg=HashAlgorithm.SHA_256, content=digest) for digest in files]

@@ -1,4 +1,7 @@
-"""The main job as a story, on an AWS that lives on this machine: `make demo`. Every claim in it is checked."""
+"""The main job as a story, on an AWS that lives on this machine: `make demo`. Every claim in it is checked.
+
+`make deploy-demo` rolls a new version out under load.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import boto3
@@ -34,6 +38,10 @@ SPECS = Path(__file__).parent.parent / "specs"
 SPEC = "specs/demo.yaml"
 REGION = "us-east-1"
 STACK = "alb-reconcile:stack"
+SPEED = 60
+"""How many times faster than AWS the sandbox runs. What is shown are AWS's times."""
+DEPLOY_SPEED = 20
+"""The same while a version is rolled out: requests take their real time, and there are enough of them for a chart."""
 COLORED = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
@@ -58,6 +66,14 @@ def check(holds: object, claim: str) -> None:
     if not holds:
         raise Untrue(claim)
     say(f"{paint('✓', '32')} {claim}")
+
+
+class Status(NamedTuple):
+    """A stack that runs."""
+
+    url: str
+    ids: dict[str, str]
+    """Physical ids by address."""
 
 
 class Stage:
@@ -128,10 +144,16 @@ class Stage:
             if step["action"] != "delete" or step["address"] not in making
         }
 
-    def url(self) -> str:
-        """Where the load balancer answers."""
+    def show_plan(self) -> tuple[str, dict[str, str]]:
+        """Show the plan. Returns its text, and what it does, which a second process asks for at the same time."""
+        with ThreadPoolExecutor() as pool:
+            planned = pool.submit(self.plan)
+            return self.run("plan", "--sandbox", SPEC), planned.result()
+
+    def status(self) -> Status:
+        """Where the load balancer answers, and which resources there are."""
         found = json.loads(self.quietly("status", "--sandbox", "--format", "json", SPEC))
-        return str(found["urls"][0])
+        return Status(next(iter(found["urls"]), ""), {item["address"]: item["id"] for item in found["resources"]})
 
     def client(self, service: str) -> Any:
         """boto3, for what somebody does by hand."""
@@ -141,34 +163,35 @@ class Stage:
         )
 
 
-def ids(stage: Stage) -> dict[str, str]:
-    """Physical ids by address."""
-    found = json.loads(stage.quietly("status", "--sandbox", "--format", "json", SPEC))
-    return {item["address"]: item["id"] for item in found["resources"]}
-
-
-def create(stage: Stage) -> None:
+def create(stage: Stage) -> Status:
     heading("1  One file, and nothing there yet")
     say(f"{SPEC} describes two small web APIs behind one load balancer. What would be done?\n")
-    stage.run("plan", "--sandbox", SPEC)
-    planned = stage.plan()
+    _, planned = stage.show_plan()
     check(set(planned.values()) == {"create"}, f"The plan creates {len(planned)} resources and nothing else.")
 
     heading("2  Apply")
     say("Everything that can is made at once; the command ends when the service answers.\n")
-    stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: ")
-    output = stage.run("status", "--sandbox", SPEC)
-    check(output.count("healthy") == 2, "Both web APIs are healthy behind the load balancer.")
-    ask(stage)
+    status = apply_first(stage)
+    ask(stage, status)
 
     heading("3  Plan again")
-    stage.run("plan", "--sandbox", "--detailed-exitcode", SPEC)
-    check(not stage.plan(), "Nothing is left to do. No state file was written: AWS itself is the state.")
+    output = stage.run("plan", "--sandbox", "--detailed-exitcode", SPEC)  # it would exit with 2 for a change
+    check("No changes" in output, "Nothing is left to do. No state file was written: AWS itself is the state.")
+    return status
 
 
-def ask(stage: Stage) -> None:
+def apply_first(stage: Stage) -> Status:
+    stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: " if stage.summary else "")
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(stage.status)
+        output = stage.run("status", "--sandbox", SPEC)
+    check(output.count("healthy") == 2, "Both web APIs are healthy behind the load balancer.")
+    return found.result()
+
+
+def ask(stage: Stage, status: Status) -> None:
     """Real requests, by hand and by `verify`."""
-    url, names = stage.url(), {known: name for name, known in ids(stage).items()}
+    url, names = status.url, {known: name for name, known in status.ids.items()}
     say(f"\nIt answers at {url} (open it in a browser while the demo runs). Six requests:\n")
     answered = []
     with httpx.Client() as client:
@@ -182,9 +205,9 @@ def ask(stage: Stage) -> None:
     check("web-1" in output and "web-2" in output, "Each instance answered its share of the requests.")
 
 
-def drift(stage: Stage) -> None:
+def drift(stage: Stage, before: Status) -> None:
     heading("4  Meanwhile, somebody works by hand")
-    ec2, elb, known = stage.client("ec2"), stage.client("elbv2"), ids(stage)
+    ec2, elb, known = stage.client("ec2"), stage.client("elbv2"), before.ids
     web, balancer = known["security_group.web"], known["security_group.load-balancer"]
     http = {
         "IpProtocol": "tcp",
@@ -217,16 +240,15 @@ def drift(stage: Stage) -> None:
         deed()
         say(f"  boto3: somebody {text}")
     ec2.get_waiter("instance_terminated").wait(
-        InstanceIds=[known["instance.web-2"]], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        InstanceIds=[known["instance.web-2"]], WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
     )
     elb.get_waiter("target_deregistered").wait(
         TargetGroupArn=known["target_group.web"],
         Targets=[{"Id": instance}],
-        WaiterConfig={"Delay": 1, "MaxAttempts": 60},
+        WaiterConfig={"Delay": 0.2, "MaxAttempts": 300},
     )
     say("\nSome seconds later, what would be done?\n")
-    output = stage.run("plan", "--sandbox", SPEC)
-    planned = stage.plan()
+    output, planned = stage.show_plan()
     wanted = {
         "security_group_rules.web": "update",
         "registration.web/web-1:80": "create",
@@ -241,10 +263,12 @@ def drift(stage: Stage) -> None:
 
     heading("5  Apply repairs each")
     stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: ")
-    check(not stage.plan(), "Nothing is left to do.")
+    with ThreadPoolExecutor() as pool:
+        planned_again, status = pool.submit(stage.plan), pool.submit(stage.status)
+    check(not planned_again.result(), "Nothing is left to do.")
     rules = ec2.describe_security_groups(GroupIds=[web])["SecurityGroups"][0]["IpPermissions"]
     check([rule["FromPort"] for rule in rules] == [80], "AWS says so too: port 80 is open, port 22 isn't.")
-    now = ids(stage)
+    now = status.result().ids
     check(
         now["instance.web-1"] == instance and now["instance.web-2"] != known["instance.web-2"],
         "web-1 is the instance that it was; web-2 is a new one.",
@@ -294,29 +318,27 @@ def chart(answers: list[Answer], old: str) -> str:
     return "\n".join(lines)
 
 
-def roll(stage: Stage) -> None:
-    heading("6  A new version of the web API, under load")
+def roll(stage: Stage, before: Status) -> None:
+    heading("2  A new version of the web API, under load")
     program = stage.folder / "specs" / "user-data" / "web-api.py"
     with program.open("a", encoding="utf-8") as stream:
         stream.write("# version 2\n")
     say("specs/user-data/web-api.py has changed, so both instances are to be replaced:\n")
-    before = ids(stage)
-    stage.run("plan", "--sandbox", SPEC)
-    planned = stage.plan()
+    _, planned = stage.show_plan()
     check(
         [planned.get(f"instance.web-{number}") for number in (1, 2)] == ["replace", "replace"],
         "The plan replaces web-1 and web-2.",
     )
     say(f"\nOne after the other, while {Load.RATE} requests a second go through the load balancer.\n")
-    load = Load(stage.url())
+    load = Load(before.url)
     load.start()
     time.sleep(2)
     stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: ")
     time.sleep(1)
     answers = load.stop()
-    now = ids(stage)
+    now = stage.status().ids
     names = ("instance.web-1", "instance.web-2")
-    check(all(now[name] != before[name] for name in names), "Both instances are new ones.")
+    check(all(now[name] != before.ids[name] for name in names), "Both instances are new ones.")
     old = str(answers[0].reply.version)
     say(f"\n{chart(answers, old)}\n")
     failed = [answer for answer in answers if answer.reply.status != 200]
@@ -330,8 +352,8 @@ def roll(stage: Stage) -> None:
     check(not stage.plan(), "Nothing is left to do.")
 
 
-def destroy(stage: Stage) -> None:
-    heading("7  Destroy")
+def destroy(stage: Stage, chapter: int) -> None:
+    heading(f"{chapter}  Destroy")
     stage.run("destroy", "--sandbox", "--yes", SPEC)
     output = stage.run("stacks", "--sandbox", "--region", REGION)
     check(output.startswith("No stack"), "No stack is listed any more.")
@@ -367,22 +389,41 @@ def perform(story: Callable[[Stage], None]) -> int:
 
 
 def story(stage: Stage) -> None:
-    """The chapters."""
+    """From nothing to nothing, with drift by hand in between."""
+    begin(stage, SPEED)
+    drift(stage, create(stage))
+    destroy(stage, 6)
+
+
+def deployments(stage: Stage) -> None:
+    """A new version, instance by instance, under load."""
+    begin(stage, DEPLOY_SPEED)
+    heading("1  A service that runs")
+    roll(stage, apply_first(stage))
+    destroy(stage, 3)
+
+
+def begin(stage: Stage, speed: int) -> None:
     say(
         "This is alb-reconcile on a local AWS: no account, no credentials, no Docker.\n"
-        "AWS's own waiting times pass twenty times as fast here; times shown are AWS's."
+        f"AWS's own waiting times pass {speed} times as fast here; times shown are AWS's.\n"
+        "Waiting for the local AWS to start …"
     )
-    stage.quietly("sandbox", "start", "--speed", "20")
-    for chapter in (create, drift, roll, destroy):
-        chapter(stage)
+    stage.quietly("sandbox", "start", "--speed", str(speed))
+
+
+STORIES: Final = {"demo": story, "deploy": deployments}
 
 
 def main() -> int:
-    """Tell the story. Returns 0 if all of it was true."""
-    code = perform(story)
+    """Tell the story that the command line names. Returns 0 if all of it was true."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "demo"
+    code = perform(STORIES[name])
     if code == 0:
         say("The local AWS has ended. Your turn:")
-        say("  .venv/bin/alb-reconcile plan --sandbox specs/demo.yaml")
+        say(f"  {os.path.relpath(TOOL)} plan --sandbox specs/demo.yaml")
+        if name == "demo":
+            say("  make deploy-demo   # a new version, under load")
     return code
 
 

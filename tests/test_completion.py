@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,19 @@ def test_bash_completes(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
         capture_output=True, text=True, timeout=GUARD, check=False, cwd=folder,
     )  # fmt: skip
     assert done.stdout.splitlines() == [whole.split()[-1] for whole in LINES.values()]
+
+
+@pytest.mark.parametrize(
+    ("words", "missing", "told"),
+    [
+        (["completion", "bash"], "shtab", "completion needs an extra: pip install '.[terminal]'"),
+        (["verify", "specs/demo.yaml", "--websocket", "/ws"], "websockets", "--websocket needs an extra: pip install '.[websocket]'"),
+    ],
+)  # fmt: skip
+def test_what_an_extra_brings_is_named_where_it_is_missing(
+    words: list[str], missing: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before AWS is asked anything."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert main(words) == 64
+    assert told in capsys.readouterr().err

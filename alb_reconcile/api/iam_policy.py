@@ -26,7 +26,7 @@ Command = Literal["plan", "apply", "sync", "destroy"]
 MOST: Final = 6144
 """The most characters of a managed policy, blanks aside ("IAM and AWS STS quotas")."""
 _TAGGED: Final = ("ec2", "elasticloadbalancing")
-"""The services whose resources are selected by their tags."""
+"""The services that have resources which the policy selects by tags."""
 _TAGGING: Final = {"ec2:CreateTags": "ec2", "elasticloadbalancing:AddTags": "elasticloadbalancing"}
 _LISTS: Final = re.compile("[a-z0-9]+:(Describe|List|Get)")
 _ID: Final = re.compile("([a-z0-9-]+)-[0-9a-zA-Z]{8,32}")
@@ -71,8 +71,8 @@ def policy_documents(
 
 
 class _Rules:
-    """What is allowed, in as few statements as possible. `types`: the types on which AWS checks each action, in addition to those on
-    which it is allowed."""
+    """Collects the allowed actions with their resources, by condition, and merges them into as few statements as possible. `types`: by
+    action, the types of all resources that it was added with, under any condition."""
 
     def __init__(self) -> None:
         self.allowed: dict[Condition, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -184,7 +184,7 @@ class _Needs:
         return {address.kind for address in self.stack.desired}
 
     def _verbs(self, kind: AnyKind) -> Set[str]:
-        """The operations on a kind: the fields of its `iam_actions`."""
+        """The operations on a kind that the command needs, as names of fields of the kind's `iam_actions`."""
         if kind.name not in self.declared:
             looked_up = any(item.kind == kind.name for item in self._lookups())
             is_read = (kind.is_always_read and not kind.is_rare) or looked_up or self.command == "destroy"
@@ -362,5 +362,5 @@ def _pieces(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def length(statements: Sequence[dict[str, Any]]) -> int:
-    """How many characters AWS counts."""
+    """The length of a policy with these statements, as AWS counts it for the limit: without blanks."""
     return len(json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":")))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Final, Literal
 
@@ -17,7 +18,7 @@ from alb_reconcile.kinds._health import read_health
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.errors import UsageError
+from alb_reconcile.model.errors import UsageError, needs_extra
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.service import Balancer, DnsName, Entrance, Frontend
 from alb_reconcile.sandbox import client as sandbox_client
@@ -107,7 +108,7 @@ async def check(
 
 
 def _is_sandbox(endpoint: str) -> bool:
-    """Whether AWS_ENDPOINT_URL or --endpoint-url leads to the sandbox, whose names of load balancers no resolver knows."""
+    """Whether AWS_ENDPOINT_URL or --endpoint-url leads to the sandbox: no resolver knows its load balancers' names."""
     sandbox = sandbox_client.running() if endpoint.startswith(f"http://{sandbox_client.HOST}:") else None
     return sandbox is not None and endpoint.rstrip("/") == sandbox.endpoint_url
 
@@ -161,6 +162,8 @@ def complete(sending: Sending, attribute: str | None, expect_status: str | None)
         raise UsageError("--path expects a path such as /health, without a query")
     if sending.websocket is not None and not re.fullmatch(r"/[!-~]*", sending.websocket):
         raise UsageError("--websocket expects a path such as /ws")
+    if sending.websocket is not None and find_spec("websockets") is None:
+        raise UsageError(needs_extra("--websocket needs", "websocket"))
     if host is not None and not is_host(host):
         raise UsageError("--host expects a host name such as shop.example.com, without a port")
     if sending.choice.source_address is not None and not _is_address(sending.choice.source_address):

@@ -30,7 +30,7 @@ async def read_tags_if_allowed(aws: Aws, name: str) -> dict[str, str] | None:
 
 
 async def list_buckets(aws: Aws, stack: str) -> list[str]:
-    """The account's buckets whose names a stack may have derived; any stack where `stack` is empty."""
+    """The account's buckets with names that `stack` may have derived; or any stack, if `stack` is empty."""
     params: dict[str, Any] = {"Prefix": f"{stack}-"} if stack else {}
     answer = await aws.call("s3", "list_buckets", **params)
     return [item["Name"] for item in answer["Buckets"] if is_derived(item["Name"], stack)]

@@ -59,9 +59,9 @@ def _filters(where: Mapping[str, str | Iterable[str]]) -> Iterator[dict[str, Any
 class Aws:
     """A client for one account and region, for use inside an event loop.
 
-    `max_workers` calls run at once, in threads; with 0 they run in the loop itself (for tests with a clock of
-    their own). `outside` calls addresses that AWS will call. Waits are divided by `speed`: how much faster an emulator's time runs than AWS's.
-    Once `stopping` is set, waits end and nothing is changed any more.
+    `max_workers` calls run at once, in threads; with 0 they run in the loop itself (for tests with a clock of their own). `outside` calls
+    addresses that AWS will call. Waits are divided by `speed`: how much faster an emulator's time runs than AWS's. Once `stopping` is set,
+    waits end and nothing is changed any more.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Aws:
         return await self._patiently(service, operation, lambda: params, retry or {}, once=once)
 
     async def call_late(self, service: str, operation: str, params: Callable[[], Mapping[str, Any]]) -> Response:
-        """Make one call whose parameters are computed when the pace first lets the call go. Raises as `call`."""
+        """Make one call. Its parameters are computed when the pace first lets the call go. Raises as `call`."""
         return await self._patiently(service, operation, cache(params), {})
 
     async def _patiently(
@@ -333,7 +333,7 @@ class Aws:
         """
         found: list[Any] = []
         for filters in _filters(where or {}):
-            if operation == "describe_nat_gateways" and filters:  # the one action whose parameter is in the singular
+            if operation == "describe_nat_gateways" and filters:  # the only action with a singular name for it
                 filters = {"Filter": filters["Filters"]}
             found += await self._pages(service, operation, key, {**params, **filters})
         return found

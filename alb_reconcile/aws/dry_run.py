@@ -25,7 +25,7 @@ class Transport(Protocol):
 
 @runtime_checkable
 class MakesEarly(Protocol):
-    """A transport whose first call to a service takes longer than later calls."""
+    """A transport for which the first call to a service takes longer than later calls."""
 
     def make_early(self, *needed: tuple[str, bool]) -> None:
         """Prepare the first calls, also calls that are sent `once`, while other calls run."""

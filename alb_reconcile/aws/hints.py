@@ -70,8 +70,8 @@ _NO_CREDENTIALS: Final = (
 
 
 def explain_code(service: str, operation: str, code: str, message: str = "", profile: str | None = None) -> str:
-    """What a user can do about an error code; empty without advice. `message` is AWS's, `profile` the name of the profile whose credentials
-    were used, if any."""
+    """What a user can do about an error code; empty without advice. `message` is AWS's, `profile` the name of the profile with the
+    credentials that were used, if any."""
     if code in THROTTLED:
         return "AWS throttles this account's calls: see what else calls so often, and run again"
     if code.endswith(("LimitExceeded", "LimitExceededException")) or code.startswith("TooMany"):

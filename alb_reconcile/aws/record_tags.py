@@ -188,7 +188,7 @@ async def _write(
 
 
 async def _are_there(aws: Aws, zone: str, changes: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether an attempt whose answer was lost has made the changes."""
+    """Whether an attempt has made the changes though its answer was lost."""
     for item in changes:
         row = item["ResourceRecordSet"]
         found = await _find(aws, zone, plain_name(row["Name"]), "TXT")

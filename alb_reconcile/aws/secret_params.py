@@ -9,7 +9,7 @@ from alb_reconcile.model.secrets import HIDDEN, SHORTEST, forms_of, hide, is_sec
 _NAMES: Final = ("ClientSecret", "PrivateKey", "UserData", "Query")
 """The secret parameters of all calls that are made; botocore's models mark some of them as sensitive, but not ClientSecret."""
 _CONDITIONS: Final = ("HttpHeaderConfig", "QueryStringConfig")
-"""The conditions of rules whose values are secret."""
+"""The conditions of rules that have secret values."""
 
 
 def hide_secrets(error: AwsError, params: Any) -> None:

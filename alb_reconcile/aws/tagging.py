@@ -1,5 +1,5 @@
-"""Names the AWS services whose resources carry tags, and the calls that read and write the tags: a row for each service that has calls of
-its own for that, and one row for all services that have TagResource."""
+"""Names the AWS services that have resources with tags, and the calls that read and write the tags: a row for each service that has calls
+of its own for that, and one row for all services that have TagResource."""
 
 import asyncio
 import re
@@ -142,8 +142,8 @@ SERVICES: Final = {
 
 @cache
 def service_named(name: str) -> TaggedService:
-    """A service by botocore's name: the service's own row, or the row of all services that have TagResource, whose parameters are named
-    as botocore's model says."""
+    """A service by botocore's name: the service's own row, or the row of all services that have TagResource, with the parameters' names
+    from botocore's model."""
     return SERVICES.get(name) or TaggedService(
         name, f"arn:[a-z-]+:{name}:[a-z0-9-]*:[0-9]{{12}}:TYPE[:/].+", 1, (f"{name}:TagResource",),
         partial(_write, name), partial(_remove, name),

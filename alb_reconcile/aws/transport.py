@@ -83,7 +83,7 @@ class BotoTransport:
         self._session = session
 
     def _assume(self, session: Any, role: Role) -> Any:
-        """A session of the role, whose credentials are fetched at their first use, and again before they expire."""
+        """A session of the role. Its credentials are fetched at their first use, and again before they expire."""
         from botocore.config import Config
         from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 

@@ -65,7 +65,7 @@ def _call(parsed: argparse.Namespace) -> ExitCode:
 
 
 def run() -> NoReturn:
-    """Run `main` as a process, which ends without waiting for calls whose results aren't needed any more."""
+    """Run `main` as a process, which ends without waiting for calls with results that aren't needed any more."""
     open_closed()
     gc.disable()
     later = threading.Timer(_START, _collect_garbage)

@@ -25,19 +25,19 @@ Sort = frozenset[Value]
 """The values that requests of one sort have."""
 _Rule = tuple[str, int, tuple[Condition, ...]]
 _ANY: Sort = frozenset()
-"""The requests that meet no rule's conditions."""
+"""The sort of the requests that meet no rule's conditions."""
 _PATTERNS = ("host_header", "path_pattern")
 _EVERY = {"host_header": frozenset({"*"}), "path_pattern": frozenset({"*", "/*"})}
-"""The patterns that each request meets, by field."""
+"""The patterns that every request meets, by field."""
 _ONE_EACH = (*_PATTERNS, "http_request_method", "source_ip")
-"""The fields of which a request has one value only."""
+"""The fields of which a request has only one value."""
 
 
 class Answers:
-    """Finds the door that answers each sort of requests. Knows the sorts of all doors that it is given, of several moments.
+    """Finds the door that answers each sort of requests. `times` are the doors at several moments; their sorts are distinguished.
 
-    The requests that two rules both take are a sort of their own if one of the rules is made, goes, or gets other conditions or another
-    priority.
+    The requests that two rules both take are a sort of their own if one of the rules is made, is deleted, or gets other conditions or
+    another priority.
     """
 
     def __init__(self, *times: Iterable[Door]) -> None:
@@ -63,7 +63,7 @@ class Answers:
                     self._sorts[listener].update(dict.fromkeys(both))
 
     def find(self, doors: Iterable[Door]) -> dict[Asked, Door]:
-        """The door that answers, by what is asked for. Of several records of one name, a record that leads to an answer."""
+        """The door that answers each sort of requests. For several records of one name, it is a record that leads to an answer."""
         found: dict[Asked, Door] = {}
         doors = list(doors)
         for door in doors:
@@ -79,7 +79,7 @@ class Answers:
         return found
 
     def _first(self, listener: Asked, conditions: tuple[tuple[Condition, ...], ...]) -> Mapping[Sort, int]:
-        """The number of the first rule that takes a sort of requests, by sort."""
+        """The number of the first rule that takes each sort of requests, by sort."""
         key = (listener, conditions)
         if key not in self._known:
             self._known[key] = {
@@ -117,7 +117,8 @@ def _takes(conditions: tuple[Condition, ...], sort: Sort) -> bool:
 
 
 def _covers(one: Value, other: Value) -> bool:
-    """Whether all requests that have the other value have the one, too. Hosts, paths and ranges of addresses may hold others."""
+    """Whether all requests with the value `other` also meet `one`. A host or path pattern may include another, and so may a range of
+    addresses."""
     if one[:2] != other[:2] or one[0] not in _ONE_EACH or one == other:
         return one == other
     if one[0] == "source_ip":
@@ -139,14 +140,14 @@ def _subnet_of(one: str, other: str) -> bool:
 
 
 def _may_meet(one: Sort, other: Sort) -> bool:
-    """Whether a request may be of both sorts: not if it can have only one value of a field, and no value meets both sorts."""
+    """Whether a request may be of both sorts: it can't be if a request has only one value of a field, and no value meets both sorts."""
     return not any(a[:2] == b[:2] and a[0] in _ONE_EACH and not _overlap(a, b) for a in one for b in other)
 
 
 @lru_cache(100_000)
 def _overlap(one: Value, other: Value) -> bool:
-    """Whether a value may meet both conditions. A value may meet two patterns if their texts begin and end alike, as far as these are
-    known; patterns aren't searched, since a value may be a regular expression, too."""
+    """Whether a value may meet both conditions. A value may meet two patterns if their texts before the first wildcard and after the last
+    one are compatible; the texts between aren't compared, since a value may be a regular expression, too."""
     if _covers(one, other) or _covers(other, one):
         return True
     begins, ends = zip(

@@ -19,11 +19,11 @@ from alb_reconcile.model.service import Balancer, Pool, Server
 
 
 async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
-    """Write the tags that say that this spec is applied: each entry's digest, for an instance more of its entry, and the digest of the
-    whole.
+    """Write the tags that say that this spec is applied: each entry's digest, for an instance also more of its entry, and the digest of the
+    whole spec.
 
-    The stack must be as the spec wants it. Makes no call where the tags say so already. Returns a warning if the identity may not tag;
-    raises AwsError for anything else.
+    The stack must be as the spec wants it. Makes no call for resources that have the tags already. Returns a warning if the identity may
+    not tag; raises AwsError for any other error.
     """
     return await _write(aws, find_unrecorded(stack, desired, discovery), "sync can't tell drift from a changed spec")
 
@@ -48,7 +48,7 @@ def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: D
             stale = {key: "" for key in item.tags if key.startswith(tags.VALUE)}
             changed = {key: text for key, text in (stale | values).items() if text != item.tags.get(key, "")}
             wanted.setdefault(item.id, {}).update(changed)
-        # a resource that has these tags from a time at which fewer resources could carry them keeps them
+        # a resource keeps these tags if it got them when the stack had fewer resources to carry them
         if not applied.items() <= item.tags.items() and (tags.APPLIED in item.tags or item.id in anchors):
             wanted.setdefault(item.id, {}).update(applied)
         told = item.tags.get(tags.ZONES)
@@ -58,7 +58,8 @@ def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: D
 
 
 async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:
-    """Write the tag that says that the stack is being destroyed, so that `sync` doesn't take for drift what is missing from then on.
+    """Write the tag that says that the stack is being destroyed, so that `sync` doesn't take resources for drift that are missing from then
+    on.
 
     Returns a warning if the identity may not tag; raises AwsError for anything else.
     """
@@ -74,8 +75,7 @@ async def begin_making(
     are only looked for while the tags don't say that the spec at hand is applied. So after an interrupted run the earlier spec finds what
     was made.
 
-    Makes no call where the tags say something else already. Returns a warning if the identity may not tag; raises AwsError for anything
-    else.
+    Makes no call if no tag needs to change. Returns a warning if the identity may not tag; raises AwsError for any other error.
     """
     kinds = load_kinds()
     if not any(step.action == "create" and kinds[step.address.kind].is_rare for step in plan.steps):
@@ -92,7 +92,7 @@ async def begin_making(
 
 
 async def _write(aws: Aws, wanted: Mapping[str, dict[str, str]], what_then: str) -> str:
-    """Write tags. Returns a warning if that is denied, since a run does without these tags."""
+    """Write tags. Returns a warning if that is denied, since a run can do without these tags."""
     results = await asyncio.gather(*_calls(aws, wanted), return_exceptions=True)
     denied = ""
     for result in results:
@@ -112,8 +112,8 @@ def _own(stack: str, discovery: Discovery) -> list[Observed]:
 
 
 def find_anchors(own: Iterable[Observed]) -> list[Observed]:
-    """The resources that carry the digest of the whole: several, so that the digest outlives each of them. If only one is of a kind meant
-    for that, load balancers, instances or target groups carry the digest as well."""
+    """The resources that carry the digest of the whole spec: several, so that the digest isn't lost with one of them. If at most one is of
+    a kind meant for that, load balancers and instances carry the digest as well, or else target groups."""
     own = list(own)
     found = [item for item in own if item.state.carries_applied]
     if len(found) > 1:
@@ -123,7 +123,7 @@ def find_anchors(own: Iterable[Observed]) -> list[Observed]:
 
 
 def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> dict[Address, bool]:
-    """The resources that an applied spec had, by the tags, and that aren't there; with whether this spec says the same of each."""
+    """The missing entries that the applied spec had, by the tags; each with whether this spec's entry is the same as the applied one."""
     own = _own(stack, discovery)
     there, whole = {item.address: item for item in own}, tags.spec_digest_of(desired)
     members = {item.address for item in discovery.resources if not (item.is_gone or item.is_leaving)}
@@ -139,7 +139,7 @@ def find_lost(stack: str, desired: Mapping[Address, Desired], discovery: Discove
     for address, wanted in desired.items():
         if wanted.carrier is None or address in members or address.kind in discovery.unread:
             continue
-        entry = there.get(wanted.carrier)  # the entry's own tag says which members it had
+        entry = there.get(wanted.carrier)  # the tag of the entry's resource covers the entry's members
         is_same = entry is not None and spec_digest(entry) == desired[wanted.carrier].spec_digest
         if is_same or not lost.keys().isdisjoint(references(wanted.state)):
             lost[address] = True
@@ -168,7 +168,7 @@ def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Futur
 
 
 async def _tag(aws: Aws, service: TaggedService, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
-    """Tag those of the resources that exist: a read that lags shows some that are gone."""
+    """Tag those of the resources that exist: a read that lags may have shown deleted ones."""
     try:
         await service.write(aws, resources, wanted)
     except AwsError as error:

@@ -44,7 +44,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended: done, failed, skipped or interrupted; the last with an error only if the step had begun."""
+    """How a step ended: done, failed, skipped or interrupted. An interrupted step has an error only if it had begun."""
 
     step: Step
     how: How
@@ -81,9 +81,9 @@ class _Application:
         self.running: dict[asyncio.Task[str], tuple[Step, float]] = {}
         self.announced: set[str] = set()
         self.there: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        """Set, by step key, when the resource that a step makes is there, or the step has ended otherwise."""
+        """Events by step key: set when the resource that the step makes exists, or the step has ended without it."""
         self.news = asyncio.Event()
-        """Set when a step has just announced the resource that it has made, for steps that only have to name it."""
+        """Set when a step has announced the resource that it has made, for steps that only have to name that resource."""
         run.ids.update(plan.ids)
         gone = [step for step in self.steps.values() if step.action == "delete"]
         back = [step.observed for step in gone if step.observed and self._returns(step)]
@@ -93,7 +93,7 @@ class _Application:
         )
 
     def _returns(self, step: Step) -> bool:
-        """Whether the resource that a step deletes comes back as it was."""
+        """Whether the resource that a step deletes is made again as it was."""
         whole = self.steps.get(step.part_of or "")
         return whole is not None and step.observed is not None and whole.state == step.observed.state
 
@@ -101,7 +101,7 @@ class _Application:
         try:
             await self._run_all()
         finally:
-            for task in self.running:  # some run only if something unforeseen has ended this
+            for task in self.running:  # tasks are left only if something unforeseen has ended this
                 task.cancel()
             await asyncio.gather(*self.running, return_exceptions=True)
         return tuple(self.outcomes[key] for key in self.steps)
@@ -121,7 +121,7 @@ class _Application:
             beginning = [key for key in ready if self._may_begin(self.steps[key])]
             ready = [key for key in ready if key not in beginning]
             ended = [key for key in beginning if not self._start(self.steps[key])]
-            if ended:  # running steps may wait for what only these had held up
+            if ended:  # running steps may wait for resources of the skipped ones
                 sorter.done(*ended)
             elif self.running:
                 self.news.clear()
@@ -134,7 +134,7 @@ class _Application:
                 sorter.done(*new)
 
     def _may_begin(self, step: Step) -> bool:
-        """Whether the steps that a step needs have gone far enough."""
+        """Whether the steps that a step needs have ended, or have announced their resource if that is enough."""
         return all(key in self.outcomes or self._is_enough(step, key) for key in step.needs)
 
     def _is_enough(self, step: Step, key: str) -> bool:
@@ -178,7 +178,7 @@ class _Application:
         except ReconcileError as error:
             how: How = "interrupted" if isinstance(error, InterruptedRun) else "failed"
             self._end(Outcome(step, how, error=error), elapsed, str(error))
-        except Exception as error:  # a mistake in this tool ends its step; the others and the report go on
+        except Exception as error:  # a bug in this tool ends only its step; the others and the report continue
             bug = _unexpected(error)
             self._end(Outcome(step, "failed", error=bug), elapsed, str(bug))
         return step.key
@@ -193,13 +193,13 @@ class _Application:
 
 @dataclass(frozen=True)
 class _Others(Others):
-    """What a step tells the other steps of its plan, and hears of them."""
+    """How a step communicates with the other steps of its plan."""
 
     step: Step
     among: _Application
 
     def announce(self, made: str, *, usable: bool) -> None:
-        if self.step.action != "delete":  # the address is its successor's
+        if self.step.action != "delete":  # the address belongs to the deleted resource's successor
             self.among.run.ids[self.step.address] = made
         self.among.there[self.step.key].set()
         if usable:
@@ -207,7 +207,7 @@ class _Others(Others):
             self.among.news.set()
 
     async def made(self, ref: Ref) -> str:
-        """Raises _SkippedError if the resource is never made."""
+        """The id of the resource, when it exists. Raises _SkippedError if it is never made."""
         if isinstance(ref, str):
             return ref
         for maker in self.step.needing(Need.MADE):
@@ -220,7 +220,7 @@ class _Others(Others):
 
     def coming(self) -> Iterator[Step]:
         behind, ended = {self.step.key}, self.among.outcomes
-        for other in self.among.steps.values():  # a plan has each step behind what it needs
+        for other in self.among.steps.values():  # in a plan each step comes after the steps that it needs
             if not behind.isdisjoint((other.key, *other.needs)):
                 behind.add(other.key)
             elif other.key not in ended and other.action != "delete" and other.state:
@@ -235,7 +235,7 @@ class _Others(Others):
 
 
 def _among(step: Step, made: Collection[Address]) -> Step:
-    """The step. Of instances that are launched together, it names only those that this run makes: a run may carry out a part of a plan."""
+    """The step; if it launches several instances, without those that this run doesn't make, since a run may carry out a part of a plan."""
     if not isinstance(how := step.details, Launch):
         return step
     return replace(step, details=replace(how, together=tuple(item for item in how.together if item[0].address in made)))
@@ -250,8 +250,8 @@ def _unexpected(error: Exception) -> ReconcileError:
 
 
 async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = None) -> str:
-    """Carry out one step. Returns the id of the resource that it made or changed. Carrying out is a task of its own, so that its calls are
-    told as the step's."""
+    """Carry out one step. Returns the id of the resource that it made or changed. It must run in a task of its own, so that its calls
+    are attributed to the step."""
     MADE_FOR.set(step.key)
     run = replace(run, step=step)
     for other in load_kinds().values() if step.old_nodes else ():
@@ -273,7 +273,7 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
     if step.desired is None or step.state is None:
         raise AssertionError(f"{step.key} says nothing of what is wanted")
     wanted = bind(step.state, run.ids)
-    if step.needing(Need.MADE):  # these stay addresses: the driver asks for an id when it needs it
+    if step.needing(Need.MADE):  # these fields stay addresses: the kind asks for an id when it needs it
         wanted = replace(wanted, **{name: getattr(step.state, name) for name in wanted.needed_late})
     if step.action == "update" and step.observed is not None:
         fields = step.tops | {change.path for change in step.changes}

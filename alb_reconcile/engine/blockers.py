@@ -25,7 +25,7 @@ _ONLY_ANSWERS: Final = re.compile("(vpc|gateway_load_balancer)_endpoint")
 
 
 def needs_routes(row: Mapping[str, Any]) -> bool:
-    """Whether a network interface loses something when its subnet loses its routes."""
+    """Whether a network interface needs the routes of its subnet."""
     return not _ONLY_ANSWERS.fullmatch(row.get("InterfaceType", ""))
 
 
@@ -39,16 +39,16 @@ _HOW: Final = {
 
 
 class Blocker(NamedTuple):
-    """An obstacle to a plan, in words, and the keys of the steps that it stands against."""
+    """An obstacle to a plan, in words, and the keys of the steps that it concerns."""
 
     keys: frozenset[str]
     text: str
     word: str = ""
-    """The word with which a person may want the step all the same (`--allow`); empty if AWS would refuse it."""
+    """The word with which a user can allow the step all the same (`--allow`); empty if AWS would refuse it."""
 
 
 def refused(found: Iterable[Blocker], word: str, allow: Mapping[str, int]) -> list[str]:
-    """The obstacles with this word, with how to allow them; none if the user has allowed so many."""
+    """The texts of the obstacles with this word, with how to allow them; empty if the user has allowed as many."""
     texts = list(dict.fromkeys(item.text for item in found if item.word == word))
     is_allowed = word and len(texts) <= allow.get(word, 0)
     return [] if is_allowed else [text + _HOW[word].format(len(texts)) for text in texts]
@@ -60,10 +60,10 @@ def by_key(found: Iterable[Blocker], *words: str) -> dict[str, str]:
 
 
 async def find_blockers(aws: Aws, situation: Situation, plan: Plan) -> list[Blocker | str]:
-    """Every resource outside the stack that uses what the plan deletes, or the routes that it takes away; and a warning if these
-    credentials may not look. For a destroy they have to be allowed to look.
+    """Every resource outside the stack that uses a resource which the plan deletes, or routes which it removes; and a warning if these
+    credentials may not read that. A destroy needs the permission to read it.
 
-    Reads nothing if the plan takes neither away. Raises AwsError.
+    Reads nothing if the plan deletes and removes none. Raises AwsError.
     """
     own, look = [*_find_own_cut_off(plan)], _Look(aws, situation.discovery, plan)
     parts = look.interfaces(), look.group_references(), look.inhabitants(), look.routes_of_others()
@@ -80,7 +80,8 @@ async def find_blockers(aws: Aws, situation: Situation, plan: Plan) -> list[Bloc
 
 
 def _find_own_cut_off(plan: Plan) -> Iterator[Blocker]:
-    """Entries that the spec puts into others' subnets of which the route table is deleted, since no entry declares that table any more."""
+    """Obstacles for the spec's entries that are in another owner's subnet: its route table is deleted, since no entry declares the table
+    any more."""
     own = {item.id for item in plan.live if item.owner == plan.stack}
     going = {step.key for step in plan.steps if step.action == "delete" and step.plays(Routes)}
     for cut in find_cut_off(plan):
@@ -97,18 +98,18 @@ class _Look:
         self.aws, self.plan, self.account = aws, plan, discovery.account
         self.going = {step.id: step for step in plan.steps if step.action == "delete" and step.id}
         live = [item for item in discovery.resources if not item.is_gone]
-        self.own = {item.id for item in discovery.resources}  # ended resources, too: their interfaces may outlive them
+        self.own = {item.id for item in discovery.resources}  # also ended resources: their interfaces may outlive them
         self.own |= {made for item in discovery.resources for made in getattr(item.details, "made_along", ())}
         parts = (item.details.ids for item in discovery.resources if isinstance(item.details, Interfaces))
         self.own |= {known for ids in parts for known in ids}
         self.balancers = {item.state.own_name for item in live if isinstance(item.state, Balancer)}
 
     def ids(self, part: type[Properties]) -> list[str]:
-        """The ids of the resources that are deleted and play that part."""
+        """The ids of the resources that are deleted and play that part in the service."""
         return sorted(known for known, step in self.going.items() if step.plays(part))
 
     def keys(self, *ids: str) -> frozenset[str]:
-        """The keys of the steps that delete these, and of the replacements that those steps are part of."""
+        """The keys of the steps that delete these resources, and of the replacements that these steps are part of."""
         steps = [self.going[known] for known in ids if known in self.going]
         return frozenset(key for step in steps for key in (step.key, step.part_of) if key)
 
@@ -119,11 +120,11 @@ class _Look:
         return f"{wanted.at() if wanted else address} ({known})"
 
     def used(self, known: str, *by: str, then: str = "", more: frozenset[str] = frozenset()) -> Blocker:
-        """The obstacle that others use a resource which is deleted."""
+        """An obstacle: resources outside the stack (`by`) use a resource that is deleted."""
         whom, what = ("a resource", "remove it") if len(by) == 1 else ("resources", "remove them")
         address, desired = self.going[known].address, self.plan.desired
         file = next((item.file for item in desired.values()), "SPEC")
-        # for example in a network that is split off; of what `destroy` takes, only an address would be of use by itself
+        # for example in a network that is split off; of the resources that `destroy` deletes, only an address is useful by itself
         may_stay = address not in desired if desired else self.going[known].plays(StaticAddress)
         keep = f"to leave it there, run: {advised('release', file, str(address))}; else " * may_stay
         text = f"{self.name(known)} is in use by {whom} outside this stack: {', '.join(by)}; {keep}{then or what} first"
@@ -141,7 +142,7 @@ class _Look:
         return found
 
     async def interfaces(self) -> list[Blocker]:
-        """Others' network interfaces in what is deleted, and in subnets that lose their way out."""
+        """Obstacles: others' network interfaces that are in deleted resources, or in subnets that lose their route out."""
         cut: dict[str, list[CutOff]] = defaultdict(list)
         for item in find_cut_off(self.plan):
             cut[item.subnet].append(item)
@@ -181,12 +182,12 @@ class _Look:
         return [item for item in seen.values() if not await self._is_no_matter(item)]
 
     async def _is_no_matter(self, interface: Mapping[str, Any]) -> bool:
-        """Whether an interface is the stack's, or goes by itself: that of any load balancer that is gone already."""
+        """Whether an interface is the stack's, or will be deleted by itself, as that of a load balancer that is deleted already."""
         if interface["NetworkInterfaceId"] in self.own or is_of(interface, self.own):
             return True
         if (
             interface.get("OwnerId", self.account) != self.account
-        ):  # in a subnet that is shared; only its owner sees the load balancer
+        ):  # in a shared subnet, only the owner of a load balancer sees it
             return False
         kind, _, name = str(interface.get("Description", "")).partition("/")
         if kind != "ELB app":
@@ -201,7 +202,8 @@ class _Look:
         return False
 
     async def group_references(self) -> list[Blocker]:
-        """Others' security groups with rules that name the stack's. Asked by rule, which also finds groups in peered VPCs."""
+        """Obstacles: others' security groups with rules that name the stack's groups. EC2 is asked for rules, which also finds groups in
+        peered VPCs."""
         groups = self.ids(Firewall)
         if not groups:
             return []
@@ -217,11 +219,11 @@ class _Look:
         ]
 
     async def inhabitants(self) -> list[Blocker]:
-        """Others' resources in VPCs that are deleted."""
+        """Obstacles: others' resources in VPCs that are deleted."""
         vpcs = self.ids(Network)
 
         async def read(sort: _Sort) -> list[tuple[str, dict[str, Any]]]:
-            # without the right to look, the deletes find out by trying
+            # without the permission to read them, the delete calls show it
             with ignoring("UnauthorizedOperation"):
                 where = {sort.where: vpcs} if sort.where else None
                 rows = await self.aws.pages("ec2", sort.operation, sort.key, where=where)
@@ -237,8 +239,8 @@ class _Look:
         ]
 
     async def routes_of_others(self) -> list[Blocker]:
-        """Others' route tables that lead to a gateway that is deleted; where its VPC is deleted too, everything in it has been looked
-        at."""
+        """Obstacles: others' route tables with routes to a gateway that is deleted. If its VPC is deleted too, `inhabitants` has looked at
+        them."""
         asked: dict[str, list[str]] = defaultdict(list)
         for known, step in self.going.items() if not self.ids(Network) else ():
             if step.observed and step.observed.state.route_filter:
@@ -272,7 +274,7 @@ _SORTS: Final = (
     _Sort("describe_security_groups", "SecurityGroups", "GroupId"),
     _Sort("describe_route_tables", "RouteTables", "RouteTableId"),
     _Sort("describe_network_acls", "NetworkAcls", "NetworkAclId"),
-    _Sort("describe_nat_gateways", "NatGateways", "NatGatewayId"),  # no interface shows regional ones
+    _Sort("describe_nat_gateways", "NatGateways", "NatGatewayId"),  # regional NAT gateways have no network interface
     _Sort("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
     _Sort("describe_internet_gateways", "InternetGateways", "InternetGatewayId", "attachment.vpc-id"),
     _Sort("describe_egress_only_internet_gateways", "EgressOnlyInternetGateways", "EgressOnlyInternetGatewayId", ""),
@@ -307,7 +309,7 @@ _OVER: Final = ("deleting", "deleted", "rejected", "expired", "failed")
 
 
 def _called(row: dict[str, Any]) -> str:
-    """The name of a resource, for a person who has to find its owner: GuardDuty, for example, leaves an endpoint and a security group
+    """The name of a resource, from which a user may find its owner: GuardDuty, for example, leaves an endpoint and a security group
     behind."""
     name = row.get("GroupName") or row.get("ServiceName")
     return f" ({name})" if name else ""

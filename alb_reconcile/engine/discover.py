@@ -34,9 +34,9 @@ async def discover(
     eager: bool = False,
     lenient: bool = False,
 ) -> Discovery:
-    """Read the stack. `everything` looks at all target groups of the account, as destroy must. `shared` has what is read for several
-    stacks. `eager` reads at once what a creation needs, without waiting for answers that may make a read needless. `lenient` goes on where
-    the credentials may not read something (`unread`), for commands that show the rest.
+    """Read the stack. With `everything`, all target groups of the account are looked at, as destroy must. `shared` has the reads that
+    several stacks share. With `eager`, everything that a creation needs is read at once, without waiting for answers that may make a read
+    needless. With `lenient`, kinds that the credentials may not read are left out (`unread`), for commands that show the rest.
 
     Raises RefusedError in an account other than `account_ids`, if any are given.
     """
@@ -67,7 +67,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
 
     elsewhere = begin("what the spec names by id", _read_foreign(reader), ({}, []))
     own = {name: begin(name, discover_kind(reader, kind), []) for name, kind in load_kinds().items()}
-    # if these depend on another answer, they wait for that one alone
+    # if one of these depends on another answer, it waits for that answer alone
     account = read_account(reader.aws, account_ids) if reader.eager else _account(reader, account_ids)
     identity = asyncio.ensure_future(account)
     servers = None if reader.eager else [own[name] for name in sorted(names_of(Server))]
@@ -78,14 +78,14 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         resources = tuple(item for task in own.values() for item in task.result())
         foreign, missing = elsewhere.result()
         taken = {} if unread else await _taken(reader)
-    except BaseException:  # an interruption too: no read may go on after it
+    except BaseException:  # also for an interruption: no read may continue after it
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await reader.cancel()
         raise
     if unread:
-        await reader.cancel()  # reads begun for kinds that couldn't be read
+        await reader.cancel()  # reads that were begun for kinds that couldn't be read
         if not resources:
             raise next(iter(unread.values()))
     return Discovery(
@@ -112,7 +112,7 @@ async def _taken(reader: Reader) -> dict[tuple[str, str], Other]:
 
 async def _account(reader: Reader, allowed: Collection[str]) -> str:
     """Like `read_account`, without a call if the account has a load balancer or a target group: their ARNs contain the account's number."""
-    with ignoring(*DENIED):  # the kinds' own reads report it
+    with ignoring(*DENIED):  # if it is denied, the kinds' own reads report that
         arns = await asyncio.gather(reader.load_balancer_arns(), reader.target_group_arns())
         for arn in [arn for part in arns for arn in part][:1]:
             reader.aws.learn_account(arn)
@@ -173,7 +173,7 @@ async def _images(
 
 
 async def resolve_further_images(aws: Aws, situation: Situation) -> Situation:
-    """The situation, decided once more with the images of instances that turn out to be replaced for another reason than their image."""
+    """The situation, decided again with the images of instances that are replaced for another reason than their image."""
     discovery, decided = situation.discovery, situation.decisions.desired.values()
     made = each_of([item.desired for item in decided if not item.found or item.forces], Server)
     lost = {state.image_id for _, state in each_of([item.desired for item in discovery.findings], Server)}
@@ -188,7 +188,7 @@ async def resolve_further_images(aws: Aws, situation: Situation) -> Situation:
 async def resolve_images(
     aws: Aws, references: Collection[str], desired: Iterable[Desired]
 ) -> tuple[dict[str, str], list[Finding]]:
-    """The AMI ids of the references; and findings about references that lead nowhere, where the spec has them."""
+    """The AMI ids of the references; and findings, at their places in the spec, about references to no image."""
     parameters = sorted(item for item in references if item.startswith(PARAMETER))
     searches = sorted(item for item in references if item.startswith(SEARCH))
     newest = asyncio.gather(*(_newest(aws, item) for item in searches))

@@ -39,14 +39,15 @@ Asked = tuple[object, ...]
 _HTTP1: Final = (None, "HTTP1")
 _MOST_NAMES: Final = 3
 _FAMILIES: Final[Mapping[str, Collection[int]]] = {"dualstack": (4, 6), "dualstack-without-public-ipv4": (6,)}
-"""The versions of IP of a load balancer's clients on the internet, by its `ip_address_type`; 4 alone for any other."""
+"""The IP versions of a load balancer's clients on the internet, by its `ip_address_type`; only 4 for any other type."""
 _WIDE: Final = {4: 1, 6: 3}
 """The largest prefix length, in bits, with which a route's destination covers most of the internet: 0.0.0.0/1, 2000::/3."""
 
 
 @dataclass(frozen=True)
 class Shut:
-    """Why requests don't get through, in words, and the ids of the resources that decide that. `what` stands in the text for the target."""
+    """Why requests don't get through, in words, and the ids of the resources that cause it. `what` is the name of the target in the
+    text."""
 
     reason: str
     by: frozenset[str] = frozenset()
@@ -54,12 +55,12 @@ class Shut:
 
     @property
     def text(self) -> str:
-        """The reason, for this target."""
+        """The reason, with the target's name."""
         return self.reason.replace("TARGET", self.what)
 
 
 def join(shuts: Iterable[Shut]) -> list[Shut]:
-    """Each reason once, with all of the targets for which it holds."""
+    """Each reason once, with all targets that it concerns."""
     alike: dict[str, list[Shut]] = defaultdict(list)
     for shut in shuts:
         alike[shut.reason].append(shut)
@@ -70,7 +71,7 @@ def join(shuts: Iterable[Shut]) -> list[Shut]:
 
 
 def _named(names: list[str]) -> str:
-    """Some of many names, and how many more there are."""
+    """The first names, and the number of the others."""
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return f"{', '.join(names[:_MOST_NAMES])}{more}"
 
@@ -79,8 +80,8 @@ def _named(names: list[str]) -> str:
 class Reach:
     """A target group that gets a door's requests, by id, and how many of its targets they reach.
 
-    `coming` counts targets that a plan expects to become healthy; `lost` is what keeps the requests from targets that would answer them,
-    `cut` what keeps them from any target.
+    `coming` counts targets that a plan expects to become healthy; `lost` is why requests don't reach targets that would answer them, `cut`
+    why they don't reach targets of whatever status.
     """
 
     group: str
@@ -89,9 +90,9 @@ class Reach:
     lost: tuple[Shut, ...] = ()
     cut: tuple[Shut, ...] = ()
     is_known: bool = True
-    """Whether the group's targets were read. Targets of a group outside the stack weren't."""
+    """Whether the group's targets were read; those of a group outside the stack aren't."""
     zones: Mapping[str, Reach] = field(default_factory=dict)
-    """What the load balancer's node in each zone reaches: all targets, or those in that zone (`engine.zones`)."""
+    """What the load balancer's node in each zone reaches: all targets, or only those in its zone (`engine.zones`)."""
 
     @property
     def count(self) -> int:
@@ -111,13 +112,13 @@ class Door:
     balancer: str
     asked: Asked
     reaches: tuple[Reach, ...] = ()
-    """The target groups that get the door's requests; empty if the door answers by itself."""
+    """The target groups that get the door's requests; empty if the door doesn't forward, as with a fixed response."""
     barred: tuple[Shut, ...] = ()
-    """What keeps all of the door's clients out, or those of a zone."""
+    """Why all of the door's clients, or those of a zone, can't get in."""
     narrow: tuple[Shut, ...] = ()
-    """What keeps the internet's clients of IPv4 or of IPv6 out; `what` says which version."""
+    """Why clients on the internet with IPv4, or with IPv6, can't get in; `what` is the version."""
     versions: frozenset[str] = frozenset()
-    """The versions of IP for which the door's load balancer has addresses."""
+    """The IP versions for which the door's load balancer has addresses."""
 
     @property
     def healthy(self) -> int:
@@ -136,7 +137,7 @@ class Door:
 
 
 def find_doors(world: World) -> Iterator[Door]:
-    """Every door, in the order in which the resources were read: each listener's default action, then its rules; then the names."""
+    """Every door, in the order in which the resources were read: each listener's default action, then its rules; then the DNS names."""
     ways = _Ways(world)
     open_at = set()
     for item, listener in world.listeners:
@@ -157,7 +158,7 @@ def find_doors(world: World) -> Iterator[Door]:
 
 
 def find_cut(world: World) -> dict[str, tuple[Shut, ...]]:
-    """What keeps a load balancer's requests and checks from a target, by the target's id."""
+    """Why a load balancer's requests or health checks don't reach a target, by the target's id."""
     ways, found = _Ways(world), {}
     for listener, state in world.listeners:
         doors = [listener, *(rule for rule, _ in world.rules.get(listener.id, ()))]
@@ -169,7 +170,7 @@ def find_cut(world: World) -> dict[str, tuple[Shut, ...]]:
 
 
 class _Ways:
-    """The ways of requests through one world; what many targets share is computed once."""
+    """Finds how requests pass through one world. Results that many targets share are computed once."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -209,7 +210,7 @@ class _Ways:
         return Reach(group, counts["healthy"], counts[COMING], tuple(join(lost)), tuple(join(cut)), is_known)
 
     def into(self, balancer: str, listener: Frontend) -> Iterator[Shut]:
-        """What keeps clients out of a listener: security groups, and subnets from which no answer gets out."""
+        """Why clients can't use a listener: security groups that don't let them in, and subnets without a route for answers."""
         found = self.world.get(balancer)
         if found is None or not isinstance(found.state, Balancer):
             return
@@ -222,13 +223,14 @@ class _Ways:
         yield from self._dark_subnets(found, found.state)
 
     def versions(self, balancer: str) -> frozenset[str]:
-        """The versions of IP for which a load balancer has addresses."""
+        """The IP versions for which a load balancer has addresses."""
         found = self.world.get(balancer)
         kind = (found.state.ip_address_type if found and isinstance(found.state, Balancer) else None) or ""
         return frozenset(f"IPv{version}" for version in _FAMILIES.get(kind, (4,)))
 
     def narrow(self, balancer: str, listener: Frontend) -> Iterator[Shut]:
-        """What keeps the internet's clients of a version of IP out, as far as all security groups and routes are known."""
+        """Why clients on the internet with one of the IP versions can't get in. Unknown security groups and routes count as letting them
+        in."""
         found = self.world.get(balancer)
         state = found.state if found else None
         if found is None or not isinstance(state, Balancer) or state.scheme != "internet-facing":
@@ -253,7 +255,7 @@ class _Ways:
                         yield Shut(text, frozenset([found.id, subnet, item.id]), f"IPv{version}")
 
     def _dark_subnets(self, found: Observed, state: Balancer) -> tuple[Shut, ...]:
-        """The subnets of an internet-facing load balancer from which answers don't get out."""
+        """The subnets of an internet-facing load balancer that have no route for answers."""
         if state.scheme != "internet-facing":
             return ()
         if found.id not in self._dark:
@@ -269,7 +271,7 @@ class _Ways:
         if table is None:
             was_seen = isinstance(subnet.details, Foreign) and name not in self.world.left
             leads = subnet.details.leads_out if was_seen and isinstance(subnet.details, Foreign) else None
-            is_own = self.world.get(subnet.state.vpc) is not None  # and its main table has no way out
+            is_own = self.world.get(subnet.state.vpc) is not None  # then its main table has no route out
             is_dark, by = (leads is False) if was_seen else is_own, [self.world.left.get(name, name)]
         else:
             item, state = table
@@ -281,7 +283,7 @@ class _Ways:
         return Shut(text, frozenset([balancer.id, name, *by])) if is_dark else None
 
     def to(self, balancer: str, group: str, target: Member) -> tuple[Shut, ...]:
-        """What keeps a load balancer's requests, or its checks, from a target."""
+        """Why a load balancer's requests, or its health checks, don't reach a target."""
         entry, instance = self.world.get(group), self.world.get(target.target)
         port, found = target.port, self.world.get(balancer)
         if port is None or found is None or not isinstance(found.state, Balancer):
@@ -353,7 +355,7 @@ class _Ways:
 
     def _names(self, rule: Permission, peers: tuple[str, ...], places: tuple[str, ...], *, is_ipv6: bool) -> bool:
         source = str(rule.source)
-        if "/" not in source:  # the addresses of a security group, or of a prefix list, aren't known here
+        if "/" not in source:  # the members of a security group, or of a prefix list, aren't known here
             return source in peers or source.startswith("pl-") or not peers
         blocks = [self._block(place, is_ipv6=is_ipv6) for place in places]
         if not blocks or None in blocks:
@@ -372,7 +374,8 @@ class _Ways:
 
 
 def _admits_clients(rule: Permission, port: int, version: int) -> bool:
-    """Whether a rule lets clients of a version of IP in: any range of theirs, or a prefix list with ranges that aren't known."""
+    """Whether a rule lets clients of an IP version in: by any range of that version, or by a prefix list, of which the ranges aren't
+    known."""
     source = str(rule.source)
     is_port = rule.protocol == "-1" or (rule.protocol == "tcp" and rule.from_port <= port <= rule.to_port)
     is_range = "/" in source and ip_network(source, strict=False).version == version
@@ -380,7 +383,7 @@ def _admits_clients(rule: Permission, port: int, version: int) -> bool:
 
 
 def _is_wide(destination: str, version: int) -> bool:
-    """Whether a route leads to most of the addresses of a version of IP, or to a prefix list's, which aren't known."""
+    """Whether a route's destination covers most addresses of an IP version, or is a prefix list, of which the ranges aren't known."""
     if "/" not in destination:
         return True
     found = ip_network(destination, strict=False)

@@ -29,10 +29,10 @@ _HEALTHY: Final[Mapping[str, str]] = {"State": "healthy"}
 
 
 class Gate:
-    """The world that a run has made so far of what its plan has read, with the health that AWS shows.
+    """Holds the steps of a run. It knows the world that the run has made so far, and reads the targets' health from AWS.
 
-    The gate doesn't hold targets. Where their group gets requests, targets ask AWS how many others are healthy
-    (`kinds._health.keep_capacity`). The gate tells them in which zone one of those others must be.
+    The gate doesn't hold steps of targets: if a target's group gets requests, its deregistration itself asks AWS how many other targets
+    are healthy (`kinds._health.keep_capacity`). The gate says in which zone one of those must be.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -41,15 +41,15 @@ class Gate:
         self._done: list[Step] = []
         instances = (item.lifecycle for item in plan.desired.values() if item.lifecycle.group)
         self._timeout = max((item.rollout.health_timeout for item in instances), default=HEALTH_TIMEOUT)
-        """Seconds for which targets that a step needs may fail their checks; their load balancer may also be new."""
+        """The most seconds that a step waits while targets that it needs fail their checks; their load balancer may also be new."""
 
     def done(self, step: Step) -> None:
-        """Note that a step has ended well."""
+        """Note that a step is done."""
         self._done.append(step)
 
     async def hold(self, run: Run, step: Step) -> None:
-        """Wait until a step is safe. Raises RefusedError, with the requests that wouldn't be answered, as soon as the step certainly can't
-        become safe; WaitError after a while."""
+        """Wait until a step is safe. Raises RefusedError, with the requests that wouldn't be answered, as soon as the step can't become
+        safe; WaitError after a time-out."""
         if not self.safety.kept:
             return
         if step.detail(Deregister).least and (near := self._near(step)):
@@ -59,7 +59,7 @@ class Gate:
         began, hope, awaited = run.aws.now(), Hope(run), self._awaited(step)
 
         async def look(_: set[str]) -> Mapping[str, Any]:
-            now, then, changed = self._changed(step)  # other steps of the run go on meanwhile
+            now, then, changed = self._changed(step)  # other steps of the run continue meanwhile
             now, then = _passed(now, awaited), _passed(then, awaited)
             made = {str(address): known for address, known in run.ids.items()}
             names = {
@@ -107,14 +107,14 @@ class Gate:
         return World(self._plan.live).after(self._plan.steps)
 
     def _awaited(self, step: Step) -> set[str]:
-        """The groups that have targets for which a step waits itself. If each zone counts for a group, the step's own number isn't
-        enough."""
+        """The groups with targets for which a step itself waits. Groups that need a healthy target in each zone aren't among them, since
+        the step waits only for a number of targets."""
         shift = shift_of(step)
         names = {str(bind(item.group, self._plan.ids)) for item in (*shift.awaits, *shift.hopes)}
         return {name for name in names if not (group := self._end.get(name)) or not is_zonal(group.state)}
 
     def _near(self, step: Step) -> Near | None:
-        """The other targets in the zone of a target that leaves, now and after the plan; None if the rule asks for none there."""
+        """The other targets in the zone of a target that leaves, now and after the plan; None if the safety rule needs none there."""
         going, world = step.observed, self._now()
         group = world.get(going.parent_id) if going else None
         if not going or not group or not isinstance(going.state, Member) or not is_zonal(group.state):
@@ -137,7 +137,7 @@ class Gate:
         return self._world
 
     def _changed(self, step: Step) -> tuple[World, World, set[Asked]]:
-        """The world before and after a step, and the doors that the step changes."""
+        """The worlds before and after a step, and the doors that the step changes."""
         now = self._now()
         then = now.after([step])
         before, after = (self.safety.find(world) for world in (now, then))
@@ -145,7 +145,8 @@ class Gate:
 
 
 def _as_shown(world: World, health: _Health, made: Mapping[str, str]) -> World:
-    """The world with that health, by group. `made` has the ids of the resources that the run has made, by their names in a world."""
+    """The world with this health of targets, by group. `made` has the ids of resources that the run has made, by their names in a
+    world."""
 
     def shown(item: Observed) -> Observed:
         if not isinstance(item.state, Member) or str(item.state.target_group) not in health:
@@ -165,7 +166,7 @@ def _way(doors: Mapping[Asked, Door], asked: Asked) -> object:
 
 
 def _behind(world: World, door: Door) -> Iterator[str]:
-    """The groups that get a door's requests, as far as they are known; of a name, the groups of its load balancer."""
+    """The known groups that get a door's requests; for a DNS name, the groups of its load balancer."""
     doors = find_doors(world) if isinstance(door.item.state, DnsName) else (door,)
     for other in doors:
         if other.balancer == door.balancer:

@@ -21,8 +21,8 @@ _MOST = 3
 
 
 async def find_alike(aws: Aws, situation: Situation) -> list[str]:
-    """Warnings of existing resources that are like entries to be made: by name, and VPCs by name and range (EC2 DescribeVpcs); and of
-    stacks of another name that the very same spec was applied to."""
+    """Warnings of existing resources that look like entries to be made, by name, VPCs by name and range (EC2 DescribeVpcs); and of stacks
+    with another name to which the same spec was applied."""
     made, discovery, desired = situation.made, situation.discovery, situation.target.desired
     wanted = [(item, state.cidr_block) for item, state in each_of(made.values(), Network) if state.cidr_block]
     blocks = sorted({block for _, block in wanted})
@@ -49,7 +49,8 @@ async def find_alike(aws: Aws, situation: Situation) -> list[str]:
 
 
 async def _carriers(aws: Aws, made: Mapping[Address, Desired], all_: Mapping[Address, Desired]) -> list[dict[str, str]]:
-    """The tags of EC2 resources that say that the spec was applied to their stack. Reads one kind of those that say so."""
+    """The tags of EC2 resources that say that the same spec was applied to their stack. Reads only one of the kinds that carry such
+    tags."""
     kinds = load_kinds()
     listings = (kinds[item.address.kind].listing for item in made.values() if item.state.carries_applied)
     listing = next(filter(None, listings), None)
@@ -69,8 +70,8 @@ def fitting(made: Mapping[Address, Desired], discovery: Discovery) -> Iterator[t
 
 
 def told_alike(made: Mapping[Address, Desired], discovery: Discovery, vpcs: Iterable[str] = ()) -> list[str]:
-    """The warnings of these VPCs, and of load balancers and target groups that no stack owns and that have the name which this tool would
-    give to an entry. Resources in another VPC than the stack get a warning of their own: perhaps the spec means the wrong VPC."""
+    """Warnings of these VPCs, and of load balancers and target groups that no stack owns and that have the name which this tool would give
+    to an entry. Resources in another VPC than the stack get a warning of their own: perhaps the spec names the wrong VPC."""
     by_place = defaultdict(list, {"": [*vpcs]} if vpcs else {})
     for item, name, other in fitting(made, discovery):
         by_place[discovery.elsewhere(other)].append(f"{item.address} ({name})")

@@ -15,17 +15,17 @@ from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.plan import Plan
 
 Look = Callable[[Aws, Situation], Awaitable[Iterable[Finding | str]]]
-"""Finds what stands against entries of the spec, and warnings (texts)."""
+"""A check that returns findings against entries of the spec, and warnings (texts)."""
 StepLook = Callable[[Aws, Situation, Plan], Awaitable[Iterable[Blocker | str]]]
-"""Finds what stands against steps of a plan, and warnings (texts)."""
+"""A check that returns obstacles to steps of a plan, and warnings (texts)."""
 LOOKS: Final[tuple[Look, ...]] = (find_alike, check_preconditions, find_untagged)
-"""The looks at what is to be made or changed: none needs an order of steps, and none changes a decision."""
+"""The checks of resources that are to be made or changed: none needs an order of steps, and none changes a decision."""
 STEP_LOOKS: Final[tuple[StepLook, ...]] = (find_blockers, find_protected)
-"""The looks at what is taken away by the steps that may be carried out: only an order says which steps those are."""
+"""The checks of resources that are taken away by the steps that may be carried out: only an ordered plan has these steps."""
 
 
 async def look_ahead(aws: Aws, situation: Situation) -> Situation:
-    """The same situation, with findings and warnings about what is to be made or changed."""
+    """The same situation, with findings and warnings about resources that are to be made or changed."""
     found = [item for part in await asyncio.gather(*(ask(aws, situation) for ask in LOOKS)) for item in part]
     discovery = situation.discovery
     findings = (*discovery.findings, *(item for item in found if isinstance(item, Finding)))

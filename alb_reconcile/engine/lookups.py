@@ -29,8 +29,8 @@ Row = dict[str, Any]
 
 
 async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = False) -> DesiredStack:
-    """The stack with ids in the place of its look-ups. Asks nothing if there are none. Look-ups may find resources that are the stack's and
-    have left the spec, since plans say how to let them go (`preflight.named`); with `takes_own`, any resource of the stack.
+    """The stack with ids in place of its look-ups. Asks nothing if there are none. A look-up may find a resource of the stack that isn't in
+    the spec any more, since plans say how to release it (`preflight.named`); with `takes_own`, any resource of the stack.
 
     Variables that an earlier command was given are filled in first. Raises RefusedError, with each place, for a look-up that finds nothing
     or several; in a wrong account; AwsError.
@@ -99,7 +99,7 @@ async def _find_by_domain(aws: Aws, wanted: Sequence[Lookup], stack: str) -> dic
 
 
 async def _read_rows(aws: Aws, wanted: Iterable[Lookup]) -> dict[Lookup, list[Row]]:
-    """The rows that EC2 has for each look-up; look-ups of one kind by the same keys share a call."""
+    """EC2's rows for each look-up; look-ups of one kind by the same tag keys share a call."""
     alike: dict[tuple[object, ...], list[Lookup]] = defaultdict(list)
     for item in wanted:
         alike[item.kind, item.by, *(key for key, _ in item.tags)].append(item)
@@ -116,7 +116,7 @@ async def _read_alike(aws: Aws, items: list[Lookup]) -> dict[Lookup, list[Row]]:
     for place, (key, _) in enumerate(first.tags):
         where[f"tag:{key}"] = {item.tags[place][1] for item in items}
     rows = [row for row in await aws.pages("ec2", listing.operation, listing.key, where=where) if _is_there(row)]
-    # a filter takes * and ? for wildcards, and one call serves several look-ups
+    # in a filter * and ? are wildcards, and one call serves several look-ups
     return {item: [row for row in rows if _has_tags(row, item)] for item in items}
 
 
@@ -137,7 +137,7 @@ async def _read_parameters(aws: Aws, names: list[str]) -> dict[str, str]:
 
 
 def _of_rows(wanted: Lookup, rows: list[Row], stack: str, declared: Collection[str]) -> tuple[list[str], str]:
-    """The ids that a look-up finds in these rows, and what is wrong with them."""
+    """The ids that a look-up finds in these rows, and the problem with them, if any."""
     kind = load_kinds()[wanted.kind]
     name = wanted.kind.replace("_", " ")
     ids = sorted(row[kind.id_key] for row in rows)
@@ -169,7 +169,7 @@ def _of_rows(wanted: Lookup, rows: list[Row], stack: str, declared: Collection[s
 
 
 def _of_parameter(wanted: Lookup, parameters: Mapping[str, str]) -> tuple[list[str], str]:
-    """The ids that an SSM parameter holds (an id, or a list where many are wanted), and what is wrong with them."""
+    """The ids in an SSM parameter (one, or a list if many are wanted), and the problem with them, if any."""
     kind = load_kinds()[wanted.kind]
     if wanted.parameter not in parameters:
         return [], f"there is no {wanted.words} in this region; correct it, or give {kind.noun}'s id"

@@ -12,7 +12,8 @@ _DEFAULTS: Final = ("0.0.0.0/0", "::/0")
 
 
 class CutOff(NamedTuple):
-    """A subnet that loses something by these steps. `place` is where the spec, or the plan, says so; `advice` is how to keep it."""
+    """A subnet that loses its route table or a route (`loss`) by these steps. `place` is the place in the spec, or the address in the plan,
+    that causes it; `advice` is how to avoid it."""
 
     subnet: str
     keys: frozenset[str]
@@ -22,7 +23,7 @@ class CutOff(NamedTuple):
 
 
 def find_cut_off(plan: Plan) -> Iterator[CutOff]:
-    """All losses, also of others' subnets. A route that leads nowhere already is no loss."""
+    """All losses, also of others' subnets. A route that is a blackhole already is no loss."""
     ends = _Ends(plan)
     for found, before in each_of(plan.live, Routes):
         if found.owner != plan.stack:
@@ -44,7 +45,7 @@ class _Ends:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.going = {step.id: step for step in plan.steps if step.action == "delete" and step.id}
-        # of two updates of a table the second one says how it ends
+        # if a table has two updates, the second one decides
         self.changing = {step.address: step for step in plan.steps if step.action not in ("delete", "")}
         self.there = {item.id: state for item, state in each_of(plan.live, Routes)}
         self.takers = {
@@ -55,7 +56,7 @@ class _Ends:
         }
 
     def leaves(self, found: Observed, before: Routes, subnet: str) -> Step | None:
-        """The step by which a subnet leaves a table, unless another table takes the subnet."""
+        """The step by which a subnet leaves a table; None if it stays, or another table takes the subnet."""
         if subnet in self.takers:
             return None
         if found.id in self.going:
@@ -65,7 +66,7 @@ class _Ends:
         return step if after is not None and subnet in (before.subnets or ()) and subnet not in after else None
 
     def loses(self, found: Observed, subnet: str, route: Route) -> Iterator[CutOff]:
-        """The loss, if a subnet has no route to that destination in the table that it ends up in."""
+        """The loss, if the table that a subnet has after the plan has no route to that destination."""
         taker = self.takers.get(subnet, found.address)
         step = self.changing.get(taker)
         after = next((item for item in self._routes(taker) if item.destination == route.destination), None)

@@ -16,13 +16,13 @@ from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, each_of, field_names, references
 from alb_reconcile.model.service import Member, Server
 
-_Use = tuple[Address, str, str]  # an entry to be made, the place of an existing resource, and its id
+_Use = tuple[Address, str, str]  # an entry to be made; an existing resource's place and id
 
 
 async def find_untagged(aws: Aws, situation: Situation) -> list[Finding]:
-    """Findings about resources that no stack owns. A resource that has the name of one that would be made, holds what only one can hold, or
-    is used in the entry's place by an entry as it was applied, is refused; a group's target that looks like a missing member is a warning.
-    Asks EC2 only about such resources."""
+    """Findings about resources that no stack owns. A plan is refused if such a resource has the name of one that would be made, holds a
+    slot that only one can hold, or is used, in place of an entry, by another entry as it was applied; a group's target that looks like a
+    missing member is a warning. Asks EC2 only about such resources."""
     made, discovery, decisions = situation.made, situation.discovery, situation.decisions
     if not made:
         return []
@@ -42,7 +42,8 @@ async def find_untagged(aws: Aws, situation: Situation) -> list[Finding]:
 
 
 def second_ones(untagged: Iterable[Finding], steps: Iterable[Step]) -> dict[str, str]:
-    """Why a step must not be done unattended, by step key: it makes a resource a second time, or takes the first away from what uses it."""
+    """Why a step must not be done unattended, by step key: it makes a resource a second time, or takes the first one away from its
+    users."""
     lost = {text: item.text for item in untagged for text in (item.id, str(item.desired.address))}
     named = {step.key: {str(step.address), *named_ids(step.observed and step.observed.state)} for step in steps}
     return {key: lost[text] for key, texts in named.items() for text in sorted(lost.keys() & texts)}
@@ -88,7 +89,7 @@ async def _ownerless(aws: Aws, uses: Iterable[_Use], discovery: Discovery) -> di
 
 
 def _alike(wanted: Desired, stack: str, own: Mapping[str, str]) -> int:
-    """How strongly the tags of a resource say that it is that entry."""
+    """How strongly a resource's tags say that it is that entry: a higher number is stronger."""
     if tags.ADDRESS in own or own.get("Name") == wanted.tags["Name"]:
         return 2 * (own.get(tags.ADDRESS, str(wanted.address)) == str(wanted.address))
     return int(

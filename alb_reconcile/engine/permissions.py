@@ -16,8 +16,8 @@ from alb_reconcile.model.resource import bind, field_names, references
 
 
 async def check_permissions(aws: Aws, plan: Plan) -> None:
-    """Refuse calls that these credentials may not make, as far as EC2 can be asked by dry runs: one for each action that the plan calls on
-    what exists. Raises RefusedError with everything found.
+    """Refuse a plan with calls that these credentials may not make, as far as EC2's dry runs tell: one for each action that the plan calls
+    on existing resources. Raises RefusedError with all such calls.
 
     Only AWS itself is asked: other endpoints, such as emulators, ignore `DryRun` in some calls, and would make the change.
     """
@@ -32,7 +32,7 @@ async def check_permissions(aws: Aws, plan: Plan) -> None:
 
 
 def _can_be_tried(step: Step, ids: Mapping[Address, str]) -> bool:
-    """Whether EC2 carries a step out, and all that the step names exists."""
+    """Whether EC2 carries a step out, and all resources that the step names exist."""
     kind = load_kinds()[step.carried_by].properties
     service = kind.service or load_kinds()[str(kind.parent)].properties.service
     if service != "ec2" or step.action == "delete":
@@ -44,7 +44,7 @@ def _can_be_tried(step: Step, ids: Mapping[Address, str]) -> bool:
 
 async def _try(step: Step, aws: Aws, run: Run) -> list[str]:
     """The calls of a step that these credentials may not make, in words."""
-    with suppress(ReconcileError):  # what else is wrong can't be found out beforehand
+    with suppress(ReconcileError):  # other errors can't be known before the run
         await carry_out(replace(step, pause=(0, "")), replace(run, aws=aws), load_kinds()[step.carried_by])
     place = step.desired.at() if step.desired else step.address
     denied = aws.dry.denied if aws.dry else ()

@@ -27,8 +27,8 @@ from alb_reconcile.model.service import Balancer, Segment
 async def check_preconditions(aws: Aws, situation: Situation) -> list[Finding | str]:
     """Findings about the resources that are to be made or changed, and a warning if quotas can't be read.
 
-    Asks nothing if no resource is to be made or changed. Other problems that these credentials can't read aren't found; AWS tells them
-    later.
+    Asks nothing if no resource is to be made or changed. Problems aren't found if these credentials can't read them; then AWS's calls
+    show them later.
     """
     decisions, discovery = situation.decisions, situation.discovery
     desired = {address: item.desired for address, item in decisions.desired.items()}
@@ -53,7 +53,7 @@ async def _read_zones(aws: Aws, intents: Iterable[Intent]) -> tuple[str, ...]:
     """The region's zones (DescribeAvailabilityZones), if a subnet is to be made."""
     if not any(item.fields is None and isinstance(item.wanted, Segment) for item in intents):
         return ()
-    with ignoring("UnauthorizedOperation"):  # AWS itself refuses a wrong zone later
+    with ignoring("UnauthorizedOperation"):  # AWS refuses a wrong zone later
         found = await aws.pages("ec2", "describe_availability_zones", "AvailabilityZones")
         open_ones = [zone for zone in found if zone.get("State", "available") == "available"]
         return tuple(sorted(zone[key] for zone in open_ones for key in ("ZoneName", "ZoneId") if zone.get(key)))
@@ -73,9 +73,9 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
 
 
 async def find_protected(aws: Aws, situation: Situation, plan: Plan) -> list[Blocker]:
-    """The steps that need a protection lifted, one by one: deletions, replacements, and updates that switch it off.
+    """The steps for which a protection must be lifted: deletions, replacements, and updates that switch it off; by step key.
 
-    Asks AWS only about resources that go, and only what hasn't been read.
+    Asks AWS only about resources that are deleted or replaced, and only for what hasn't been read.
     """
     asked = [
         (step, kind, found, paths)
@@ -94,7 +94,7 @@ async def find_protected(aws: Aws, situation: Situation, plan: Plan) -> list[Blo
 
 
 async def _find_stop_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
-    """The updates for which AWS would have to stop instances that are protected from being stopped, by step key."""
+    """The updates that have to stop an instance which is protected from being stopped, by step key."""
     asked = [(step, kind, step.observed) for step in steps if (kind := _stopping(step)) and step.observed]
     answers = await asyncio.gather(*(kind.is_stop_protected(aws, found) for _, kind, found in asked))
     told = ((step, f"{step.address} ({step.id}) has {kind.stop_protection}") for step, kind, _ in asked)
@@ -102,7 +102,7 @@ async def _find_stop_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str
 
 
 def may_be_protected(step: Step) -> bool:
-    """Whether a step does something that a protection can be against."""
+    """Whether a step does something that a protection may prevent."""
     kind = _protecting(step)
     return bool(kind and _unprotected_by(step, kind)) or _stopping(step) is not None
 
@@ -145,7 +145,7 @@ _REGION: Final = "this region"
 
 
 _Use = tuple[Intent, str, int, int]
-"""The first resource that would be in a place; the place; how many resources there are, and how many more there would be."""
+"""The first resource that would be made in a place; the place; how many resources it has, and how many more it would have."""
 
 
 async def check_quotas(aws: Aws, situation: Situation, intents: Mapping[str, Sequence[Intent]]) -> list[Finding]:
@@ -174,7 +174,8 @@ class _Account:
         return ref
 
     def place(self, ref: Ref, within: Sequence[str]) -> Ref | None:
-        """The place that a resource is in, by the fields that lead there; a target group is in a load balancer that forwards to it."""
+        """The place that a resource is in (such as its VPC), by the fields that lead there; a target group is in the load balancer that
+        forwards to it."""
         found: Ref | None = ref if within else _REGION
         for field in within:
             found = getattr(self.states.get(found), field, None) or self.entrances.get(found) if found else None
@@ -199,7 +200,7 @@ class _Account:
         ]
 
     async def _count(self, kind: AnyKind, quota: Quota, made: Sequence[Intent]) -> list[_Use]:
-        """The uses of a quota, by place. A resource that takes another's place there isn't counted: the old one may go first."""
+        """The uses of a quota, by place. A resource that replaces another one there isn't counted: the old one may be deleted first."""
         joining: dict[Ref, list[Intent]] = defaultdict(list)
         for item in made:
             if not quota.counts(item.wanted):

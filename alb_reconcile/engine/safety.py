@@ -27,16 +27,16 @@ ELSEWHERE: Final = "would answer in its place"
 
 @dataclass(frozen=True)
 class Safety:
-    """The requests that are answered before a plan and after it, by which doors, and how many healthy targets each group needs while it
-    gets requests: one if the plan doesn't say, and none if `max_unavailable` lets all be missing."""
+    """The requests that are answered both before and after a plan, with the doors that answer them, and the number of healthy targets that
+    each group needs while it gets requests: one if the plan doesn't say it, and none if `max_unavailable` lets all be missing."""
 
     answers: Answers
     kept: Mapping[Asked, tuple[Door, Door]]
     least: Mapping[str, int]
     spare: Mapping[str, int]
-    """How many targets may be missing by `max_unavailable`, for each group that gets no requests at the end."""
+    """How many targets may be missing by `max_unavailable`, for each group that gets no requests after the plan."""
     names: Mapping[str, Address]
-    """The address of each resource, by id, so that a group and its successor are the same answer."""
+    """The address of each resource, by id, so that a group and its successor count as the same answer."""
 
     @classmethod
     def of(cls, plan: Plan) -> Safety:
@@ -64,24 +64,24 @@ class Safety:
         return cls(answers, kept, {group: min(counts) for group, counts in least.items()}, spare, plan.names)
 
     def without(self, doors: Container[Asked]) -> Safety:
-        """The same safety without these doors."""
+        """The same safety without these requests."""
         kept = {asked: both for asked, both in self.kept.items() if asked not in doors}
         return replace(self, kept=kept)
 
     def find(self, world: World) -> Mapping[Asked, Door]:
-        """The door that answers in a world, by what is asked for."""
+        """The door that answers each sort of requests in a world."""
         return self.answers.find(find_doors(world)) if self.kept else {}
 
     def unanswered(self, world: World, only: Container[Asked] | None = None) -> Iterator[tuple[Asked, str]]:
-        """The requests (among `only`) that aren't answered in a world, or are answered elsewhere than before and after; and why, in words.
-        What a door already lacks before or after doesn't count."""
+        """The requests (among `only`) that aren't answered in a world, or are answered by other groups than before and after; and why, in
+        words. A lack that a door has before or after the plan as well doesn't count."""
         now = self.find(world)
         for asked, (first, last) in self.kept.items():
             if (only is None or asked in only) and (text := self._why_shut(first, now.get(asked), last)):
                 yield asked, text
 
     def _answer(self, door: Door) -> frozenset[object]:
-        """The answer that a door's requests get: groups, or an answer of the load balancer's own."""
+        """The answer that a door's requests get: the groups, or the load balancer's own action."""
         groups = frozenset(str(self.names.get(reach.group, reach.group)) for reach in door.reaches)
         return groups or frozenset([replace(action_of(door.item.state), forward=())])
 
@@ -102,11 +102,11 @@ class Safety:
         shuts = [shut for shut in now.barred if shut.reason not in known]
         was = {reach.group: reach.healthy for reach in before.reaches}
         filled = {reach.group: reach.count for reach in then.reaches}
-        for reach in now.reaches if before.reaches else ():  # a door that answered by itself had no target to lose
+        for reach in now.reaches if before.reaches else ():  # a door that didn't forward had no target to lose
             least, most = self.least.get(reach.group, 1), was.get(reach.group, filled.get(reach.group, 0))
             if reach.group in filled:
                 most = min(most, filled.get(reach.group, 0))
-            else:  # a group that is emptied after requests have turned away isn't emptied before
+            else:  # the group is emptied only after its requests have moved away
                 least = max(most - self.spare[reach.group] if reach.group in self.spare else least, 1)
             if reach.healthy < min(least, most):
                 shuts += reach.lost
@@ -125,32 +125,32 @@ ALONE: Final = "whose node asks no other zone (cross-zone load balancing is off)
 
 
 def serves_in(door: Door, group: str, zone: str) -> bool:
-    """Whether a door's node in a zone reaches a healthy target of a group; if the door doesn't know the group, of any group."""
+    """Whether a door's node in a zone reaches a healthy target of a group; if the door doesn't forward to the group, of any group."""
     reaches = [reach for reach in door.reaches if reach.group == group] or door.reaches
     return any(zone in reach.zones and reach.zones[zone].healthy for reach in reaches)
 
 
 def keeps_zone(before: Door, group: str, zone: str, then: Door) -> bool:
-    """Whether a group needs a healthy target in a zone as long as its load balancer has a node there: the group has one before the plan,
-    and after it unless the node, or the group's requests, go."""
+    """Whether a group needs a healthy target in a zone as long as its load balancer has a node there: if it has one before the plan, and
+    also after it, unless by then the node is gone or the group gets no requests."""
     last = [reach.zones[zone] for reach in then.reaches if reach.group == group and zone in reach.zones]
     return serves_in(before, group, zone) and all(reach.count for reach in last)
 
 
 def _emptied(before: Door, now: Reach, then: Door) -> list[str]:
-    """The zones in which the group needs a healthy target, and has none."""
+    """The zones in which a group needs a healthy target and has none."""
     empty = [zone for zone, reach in now.zones.items() if not reach.healthy]
     return [zone for zone in empty if keeps_zone(before, now.group, zone, then)]
 
 
 def shift_of(step: Step) -> Shift:
-    """What a step waits for before it moves requests."""
+    """The targets that a step waits for before it moves requests."""
     return step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
 
 
 def is_held(step: Step) -> bool:
-    """Whether a run checks the rule before a step: the step moves requests or takes something away, and is not about a target. Of targets
-    that leave, those of a group that gets requests ask AWS how many others are healthy (`kinds._health.keep_capacity`); the others follow
-    the plan's order."""
+    """Whether a run checks the rule before a step: the step moves requests or takes something away, and isn't a target's. The
+    deregistration of a target from a group that gets requests itself asks AWS how many others are healthy
+    (`kinds._health.keep_capacity`); other steps of targets follow the plan's order."""
     state = step.state or (step.observed.state if step.observed else None)
     return step.act is not Act.PREPARE and not (state is not None and state.is_target)

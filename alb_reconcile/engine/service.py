@@ -45,11 +45,11 @@ class Service:
     nobody: tuple[str, ...] = ()
     """Load balancers, listeners and groups that serve no client, though the spec wants them to: an outage."""
     partly: tuple[str, ...] = ()
-    """Load balancers, listeners and groups that serve with less than the spec wants."""
+    """Load balancers, listeners and groups that serve clients only in part."""
     beside: tuple[str, ...] = ()
     """Targets that aren't healthy yet, or get no requests."""
     off: tuple[str, ...] = ()
-    """What serves no client, as the spec lets it."""
+    """Load balancers and groups that serve no client, which the spec allows."""
     unfilled: tuple[str, ...] = ()
     """The groups that get requests and have no target, since the spec declares none for them."""
 
@@ -60,26 +60,26 @@ def judge(
     lost: Collection[Address] = (),
     going: Collection[str] = (),
 ) -> Service:
-    """The judgement of what was read. `lost` are the entries that were there and aren't, `going` the ids of the resources that `apply`
-    deletes."""
+    """How the resources that were read serve clients. `lost` are the entries with resources that existed and don't any more, `going` the
+    ids of the resources that `apply` deletes."""
     return _Judgement(World(resources), desired, lost, going).service()
 
 
 def is_down(health: Collection[str]) -> bool:
-    """Whether none of a group's targets answers requests, nor may soon, as when its health checks have just begun."""
+    """Whether none of a group's targets answers requests, and none may soon, as when its health checks have just begun."""
     return {"healthy", "initial"}.isdisjoint(health)
 
 
 def unserved(resources: Iterable[Observed]) -> list[str]:
-    """The load balancers and listeners that let no client in, or that no answer leaves, and the groups with targets to which nothing
-    forwards, in words."""
+    """The load balancers and listeners that let no client in, or that have no route for answers; and the groups with targets to which
+    nothing forwards; in words."""
     found = _Judgement(World(resources), {}, (), ())
     return [printable(line) for _, line in (*found.shut(), *found.idle())]
 
 
 def find_closed(resources: Iterable[Observed], desired: Mapping[Address, Desired]) -> list[str]:
-    """The doors that let no client in, though the spec wants them to, and the targets that no request reaches, in words: waiting changes
-    neither."""
+    """The doors that let no client in, though the spec wants them to, and the targets that requests don't reach, in words. Waiting doesn't
+    help with either."""
     found = _Judgement(World(resources), desired, (), ())
     lines = [line for field, line in found.shut() if field == "nobody"]
     status = {item.id: item.status for item in found.live}
@@ -114,14 +114,14 @@ class _Judgement:
         for found, line in (*self.idle(), *self.health()):
             fields[found].append(line)
         is_ending = any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in self.live)
-        if self.lost and not is_ending:  # a destroy that was begun has deleted them
+        if self.lost and not is_ending:  # an unfinished destroy has deleted them
             verb = "resource is" if len(self.lost) == 1 else "resources are"
             partly.append(f"{len(self.lost)} {verb} missing; plan shows what apply would make")
         parts = (nobody, partly, beside, off, unfilled)
         return Service(*(tuple(map(printable, lines)) for lines in parts))
 
     def missing(self) -> Iterator[str]:
-        """The entries that were there and let clients in. For a missing load balancer, its listeners and rules aren't told."""
+        """The missing load balancers, listeners and DNS names. A missing load balancer's own listeners and names aren't listed."""
         for address in sorted(self.lost):
             state = self.desired[address].state
             parent = (
@@ -131,13 +131,13 @@ class _Judgement:
                 if isinstance(state, DnsName)
                 else None
             )
-            # a part of a load balancer that isn't there, or has lost its tags, isn't read
+            # parts of a load balancer that is missing, or has lost its tags, aren't read
             is_told = isinstance(parent, Address) and (parent not in self.number or self._is_without_listener(parent))
             if isinstance(state, Balancer | Frontend | DnsName) and not is_told:
                 yield f"{address} is missing, so it serves nobody"
 
     def _is_without_listener(self, balancer: Address) -> bool:
-        """Whether a load balancer has no listener at all, which `shut` tells."""
+        """Whether a load balancer has no listener at all, which `shut` reports."""
         return not any(item.address == balancer and item.id in self.open for item in self.live)
 
     @cached_property
@@ -179,7 +179,7 @@ class _Judgement:
 
     @cached_property
     def filled(self) -> set[Address]:
-        """The groups for which the spec declares targets that run."""
+        """The groups for which the spec declares targets that aren't stopped."""
         resting = {item.address for item in self.live if item.status in ("stopping", "stopped")}
         return {
             state.target_group
@@ -188,7 +188,7 @@ class _Judgement:
         }
 
     def emptied(self) -> Iterator[tuple[str, Address | None]]:
-        """Groups that get requests and have no target, with the address of those that the spec declares."""
+        """Groups that get requests and have no target, in words; each with its address if the spec declares it."""
         for item in self.live:
             if not isinstance(item.state, Pool) or item.id not in self.askers or self.world.targets.get(item.id):
                 continue
@@ -207,7 +207,7 @@ class _Judgement:
     def idle(self) -> Iterator[tuple[str, str]]:
         """Groups with targets to which nothing forwards; with the field of `Service`."""
         asked = {str(part.target_group) for item in self.live for part in action_of(item.state).forward}
-        served = {item.address for item in self.live if item.id in asked}  # or another there, as after a swap
+        served = {item.address for item in self.live if item.id in asked}  # or another one there, as after a swap
         wanted = {part.target_group for item in self.desired.values() for part in action_of(item.state).forward}
         for item in self.live:
             if not isinstance(item.state, Pool) or item.address in served or not self.world.targets.get(item.id):
@@ -217,7 +217,7 @@ class _Judgement:
                 yield "nobody" if item.address in wanted else "beside", f"{item.address} {text}"
 
     def health(self) -> Iterator[tuple[str, str]]:
-        """The health of the targets of each group that a listener or rule names; with the field of `Service`."""
+        """Groups that a listener or rule names, with targets that aren't healthy, in words; with the field of `Service`."""
         named = {str(part.target_group) for item in self.live for part in action_of(item.state).forward}
         resting = set(self._resting())
         causes = self._causes()
@@ -241,7 +241,7 @@ class _Judgement:
                 yield "partly", f"{'; '.join(causes[group])}: the targets of {name} are about to fail their checks"
 
     def _empty_zones(self, group: str) -> str:
-        """The zones in which no target of a group answers, or may soon, and in which nodes send requests to no other zone, in words."""
+        """The zones with targets of a group of which none answers, or may soon, if nodes there send requests to no other zone; in words."""
         found: dict[str | None, set[str]] = defaultdict(set)
         for item, state in self.world.targets[group]:
             found[target_zone(self.world, item, state)].add(item.status)
@@ -250,7 +250,7 @@ class _Judgement:
         return "".join(f"; none in {zone}, {ALONE}" for zone in sorted(empty) if zone in found and is_down(found[zone]))
 
     def _causes(self) -> dict[str, list[str]]:
-        """What keeps requests from the targets of a group, by the group's id."""
+        """Why requests don't reach targets of a group, by the group's id."""
         found: dict[str, list[Shut]] = defaultdict(list)
         for door in self.doors:
             for reach in door.reaches:
@@ -258,7 +258,7 @@ class _Judgement:
         return {group: [shut.text for shut in join(dict.fromkeys(shuts))] for group, shuts in found.items() if shuts}
 
     def _resting(self) -> Iterator[str]:
-        """The instances that don't run, as the spec lets them."""
+        """The ids of instances that don't run, which the spec allows."""
         for item, _ in each_of(self.live, Server):
             wanted = self.desired.get(item.address)
             state = wanted.state if wanted else None
@@ -267,7 +267,7 @@ class _Judgement:
                 yield item.id
 
     def _name(self, group: str) -> str:
-        """The name of a group; two groups at one address, as after a swap that failed, get different names."""
+        """The name of a group for a text; two groups at one address, as after a swap that failed, get different names."""
         item = self.world.get(group)
         if item is None or self.number[item.address] < 2:
             return str(item.address if item else group)
@@ -277,7 +277,8 @@ class _Judgement:
 
 
 def checks_after(plan: Plan) -> int:
-    """Seconds in which health checks see how a plan has changed the ways to targets: which it shut, or opened for unhealthy targets.
+    """The seconds until health checks have noticed that a plan has blocked requests to targets, or opened a way to unhealthy ones; 0 if the
+    plan can do neither.
 
     A target's state changes after as many checks as its threshold says (ELB, "Health checks for Application Load Balancer target groups"):
     one more interval may pass before the first check, the last may take its whole time-out, and AWS shows the state later.
@@ -295,13 +296,13 @@ def checks_after(plan: Plan) -> int:
 
 
 _SHOWN = 15
-"""Seconds in which a rule takes effect, and AWS shows what the checks have found."""
+"""Seconds until a security group's rule takes effect, and AWS shows the result of the checks."""
 _LEADING: Final = (Balancer, Routes, Permissions, Server, Gateway)
-"""The parts that lead requests to targets."""
+"""The parts in the service on which it depends whether requests reach targets."""
 
 
 def _takes_away(step: Step) -> bool:
-    """Whether a step takes members of a collection away without which requests may not get through."""
+    """Whether a step removes members of a collection, such as rules of a security group, without which requests may not get through."""
     if step.action == "delete":
         return step.plays(Routes, Permissions)
     fields = step.observed.state.removed_late if step.observed and step.action == "update" else ()
@@ -313,8 +314,8 @@ def _takes_away(step: Step) -> bool:
 def find_needed(
     resources: Iterable[Observed], desired: Mapping[Address, Desired], lost: Collection[Address]
 ) -> set[Address]:
-    """The entries that are needed by doors which give no answer now: those that are lost themselves, and the load balancers and target
-    groups of the other doors, each with all that it refers to, and its members."""
+    """The entries that doors need which don't answer now: doors that are lost themselves, and the load balancers and target groups of other
+    doors, each with all resources that it refers to, and its members."""
     world = World(resources)
     names = {item.id: item.address for item in world.items.values()}
     roots = {address for address in lost if isinstance(desired[address].state, Balancer | Frontend | DnsName)}

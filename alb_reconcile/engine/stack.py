@@ -48,13 +48,13 @@ SETTLE_TIMEOUT: Final = 180.0
 
 @dataclass(frozen=True)
 class Options:
-    """How a stack is planned. `allow` holds the user's word (`--allow`): so many deletions, replacements and so on."""
+    """How a stack is planned. `allow` is what the user allows (`--allow`): how many deletions, replacements and so on."""
 
     allow: Mapping[str, int] = field(default_factory=dict)
     check: bool = True
-    """Whether to refuse damage, and what AWS would refuse; a plan that is only looked at needs no word of the user."""
+    """Whether to refuse damage, and what AWS would refuse; a plan that is only shown needs no permission of the user."""
     eager: bool = False
-    """Whether the plan is going to be carried out: then what a creation needs is read at once, needed or not."""
+    """Whether the plan is going to be carried out: then everything that a creation may need is read at once."""
     now: datetime | None = None
     """The (aware) time of the plan, at which the policy's windows must be open; None for the moment at which the plan is made."""
 
@@ -66,26 +66,26 @@ class StackPlan:
     situation: Situation
     plan: Plan
     protected: Mapping[str, str] = field(default_factory=dict)
-    """Why a step can't be done before a protection is lifted, or before others let go, by step key; of the steps that were chosen to be
-    carried out."""
+    """Why a step can't be done before a protection is lifted, or before others no longer use its resource, by step key; only for steps that
+    were chosen to be carried out."""
     waiting: Waiting = field(default_factory=Waiting)
-    """The parts that the plan was made without, since they wait; the situation is of the whole."""
+    """The parts that the plan was made without, since they wait; the situation has them all the same."""
     blockers: tuple[str, ...] = ()
     """Resources outside the stack that would stop a destroy half-way, in words."""
 
     @property
     def target(self) -> DesiredStack:
-        """The stack that is wanted."""
+        """The desired stack."""
         return self.situation.target
 
     @property
     def discovery(self) -> Discovery:
-        """What was read of the stack."""
+        """What was read of the stack from AWS."""
         return self.situation.discovery
 
 
 Choice = Callable[[StackPlan], tuple[tuple[Step, ...], Waiting]]
-"""Chooses the steps of a plan that may be carried out, and the parts that it is to be made without."""
+"""A function that chooses the steps of a plan that may be carried out, and the parts that the plan is to be made without."""
 
 
 async def plan_stack(
@@ -98,8 +98,8 @@ async def plan_stack(
 ) -> StackPlan:
     """Read the stack and plan, under the stack's policy. Changes nothing. Look-ups must have been resolved (`engine.lookups`).
 
-    `shared` has reads for several stacks. For a plan that isn't checked, `choose` gives the steps that may be carried out: for these AWS is
-    asked which resources are protected, and which others use. Raises RefusedError, PlanError, AwsError.
+    `shared` has the reads that several stacks share. For a plan that isn't checked, `choose` gives the steps that may be carried out: for
+    these, AWS is asked which resources are protected, and which are used by others. Raises RefusedError, PlanError, AwsError.
     """
     options = options or Options()
     situation = await _read(aws, target, options, shared)
@@ -107,7 +107,7 @@ async def plan_stack(
         return await plan_allowed(aws, situation, options.allow)
     try:
         plan = make_plan(situation)
-    except (PlanError, RefusedError):  # only AWS may know the cause, such as a subnet that has lost its tags
+    except (PlanError, RefusedError):  # AWS may know the cause, such as a subnet that has lost its tags
         plan = make_plan(await look_ahead(aws, situation))
     planned = StackPlan(situation, plan)
     return await _without_what_waits(aws, planned, choose) if choose else planned
@@ -123,8 +123,7 @@ async def _read(aws: Aws, target: DesiredStack, options: Options, shared: Shared
 
 
 async def plan_allowed(aws: Aws, situation: Situation, allow: Mapping[str, int]) -> StackPlan:
-    """The plan, if AWS, others and the limits let it be carried out. Raises PlanError; RefusedError with everything that speaks against
-    it."""
+    """The plan, if AWS, other users of the resources and the limits allow it. Raises PlanError; RefusedError with all objections."""
     situation = await look_ahead(aws, situation)
     target, plan = situation.target, make_plan(situation)
     blockers, warnings = await look_at_steps(aws, situation, plan)
@@ -139,7 +138,8 @@ async def plan_allowed(aws: Aws, situation: Situation, allow: Mapping[str, int])
 
 
 async def _without_what_waits(aws: Aws, planned: StackPlan, choose: Choice) -> StackPlan:
-    """Plan repeatedly, until no further step has to wait. Returns the last plan, and AWS's objections to steps that may be carried out."""
+    """Plan repeatedly, until no additional step has to wait. Returns the last plan, and AWS's objections to steps that may be carried
+    out."""
     situation, is_asked = planned.situation, False
     while True:
         steps, waiting = choose(planned)
@@ -162,31 +162,31 @@ class Goal:
     """When a run has reached its goal: by default when nothing is left to do."""
 
     choose: Choice | None = None
-    """The choice of steps for the looks after the run, as for `plan_stack`."""
+    """The choice of steps for the plans after the run, as for `plan_stack`."""
     is_reached: Callable[[StackPlan], bool] = lambda found: found.plan.is_empty
     is_applied: Callable[[StackPlan], bool] = lambda found: True
     """Whether the resources' tags may say that the whole spec is applied."""
     without: Callable[[StackPlan], Collection[str]] = lambda found: ()
-    """The ids of the resources that the run doesn't wait for until they serve."""
+    """The ids of the resources for which the run doesn't wait until they serve."""
 
 
 @dataclass(frozen=True)
 class Applied:
     """How a run went.
 
-    `found` is the last look; None if a step wasn't done, after which there is no look. `error` is what ended the run after its steps.
+    `found` is the last plan after the run; None if a step wasn't done: then no plan is made. `error` ended the run after its steps.
     """
 
     outcomes: "tuple[Outcome, ...]" = ()
     found: StackPlan | None = None
     is_reached: bool = False
     problems: tuple[str, ...] = ()
-    """What doesn't serve in the end, in words."""
+    """What doesn't serve at the end of the run, in words."""
     began: float = 0.0
     """When the run began, on AWS's clock."""
     times: Mapping[str, float] = field(default_factory=dict)
     """Seconds since the run began: `ready`, until a load balancer was first seen active with a healthy target behind it (unless one was
-    before), and `converged`, until everything was as wanted; as far as the run waited for that."""
+    before), and `converged`, until everything was as wanted; only the times for which the run waited."""
     entrance: Address | None = None
     """The load balancer that was ready first."""
     error: ReconcileError | None = None
@@ -194,15 +194,15 @@ class Applied:
 
 @dataclass(frozen=True)
 class Awaited:
-    """A load balancer, or one target of a group, that a run waits for in the end, until it serves."""
+    """A load balancer, or one target of a group, for which a run waits at its end until it serves."""
 
     address: Address
     within: Address
-    """The target group of a target; for a load balancer, itself."""
+    """The target group of a target; for a load balancer, the load balancer itself."""
     text: str
     """What is waited for, in words; empty when it serves."""
     then: str = "healthy"
-    """The word for its state when it serves."""
+    """AWS's word for its state when it serves."""
 
 
 async def apply_stack(
@@ -216,12 +216,12 @@ async def apply_stack(
     timeout: float | None = 900,
     goal: Goal | None = None,
 ) -> Applied:
-    """Carry out a plan, look until the stack is as wanted, write down that the spec is applied, and wait until the stack serves.
+    """Carry out a plan, plan again until the stack is as wanted, tag it with the applied spec, and wait until the stack serves.
 
-    `on_event` is told how the steps go, `on_outcomes` how each has ended, after the last; `warn` what couldn't be written, `on_wait` the
-    state of each thing that the run waits for in the end: for at most `timeout` seconds, and not at all with None. From the first step on
-    nothing is raised, so that what was done is always told. Before it AwsError is raised if the tags that mark the beginning can't be
-    written.
+    `on_event` gets the changes of steps' states, `on_outcomes` how all steps have ended, after the last one; `warn` gets warnings about
+    tags that couldn't be written, `on_wait` the state of each thing for which the run waits at its end: for at most `timeout` seconds, and
+    not at all with None. From the first step on nothing is raised, so that what was done is always reported. Before that, AwsError is
+    raised if the tags that mark the beginning can't be written.
     """
     from alb_reconcile.engine.apply import apply_plan  # a plan doesn't need it
 
@@ -266,7 +266,7 @@ async def apply_stack(
 
 
 async def _let_checks_see(aws: Aws, planned: StackPlan, seconds: int, on_wait: Callable[[Awaited], None]) -> None:
-    """Wait until health checks have seen how the ways to targets were changed."""
+    """Wait until health checks have noticed the plan's changes of what reaches targets."""
     asked = {part.target_group for item in planned.plan.live for part in action_of(item.state).receiving}
     groups = sorted({planned.plan.names[str(group)] for group in asked if str(group) in planned.plan.names})
     for text in (f"its checks to see what was changed of the ways to its targets (now {seconds} s to go)", ""):
@@ -278,19 +278,19 @@ async def _let_checks_see(aws: Aws, planned: StackPlan, seconds: int, on_wait: C
 async def _look_until_reached(
     aws: Aws, planned: StackPlan, goal: Goal, applied: Applied, timeout: float | None
 ) -> Applied:
-    """Look at the stack again for as long as AWS's reads may lag behind its writes."""
+    """Plan the stack again until nothing is left to do, at most for as long as AWS's reads may lag behind its writes."""
 
     async def look() -> StackPlan:
         return await plan_stack(aws, planned.target, Options(check=False), choose=goal.choose)
 
     found = await repeat_until(aws, look, goal.is_reached, SETTLE_TIMEOUT)
-    if timeout is not None and checks_after(planned.plan):  # a target that is shut off may still be shown as healthy
+    if timeout is not None and checks_after(planned.plan):  # an unreachable target may be shown as healthy
         found = await repeat_until(aws, look, lambda item: not _is_doubtful(item), SETTLE_TIMEOUT)
     return replace(applied, found=found, is_reached=goal.is_reached(found))
 
 
 def _is_doubtful(found: StackPlan) -> bool:
-    """Whether AWS shows a target as healthy that no check can reach any more, by everything that was read."""
+    """Whether AWS shows a target as healthy that no check can reach, by the resources that were read."""
     cut = find_cut(World(found.discovery.resources))
     return any(item.id in cut and item.status == "healthy" for item in found.discovery.resources)
 
@@ -304,7 +304,7 @@ async def _wait_until_serving(
 ) -> list[str]:
     """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
 
-    Returns what doesn't serve by then, in words; `run.targets.ready` gets the time at which each other one served.
+    Returns what doesn't serve by the end of the wait, in words; `run.targets.ready` gets the time at which each other resource served.
     """
 
     names = {item.id: item.address for item in found.discovery.resources}
@@ -336,8 +336,8 @@ async def _wait_until_serving(
 
 
 def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:
-    """When first a load balancer was ready with a target that gets its requests, and which load balancer. `seen` has by id when each was
-    ready; without it those count that were ready when they were read."""
+    """When a load balancer was first ready together with a target that gets its requests, and which load balancer. `seen` has the times at
+    which each was ready, by id; without `seen`, all count that were ready when they were read."""
     by_id = {item.id: item for item in discovery.resources}
     if seen is None:
         seen = {item.id: 0.0 for item in discovery.resources if item.status and is_in_order(item)}
@@ -358,7 +358,8 @@ def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) ->
 def awaited(discovery: Discovery, resting: Collection[str] | None = None) -> Iterable[Observed]:
     """The load balancers and the targets that get requests, without those that are `resting`.
 
-    By default targets are left out if the spec doesn't want their instances to run (`state: any`), or if these were just terminated.
+    By default targets are left out if the spec doesn't want their instances to run (`state: any`), or if the instances were just
+    terminated.
     """
     serving = {str(item.target_group) for found in discovery.resources for item in action_of(found.state).forward}
     ended = ("stopped", "stopping", "shutting-down", "terminated")

@@ -19,13 +19,13 @@ class Standing:
     """How what exists of a stack compares with its spec."""
 
     missing: tuple[Address, ...] = ()
-    """The entries that the spec declares and that don't exist; empty if the whole stack doesn't."""
+    """The entries that the spec declares and that have no resource; empty if the stack has no resources at all."""
     fates: Mapping[str, str] = field(default_factory=dict)
     """What `apply` does with each of several resources at one address, by id: keeps, replaces or deletes."""
     ill: tuple[Observed, ...] = ()
     """The resources that the spec declares and AWS shows as not in order, such as an instance that is stopped and should run."""
     new: tuple[Address, ...] = ()
-    """The entries that are missing and never existed, as far as the resources' tags say."""
+    """The missing entries that never existed, as far as the resources' tags say."""
     service: Service = field(default_factory=Service)
     """How clients are served."""
     differs: tuple[Address, ...] = ()
@@ -33,19 +33,19 @@ class Standing:
 
 
 _SERVING: Final = (Balancer, Router, Pool, Member)
-"""The parts that must be readable to say how clients are served."""
+"""The parts in the service that must be readable to say how clients are served."""
 
 
 def find_standing(situation: Situation, untagged: Collection[Address] = ()) -> Standing:
-    """How clients are served, what is missing or differs, and which of several resources at one address stay. Asks AWS nothing. If
-    something couldn't be read, what refers to it can't be compared, so nothing is said of differences. The entries of `untagged` exist,
-    without their tags."""
+    """How clients are served, what is missing or differs, and which of several resources at one address stay. Asks AWS nothing. If a
+    kind couldn't be read, resources that refer to it can't be compared, so differences are left out. The entries of `untagged` exist, but
+    have lost their tags."""
     target, discovery, decisions = situation.target, situation.discovery, situation.decisions
     shown = Counter(item.address for item in discovery.resources if not item.is_gone)
     if not shown:
         return Standing()
     is_read = discovery.unread.keys().isdisjoint(names_of(*_SERVING))
-    if target.destroy:  # without a spec nothing says which resources stay
+    if target.destroy:  # a destroy has no spec that says which resources stay
         return Standing(service=judge(discovery.resources, {}) if is_read else Service())
     missing = sorted(
         address

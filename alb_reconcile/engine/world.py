@@ -26,9 +26,9 @@ from alb_reconcile.model.service import (
 from alb_reconcile.model.steps import HandOver, SetPriorities
 
 COMING = "coming"
-"""The status of a target that is expected to pass its checks: a plan makes it, or waits for it."""
+"""The status of a target that is expected to pass its checks, as a plan makes it or waits for it."""
 OWN = "own"
-"""The owner of a resource that a plan makes."""
+"""The owner of a resource that a plan makes, in a world."""
 UNUSED = "unused"
 """The status of a target that isn't checked."""
 _MADE = ((Balancer, "active"), (Member, COMING), (Server, "running"))
@@ -41,15 +41,15 @@ class World:
     def __init__(self, resources: Iterable[Observed]) -> None:
         self.items = {item.id: item for item in resources if not item.is_gone}
         self.gone: frozenset[str] = frozenset()
-        """The ids of resources that steps have taken away."""
+        """The ids of resources that steps have deleted."""
         self.left: Mapping[str, str] = {}
         """The subnets that no route table of the stack has any more, by id, with the id of the table that each was in."""
         self.guests: Mapping[str, frozenset[str]] = {}
-        """The groups that steps have put at weight 0 into a listener or rule to be checked, by the id of the listener or rule. No client
-        sticks to these."""
+        """The groups that steps have added at weight 0 to a listener or rule so that they are checked, by the id of the listener or rule.
+        No client has a sticky session with these."""
 
     def get(self, ref: Ref | None) -> Observed | None:
-        """The resource that a reference leads to; None if it isn't known."""
+        """The resource that a reference names; None if it isn't known."""
         return self.items.get(str(ref))
 
     def after(self, steps: Iterable[Step]) -> World:
@@ -87,7 +87,7 @@ class World:
         self.__dict__.pop("targets", None)
 
     def turned(self, status: str, which: Callable[[Observed, Member], bool]) -> World:
-        """The same world, except that those targets have that status, unless they drain."""
+        """The same world, in which these targets have that status, unless they are draining."""
         world = World(
             replace(item, status=status)
             if isinstance(item.state, Member) and not item.is_leaving and which(item, item.state)
@@ -119,7 +119,7 @@ class World:
 
     @cached_property
     def targets(self) -> dict[str, list[tuple[Observed, Member]]]:
-        """The targets of each group, by its id, without those that drain."""
+        """The targets of each group, by its id, without draining ones."""
         found: dict[str, list[tuple[Observed, Member]]] = defaultdict(list)
         for item in self.items.values():
             if isinstance(item.state, Member) and not item.is_leaving:
@@ -128,7 +128,7 @@ class World:
 
     @cached_property
     def admissions(self) -> dict[str, tuple[Observed, Permissions]]:
-        """What each security group lets through, by the group's id."""
+        """The rules of each security group, by the group's id."""
         return {
             str(item.state.security_group): (item, item.state)
             for item in self.items.values()
@@ -146,7 +146,7 @@ class World:
         }
 
     def is_there(self, route: Route) -> bool:
-        """Whether the resource that a route leads to wasn't taken away."""
+        """Whether no step has deleted the resource that a route leads to."""
         return str(route.target) not in self.gone
 
 
@@ -155,7 +155,7 @@ def _groups(state: Properties | None) -> frozenset[str]:
 
 
 def _take(found: dict[str, Observed], step: Step) -> None:
-    """Change the found resources as a step does that creates or changes something."""
+    """Change `found`, resources by id, as a step does that creates or changes a resource."""
     if isinstance(step.details, SetPriorities):
         for arn, priority in step.details.priorities:
             if arn in found and isinstance(state := found[arn].state, RoutingRule):
@@ -181,7 +181,7 @@ def _take(found: dict[str, Observed], step: Step) -> None:
 
 
 def _take_over(found: dict[str, Observed], step: Step) -> None:
-    """Take a step's new subnets out of other route tables: a subnet has only the table that takes it last (EC2
+    """Take a step's new subnets out of other route tables: a subnet has only the table that took it last (EC2
     ReplaceRouteTableAssociation)."""
     before = step.observed.state.subnets if step.observed and isinstance(step.observed.state, Routes) else ()
     now = step.state.subnets if isinstance(step.state, Routes) else ()
@@ -194,8 +194,7 @@ def _take_over(found: dict[str, Observed], step: Step) -> None:
 
 
 def _merged(wanted: Properties, found: Properties) -> Properties:
-    """The wanted properties; fields that they don't manage stay as they were found, and so do keys of fields that are managed key by
-    key."""
+    """The wanted properties. Fields that they don't manage, and unmanaged keys of mappings, stay as they were found."""
     kept: dict[str, Any] = {}
     for name in field_names(type(wanted)):
         value, there = getattr(wanted, name), getattr(found, name)

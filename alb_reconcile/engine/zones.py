@@ -26,7 +26,7 @@ def node_zones(world: World, balancer: str) -> list[str]:
 
 
 def target_zone(world: World, item: Observed, target: Member) -> str | None:
-    """The zone of a target; None if it isn't known, or the target counts for all zones."""
+    """The zone of a target; None if it isn't known, or if the target counts for all zones."""
     instance = world.get(target.target)
     if instance is not None and isinstance(instance.state, Server):
         zones = {zone_of(world, subnet) for subnet in instance.state.subnets}

@@ -261,7 +261,7 @@ def _leave_out(found: FoundResources) -> None:
 
 
 def _leave_without_table(found: FoundResources) -> None:
-    """Leave out subnets whose ways out are in a route table that isn't chosen, and their VPC. A VPC's main table never is chosen: AWS
+    """Leave out subnets that have their routes in a route table that isn't chosen, and their VPC. A VPC's main table is never chosen: AWS
     deletes it only with the VPC."""
     tables = [item for item in found.all.values() if isinstance(item.found.state, Routes)]
     by_subnet = {subnet: item for item in tables for subnet in item.found.detail(Associations).by_subnet}

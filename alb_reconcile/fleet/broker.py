@@ -29,8 +29,8 @@ _SHOWN: Final = 10
 
 
 class _Checked:
-    """A transport that hands on only this program's messages. A message that is refused stays in SQS's queue, whose redrive policy
-    removes it."""
+    """A transport that hands on only this program's messages. A message that is refused stays in SQS's queue until the queue's redrive
+    policy removes it."""
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
         """kombu's hook. Celery asks once more after a signal, and would get a message that it can only give back."""
@@ -193,7 +193,7 @@ class RedisTransport(_Checked, redis.Transport):  # type: ignore[misc]  # kombu 
     Channel = RedisChannel
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
-        """kombu's hook. kombu looks for messages whose time is over only if Redis says nothing at all for `timeout`, but Redis says
-        each second that there is nothing: a killed worker's cell would never be seen again."""
+        """kombu's hook. kombu looks for messages with an expired visibility timeout only if Redis says nothing at all for `timeout`,
+        but Redis says each second that there is nothing: a killed worker's cell would never be seen again."""
         self.cycle.maybe_restore_messages()
         super().drain_events(connection, timeout=timeout)

@@ -20,7 +20,7 @@ from alb_reconcile.model.errors import UsageError
 _WORKER: Final = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
 _ENQUEUE: Final = ("sqs:GetQueueAttributes", "sqs:SendMessage")
 _KEPT: Final = ("sync", "apply")
-"""The commands whose results are kept."""
+"""The commands that keep their results."""
 
 
 @dataclass(frozen=True)

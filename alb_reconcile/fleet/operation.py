@@ -287,7 +287,7 @@ def _problem(seen: CellResult) -> str:
 
 
 def is_due(cell: Cell, last: CellResult | None, now: float) -> bool:
-    """Whether a cell's schedule says that it is due. A cell whose last result lies in the future is due: a clock has jumped."""
+    """Whether a cell's schedule says that it is due. A cell is due if its last result lies in the future: a clock has jumped."""
     if cell.schedule is None or last is None:
         return True
     ended = datetime.fromisoformat(last.ended).timestamp()

@@ -117,7 +117,7 @@ class Worker:
             return verdict
 
     async def _leave_busy(self, message: Any, held: str) -> Verdict:
-        """What becomes of a message whose cell another run holds: it isn't needed if that run is another message's; it is left if that
+        """What becomes of a message while another run holds its cell: it isn't needed if that run is another message's; it is left if that
         run is its own, which may be dead."""
         if _words(message) not in held:
             tell("cell_busy", text=held)

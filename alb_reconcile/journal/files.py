@@ -108,6 +108,6 @@ def unwritable(file: Path, error: OSError) -> RecordError:
         return RecordError(
             f"{file} can't be written: there is no folder {file.parent}; create it, and let this user write there"
         )
-    kept = "; its old content is still there" * os.path.isfile(file)  # noqa: PTH113 (where nobody may look, it says so)
+    kept = "; its old content is still there" * os.path.isfile(file)  # noqa: PTH113 (False if access is denied, where Path.is_file raises)
     advice = remedy(error, "free up space, or give this user write access")
     return RecordError(f"{file} can't be written: {(error.strerror or str(error)).lower()}{kept}; {advice}")

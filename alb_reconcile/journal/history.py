@@ -19,7 +19,7 @@ from alb_reconcile.model.text import printable
 
 _ENDING: Final = ".jsonl"
 _BLOCK: Final = 64 * 1024
-"""Bytes of a history that are in memory at a time; so many for each stack whose run ends at the same moment."""
+"""Bytes of a history that are in memory at a time; so many for each run that ends at the same moment."""
 _LONGEST: Final = 128 * _BLOCK
 """Bytes of one run's record: ten thousand steps have less."""
 _RECENT: Final = 20

@@ -19,7 +19,7 @@ VARIABLES: Final = (
     "GITHUB_TOKEN",
     "GH_TOKEN",
 )
-"""Environment variables whose values are secrets."""
+"""Environment variables that have secrets as values."""
 _SHORTEST: Final = 8
 """Characters of a known secret below which texts aren't searched for it: it would be found in words."""
 _DEEPEST: Final = 6

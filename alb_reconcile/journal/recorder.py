@@ -238,7 +238,7 @@ def _old_name(step: Step) -> str:
 
 
 def _is_refused(error: BaseException) -> bool:
-    """Whether AWS has certainly refused to delete a load balancer: a first try whose reply was lost may have deleted it."""
+    """Whether AWS has certainly refused to delete a load balancer: if the reply to a first try was lost, that try may have deleted it."""
     return isinstance(error, AwsError) and error.operation in _DELETES and not (error.ambiguous or error.retries)
 
 

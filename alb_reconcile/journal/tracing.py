@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from alb_reconcile.journal.mask import Mask
-from alb_reconcile.model.errors import UsageError
+from alb_reconcile.model.errors import UsageError, needs_extra
 from alb_reconcile.model.text import camel
 from alb_reconcile.model.version import __version__
 
@@ -253,7 +253,7 @@ def _provider(environ: Mapping[str, str]) -> TracerProvider:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        raise UsageError("traces need an extra: pip install '.[otel]' in alb-reconcile's checkout") from None
+        raise UsageError(needs_extra("traces need", "otel")) from None
     own = {"service.version": __version__, "host.name": socket.gethostname()}
     if "OTEL_SERVICE_NAME" not in environ and "service.name=" not in environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
         own["service.name"] = "alb-reconcile"

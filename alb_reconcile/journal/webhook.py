@@ -48,7 +48,7 @@ def make_webhook(
     """Make a webhook from its settings, which are checked. A `secret` that begins with whsec_ is base64, as in Standard Webhooks.
     `place` is where the URL was read: a variable or a file.
 
-    Raises UsageError, whose text has neither the URL nor the secret in it.
+    Raises UsageError, with neither the URL nor the secret in its text.
     """
     parsed = _parse(url, place)
     title = f"{parsed.scheme}://{parsed.raw_host.decode('ascii')}"

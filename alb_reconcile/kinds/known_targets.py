@@ -19,7 +19,7 @@ class Near(NamedTuple):
 
     @property
     def words(self) -> str:
-        """In words, the zone in which one of the other targets must be."""
+        """The part of a message that says in which zone one of the other healthy targets must be; empty without a zone."""
         return f", one of them in {self.zone}," if self.zone else ""
 
 
@@ -60,7 +60,7 @@ class KnownTargets:
         return not self._out.isdisjoint((key, key.partition("|")[2].split(":")[0]))
 
     def is_new(self, key: str) -> bool:
-        """Whether this run has registered a target, also at an address that an earlier instance had."""
+        """Whether this run has registered a target; the id may also be that of an earlier instance's registration."""
         return key in self._new
 
     def near_of(self, key: str, ids: Mapping[Address, str]) -> Near:

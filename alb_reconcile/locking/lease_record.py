@@ -61,8 +61,8 @@ class LeaseRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
         return f"alb-reconcile {_short(self.command)} ({who}) since {_short(self.since)}"
 
     def is_dead(self) -> bool:
-        """Whether the record names a process of this host that isn't there any more. False for other hosts, whose processes aren't
-        known."""
+        """Whether the record names a process of this host that isn't there any more. False for other hosts, since their processes
+        aren't known."""
         if self.host != printable(socket.gethostname()) or self.pid <= 0:
             return False
         try:

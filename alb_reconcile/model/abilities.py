@@ -26,7 +26,7 @@ class KeepsOthers(Protocol):
 
 
 class Expands(Protocol):
-    """Properties whose collections can't simply have the desired and the observed members at the same time."""
+    """Properties with collections that can't simply have the desired and the observed members at the same time."""
 
     def expanded(self, observed: Self, zone_of: Callable[[Ref], str | None]) -> Self:
         """The same desired properties, with the observed members added as far as AWS takes both. `zone_of` gives a subnet's zone."""
@@ -117,7 +117,7 @@ def expanded(desired: _P, observed: Properties, zone_of: Callable[[Ref], str | N
 def keep_others(
     wanted: tuple[_M, ...] | None, found: tuple[_M, ...] | None, key: Callable[[_M], Hashable]
 ) -> tuple[_M, ...] | None:
-    """The members of a managed collection, and the found members whose `key` no wanted member has."""
+    """The members of a managed collection, and the found members with a `key` that no wanted member has."""
     if wanted is None:
         return None
     members = {key(item): item for item in (*(found or ()), *wanted)}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Moment(NamedTuple):
-    """One moment on both clocks, in seconds from any start."""
+    """The readings of both clocks of a `Clock` at one moment, in seconds since an arbitrary start of each clock."""
 
     steady: float
     wall: float

@@ -37,7 +37,7 @@ class DesiredStack:
     sync: DriftPolicy = field(default_factory=DriftPolicy)
     lease: str = ""
     secret_headers: Headers = None
-    """The headers whose values aren't shown (`model.secrets`)."""
+    """The headers that are shown without their values (`model.secrets`)."""
     unset: Unset | None = None
     remarks: tuple[str, ...] = ()
     """What a plan says first of the spec: the variables that an earlier command was given."""

@@ -58,6 +58,11 @@ class ReconcileError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
 
+def needs_extra(what: str, extra: str) -> str:
+    """The message for a feature of which the packages aren't installed."""
+    return f"{what} an extra: pip install '.[{extra}]' in alb-reconcile's checkout"
+
+
 class SpecError(ReconcileError):
     """A spec can't be used; `problems` has everything that is wrong with it."""
 

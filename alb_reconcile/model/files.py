@@ -10,7 +10,7 @@ from typing import Final
 from alb_reconcile.model.nodes import shorten
 
 _HANDED_OVER: Final = ("/dev/fd/", "/proc/self/fd/")
-"""A shell's `<(…)` and `>(…)`: a pipe whose other end the user cares for."""
+"""A shell's `<(…)` and `>(…)`: a pipe, of which the user has the other end."""
 
 
 def open_file(file: str | Path, flags: int, mode: int = 0o666) -> int:

@@ -12,7 +12,7 @@ By = Literal["tag", "default", "ssm", "domain"]
 
 
 class Lookup(str):
-    """A reference whose id is looked up when a plan is made; as text, its meaning: `subnets with the tag Tier=private`.
+    """A reference of which the id is looked up when a plan is made; as text, its meaning: `subnets with the tag Tier=private`.
 
     `many`: the reference stands for all resources that match, else for the only one.
     """

@@ -78,13 +78,13 @@ class Step:
     """The desired properties, bound as far as ids are known; for a new resource, with its defaults and its place."""
     observed: Observed | None = None
     refresh: tuple[Desired, Observed] | None = None
-    """The entry whose bookkeeping tags are written with this step."""
+    """The entry of which the bookkeeping tags are written with this step."""
     details: Details | None = None
     """What is special about the step (`model.steps`)."""
     pause: tuple[int, str] = (0, "")
     """Seconds before the step is carried out, and what is the case by then: changes take effect some time after AWS's answer."""
     old_nodes: Mapping[str, tuple[Ref, ...]] = field(default_factory=dict)
-    """Load balancers, by ARN with their subnets, whose nodes in their former subnets need what the step takes away."""
+    """Load balancers, by ARN with their subnets, that have nodes in former subnets which need what the step takes away."""
     beside: str = ""
     """The id of the resource that the step replaces, where a new resource with the same settings needs another name."""
     lifts_protection: bool = False
@@ -157,7 +157,7 @@ class Plan:
     names: Mapping[str, Address] = field(default_factory=dict)
     """Addresses by physical id, for the reader."""
     secret_headers: Headers = None
-    """The headers whose values aren't shown (`model.secrets`)."""
+    """The headers that are shown without their values (`model.secrets`)."""
     total: int = 0
     """How many resources the stack has."""
     seconds: int = 0

@@ -27,7 +27,7 @@ class Properties:
     kind: ClassVar[str]
     """The kind's name, also of its module, its schema and its test."""
     service: ClassVar[str]
-    """The AWS service whose API tags the resource (`aws.tagging`); empty where the resource carries no tags."""
+    """The AWS service that has the API to tag the resource (`aws.tagging`); empty if the resource carries no tags."""
     keeps_tags: ClassVar[bool] = True
     """Whether AWS keeps the resource's tags; otherwise this tool writes the tags down elsewhere (`aws.record_tags`)."""
     replaced_on: ClassVar[frozenset[str]] = frozenset()
@@ -45,7 +45,7 @@ class Properties:
     holds: ClassVar[frozenset[str]] = frozenset()
     """The fields that keep AWS from deleting the resources that they name."""
     follows: ClassVar[tuple[str, ...]] = ()
-    """Kinds whose resources are created and changed before a resource of this kind is created, and deleted after it."""
+    """Kinds with resources that are created and changed before a resource of this kind is created, and deleted after it."""
     parent: ClassVar[str | None] = None
     """The field that names the resource with which AWS deletes this resource."""
     part_of: ClassVar[str] = ""
@@ -55,13 +55,13 @@ class Properties:
     is_target: ClassVar[bool] = False
     """Whether the resource serves as one of several, so that no other resource needs this one alone."""
     removed_late: ClassVar[tuple[str, ...]] = ()
-    """The collections whose members are added early and removed when traffic has moved, in the order of removal."""
+    """The collections with members that are added early and removed when traffic has moved, in the order of removal."""
     moves: ClassVar[frozenset[str]] = frozenset()
     """The fields that decide which resource answers requests; a resource of a kind with such fields decides so by existing."""
     set_last: ClassVar[frozenset[tuple[str, str]]] = frozenset()
     """The changes, by path and new value, that AWS refuses as long as other resources share the requests."""
     ways: ClassVar[frozenset[str]] = frozenset()
-    """The collections whose members are routes, so that other users may depend on a member that they have added (`KeepsOthers`)."""
+    """The collections with routes as members, so that other users may depend on a member that they have added (`KeepsOthers`)."""
     leaving: ClassVar[frozenset[str]] = frozenset()
     """AWS's words for the status of a resource that is being deleted, and can't be kept."""
     gone: ClassVar[frozenset[str]] = frozenset()
@@ -142,7 +142,7 @@ class Lifecycle:
     prevent_destroy: bool | None = None
     keep_others: bool = False
     members: bool = True
-    """Whether the collection whose members are resources of their own (a target group's targets) is managed."""
+    """Whether the collection of members that are resources of their own (a target group's targets) is managed."""
     rollout: Rollout = field(default_factory=Rollout)
     image_update: str = "keep"
     type_change: str = "replace"
@@ -167,7 +167,7 @@ class Desired:
     declared: tuple[str, ...] = ()
     """The paths of the declared properties, collections included."""
     carrier: Address | None = None
-    """The entry whose tags speak for this member of a collection."""
+    """The entry that carries the tags for this member of a collection."""
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """The place in the spec, by property (empty for the entry itself): FILE:LINE:COLUMN: path."""
 
@@ -193,7 +193,7 @@ class Observed:
     state: Properties
     tags: Mapping[str, str]
     owner: str | None
-    """The stack whose tag the resource carries; None for another owner's resource inside of one of the stack's resources."""
+    """The stack that the resource's tag names; None for another owner's resource inside of one of the stack's resources."""
     status: str = ""
     """AWS's word for the resource's status: running, active, healthy …"""
     created: str = ""

@@ -1,6 +1,6 @@
 """Decides which values are secret, and hides them in everything that is shown, kept or sent.
 
-A value is secret by where it comes from: a variable that a spec marks, a tag whose key says so, a header or a query. The old value
+A value is secret by where it comes from: a variable that a spec marks, a tag by its key, a header or a query. The old value
 of a secret is secret, too. No digest of a secret is kept: a short secret could be found by trying.
 """
 
@@ -24,9 +24,9 @@ NAMES: Final = (
     r"(?:secret|token|passw|pwd|passphrase|credential|signature|authorization|cookie|user[-_ ]?data"
     r"|(?:api|access|private)[-_ ]?key)"
 )
-"""Words in the names of keys whose values are secret, in any case (a regular expression)."""
+"""Words in the names of keys that have secret values, in any case (a regular expression)."""
 Headers = frozenset[str] | None
-"""The names of the headers, in lower case, whose values are secret in the conditions of rules; None for all."""
+"""The names, in lower case, of the headers that have secret values in the conditions of rules; None for all."""
 _KEYS: Final = {"client_secret", "external_id", "private_key"}
 _CONDITIONS: Final = {"http_header", "query_string"}
 _NAME: Final = re.compile(NAMES, re.IGNORECASE)

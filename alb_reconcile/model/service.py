@@ -57,7 +57,7 @@ def dns_names(live: Iterable[Observed]) -> dict[Address, str]:
 
 
 class Router(Properties):
-    """A listener or a rule of a listener, whose action decides what becomes of a request."""
+    """A listener or a rule of a listener. Its action decides what becomes of a request."""
 
 
 class Frontend(Router):

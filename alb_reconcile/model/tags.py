@@ -23,7 +23,7 @@ USER_DATA: Final = "alb-reconcile:user-data"
 VALUE: Final = "alb-reconcile:value:"
 """And the name of a variable: what an apply was given for the values of an entry."""
 ATTRIBUTES: Final = "alb-reconcile:attributes"
-"""What was set of an instance's attributes that DescribeInstances doesn't show: `disable_api_stop=true …`."""
+"""The attributes that were set for an instance and that DescribeInstances doesn't show: `disable_api_stop=true …`."""
 VOLUME: Final = "alb-reconcile:volume"
 """The name of a volume that outlives its instance, among the instance's data volumes."""
 CLIENT_SECRET: Final = "alb-reconcile:client-secret"  # noqa: S105 (the key of a tag)
@@ -38,23 +38,24 @@ PREVENT_DESTROY: Final = "alb-reconcile:prevent-destroy"
 ADOPTED: Final = "alb-reconcile:adopted"
 NAME: Final = "alb-reconcile:name"
 KEPT: Final = "kept"
-"""What `alb-reconcile:name` says of what was adopted: its Name tag stays as it is, unless the spec gives it one."""
+"""The value of `alb-reconcile:name` on an adopted resource: the resource's Name tag stays as it is, unless the spec gives one."""
 LAUNCH: Final = "alb-reconcile:launch"
-"""What instances have that were launched in one call, which gives all of them the same tags: the entry, and the members' numbers
-in the order of AWS's launch index (`instance.web 1 3 5`). The address of each follows from it, where no tag says another."""
+"""The tag of instances that one call launched, which gives all of them the same tags: the entry, and the members' numbers in the order of
+AWS's launch index (`instance.web 1 3 5`). The address of each instance follows from it, where no tag says another."""
 APPLIED: Final = "alb-reconcile:applied"
-"""A digest of the whole spec that was applied last, and a code for each of its entries: what is missing, and is wanted as it
-was applied, was there, and somebody took it."""
+"""A digest of the whole spec that was applied last, and a code for each of its entries: if an entry is missing, and is wanted as
+it was applied, its resource existed, and was deleted outside of this tool."""
 ENTRIES: Final = "alb-reconcile:entries"
-"""A code for each address of the spec that was applied last: what is missing and has one was there, whatever the spec says of it now."""
+"""A code for each address of the spec that was applied last: a resource that is missing and has a code existed, whatever the spec says of
+it now."""
 DESTROYING: Final = "destroying"
-"""What `applied` says from the beginning of a destroy on."""
+"""The value of `applied` from the beginning of a destroy on."""
 UNFINISHED: Final = "unfinished"
-"""What it says instead of the digest while something is made that few stacks have."""
+"""The value of `applied` instead of the digest, while a resource of a rare kind is made (`is_rare`)."""
 ZONES: Final = "alb-reconcile:zones"
-"""The hosted zones in which the stack has DNS records, which carry no tags: on what carries `applied`, and on load balancers."""
+"""The hosted zones in which the stack has DNS records, which carry no tags: on the resources that carry `applied`, and on load balancers."""
 EVERY_ZONE: Final = "*"
-"""What it says where they are more than a tag holds."""
+"""The value of `zones` where there are more zones than a tag holds."""
 IGNORE_UNTIL: Final = "alb-reconcile:ignore-until"
 """Set by hand in an emergency: until that time `sync` leaves the resource as it is."""
 
@@ -87,7 +88,7 @@ def value_tags(desired: Mapping[Address, Desired]) -> dict[str, str]:
 
 
 def carried(state: Properties, marks: Mapping[str, str]) -> dict[str, str]:
-    """Of the tags that say something of the whole spec, those that a resource is created with."""
+    """The tags about the whole spec with which a resource is created."""
     # a launch is repeated with the very same tags, so what other entries say stays out of it
     own = marks if state.carries_applied else {ZONES: marks.get(ZONES, "")} if tells_of_zones(state) else {}
     return {key: text for key, text in own.items() if text}
@@ -99,7 +100,7 @@ def spec_tag(desired: Desired) -> str:
 
 
 def readdressed(desired: Desired, found: Mapping[str, str]) -> dict[str, str]:
-    """Of what has its tags written down by this tool: the tag that says another address than its entry, as it should be; nothing where it is right, or isn't there."""
+    """The address tag as it should be, where the resource has one that says another address than its entry; else nothing."""
     own = str(desired.address)
     return {ADDRESS: own} if not desired.state.keeps_tags and found.get(ADDRESS, own) != own else {}
 
@@ -110,7 +111,7 @@ def spec_digest_of(desired: Mapping[Address, Desired]) -> str:
 
 
 def applied_tag(desired: Mapping[Address, Desired]) -> str:
-    """The digest of the whole, and the codes of as many entries as a tag's 256 characters hold: first what is missed first."""
+    """The digest of the whole, and the codes of as many entries as a tag's 256 characters hold: first those of resources that are missed first."""
     ranked = sorted(
         (item.state.missed, address, item.spec_digest) for address, item in desired.items() if item.spec_digest
     )
@@ -120,7 +121,8 @@ def applied_tag(desired: Mapping[Address, Desired]) -> str:
 
 
 def entries_tag(desired: Mapping[Address, Desired]) -> str:
-    """The codes of as many addresses as a tag's 256 characters hold: first what serves first; of many instances some are left out."""
+    """The codes of as many addresses as a tag's 256 characters hold, those of resources that serve first; some of many instances are left
+    out."""
     ranked = sorted(
         (item.lifecycle.group is not None, item.state.missed, address)
         for address, item in desired.items()
@@ -130,7 +132,7 @@ def entries_tag(desired: Mapping[Address, Desired]) -> str:
 
 
 def applied_tags(desired: Mapping[Address, Desired]) -> dict[str, str]:
-    """What the tags are to say of a spec that is applied."""
+    """The tags that say which spec is applied."""
     return {APPLIED: applied_tag(desired), ENTRIES: entries_tag(desired)}
 
 
@@ -142,7 +144,7 @@ def zones_tag(desired: Mapping[Address, Desired], *before: str) -> str:
 
 
 def tells_of_zones(state: Properties) -> bool:
-    """Whether a resource carries that tag."""
+    """Whether a resource carries the tag `zones`."""
     return state.carries_applied or isinstance(state, Balancer)
 
 
@@ -208,7 +210,7 @@ def shared_name(desired: Desired, stack: str) -> str:
 
 
 def launched_for(tag: str) -> list[Address]:
-    """Whom a launch was for, by the value of its tag; nobody where it says something else."""
+    """The addresses of the instances of a launch, by the value of its tag; empty if the value isn't of that form."""
     entry, *numbers = tag.split() or [""]
     try:
         kind, name = Address.parse(entry)

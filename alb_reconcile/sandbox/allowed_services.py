@@ -21,18 +21,18 @@ SERVICES: Final = {
     "tagging": "resourcegroupstaggingapi",
     "wafv2": "wafv2",
 }
-"""moto's name of each service by the one that its requests are signed for."""
+"""moto's name of each service, by the service's name in request signatures."""
 _POLICIES: Final = re.compile(r"/2015-03-31/functions/[^/]+/policy(/[^/]+)?")
 _CONFIGURATION: Final = re.compile(r"/2015-03-31/functions/[^/]+/configuration")
-"""With this, which is only read, all that is served of Lambda: moto would run functions in containers."""
+"""Of Lambda, only policies and this path (read-only) are served: moto would run functions in containers."""
 _SIGNED: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/, ]+/[0-9]{8}/[^/, ]+/([a-z0-9-]+)/aws4_request,")
 
 
 def refuse_pages(environ: Mapping[str, Any], port: int) -> str:
-    """Why a request isn't one of a program on this machine; nothing if it is.
+    """Why a request is refused as not coming from a program on this machine; empty if it isn't refused.
 
-    A page in the user's browser reaches 127.0.0.1 as well: by its address, which its browser tells (Origin,
-    Sec-Fetch-Site), or by a name of its own that it points there (DNS rebinding), which is then the Host.
+    A page in the user's browser can reach 127.0.0.1, too: directly, which the browser's headers show (Origin, Sec-Fetch-Site), or by a
+    domain that resolves to it (DNS rebinding), which is then the Host.
     """
     names = {f"{name}:{port}" for name in _NAMES} | (_NAMES if port == 80 else set())
     if environ.get("HTTP_HOST", "").lower() not in names:
@@ -43,12 +43,12 @@ def refuse_pages(environ: Mapping[str, Any], port: int) -> str:
 
 
 def service_of(environ: Mapping[str, Any]) -> str | None:
-    """moto's name of the service that a request is signed for; None for one that isn't served, or without a signature.
+    """moto's name of the service that a request is signed for; None if that service isn't served, or without a signature.
 
-    A page can't sign: its browser would have to ask first whether it may send the header.
+    A page in a browser can't send a signature: the browser would first ask the server whether the page may send that header.
     """
     signed = _SIGNED.match(environ.get("HTTP_AUTHORIZATION", ""))
-    if signed and signed[1] == "cloudtrail":  # nothing here is for trails
+    if signed and signed[1] == "cloudtrail":  # trails aren't served, only the event history
         return "cloudtrail" if environ.get("HTTP_X_AMZ_TARGET", "").endswith(".LookupEvents") else None
     if signed and signed[1] == "lambda":
         path, is_read = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "GET") == "GET"

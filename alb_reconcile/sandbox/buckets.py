@@ -18,7 +18,7 @@ _SERVICE: Final = "logdelivery.elasticloadbalancing.amazonaws.com"
 
 
 def make_buckets(world: World, named: list[tuple[str, str]], states: list[Any], folder: Path | None) -> Iterator[str]:
-    """A line for each thing that has been made; what is there already stays as it is. A client's certificate goes to `folder`."""
+    """Make the missing objects and buckets; yield a line for what was made. A client's certificate is written to `folder`."""
     yield from _trust(world, [state for state in states if "ca_certificates_bundle_s3_key" in state], folder)
     for key, bucket in named:
         if _LOG.fullmatch(key) and _BUCKET.fullmatch(bucket) and _make_bucket(world, bucket):
@@ -27,7 +27,8 @@ def make_buckets(world: World, named: list[tuple[str, str]], states: list[Any], 
 
 
 def _trust(world: World, stores: list[dict[str, Any]], folder: Path | None) -> Iterator[str]:
-    """One authority for all bundles, so that one client's certificate does for every trust store; a version can't be made."""
+    """Make trust stores' files. All bundles contain the same CA, so that every trust store trusts one client certificate. An object version
+    that a spec names can't be made."""
     authority = ClientAuthority("Sandbox clients")
     for store in stores:
         lists = [(bucket, key, authority.revoke()) for bucket, key, *_ in store.get("revocations") or ()]
@@ -68,7 +69,8 @@ def _make_bucket(world: World, bucket: str) -> bool:
 
 
 def _let_logs_in(world: World, bucket: str) -> None:
-    """AWS ELB, 'Enable access logs for your Application Load Balancer', 'Attach a policy to your S3 bucket'."""
+    """Allow load balancers to write logs to a bucket (AWS ELB, 'Enable access logs for your Application Load Balancer', 'Attach a policy to
+    your S3 bucket')."""
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": _SERVICE},

@@ -19,24 +19,24 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
-from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.model.errors import ReconcileError, needs_extra
 from alb_reconcile.model.files import open_file, read_file, write_file
 from alb_reconcile.model.machine import remedy
 from alb_reconcile.sandbox.environment import environment_of
 
 HOST: Final = "127.0.0.1"
 IDENTITY: Final = "/alb-reconcile/sandbox"
-"""Where the server says who it is to those who know its token, which is in the state file; a POST empties it."""
+"""The path at which the server identifies itself to requests with its token, which is in the state file. A POST empties the sandbox."""
 TRAFFIC: Final = IDENTITY + "/traffic"
-"""Where the server tells its doors and its instances' processes."""
+"""The path at which the server lists its doors and its instances' processes."""
 PREPARATION: Final = IDENTITY + "/preparation"
-"""Where a POST with its token has it make what a stack names and doesn't declare."""
+"""The path of a POST, with the server's token, that makes the resources which a stack names and doesn't declare."""
 SPEED: Final = 10.0
 LAG: Final = 10.0
-"""Seconds of AWS until a change has reached the load balancers, at most."""
+"""The most seconds, on AWS's clock, until a change has reached the load balancers."""
 SERVE_PORTS: Final = "80"
 REGION: Final = "us-east-1"
-"""The region of a spec that names none, where the environment doesn't either."""
+"""The region if neither the spec nor the environment names one."""
 _TIMEOUT: Final = 60.0
 _POLL: Final = 0.05
 
@@ -49,9 +49,9 @@ class SandboxError(ReconcileError):
 
 @dataclass(frozen=True)
 class Door:
-    """A listener's port on this machine. `protocol` and `port` are the listener's, `url` is what a browser can open.
+    """A listener's port on this machine. `protocol` and `port` are the listener's; a browser can open `url`.
 
-    `is_open`: whether security groups let clients in; else it refuses them, where they would wait in vain on AWS.
+    `is_open`: whether security groups let clients in. If they don't, the port refuses connections, which on AWS would time out.
     """
 
     listener_arn: str
@@ -65,9 +65,9 @@ class Door:
 
 @dataclass(frozen=True)
 class Process:
-    """An instance's web API. `pid` is None while it doesn't run; `note` then says why, where it is no wish of the user.
+    """The process of an instance's web API. `pid` is None while it doesn't run; `note` then says why, unless the user stopped it.
 
-    `local_port` stands for its `ports`. `owner` is its entry and stack, where it has one.
+    Requests to any of its `ports` go to `local_port`. `owner` is the instance's entry and stack, if it has one.
     """
 
     instance_id: str
@@ -82,9 +82,9 @@ class Process:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What carries the sandbox's traffic. `problem` is what keeps it from being up to date, or nothing.
+    """The doors and processes that carry the sandbox's traffic. `problem` says why they aren't up to date; empty if they are.
 
-    `gaps`: load balancers' ARNs, each with a thing that isn't imitated.
+    `gaps`: load balancers' ARNs, each with a setting that isn't imitated.
     """
 
     doors: tuple[Door, ...] = ()
@@ -99,7 +99,7 @@ class Traffic:
 
     @classmethod
     def read(cls, told: Any) -> Traffic:
-        """From the server's JSON. Raises TypeError, KeyError for any other."""
+        """Read the server's JSON. Raises TypeError or KeyError for other JSON."""
         doors = tuple(Door(**item) for item in told["doors"])
         gaps = tuple((str(arn), str(text)) for arn, text in told.get("gaps", ()))
         return cls(doors, tuple(Process(**item) for item in told["processes"]), told["problem"], gaps)
@@ -107,11 +107,12 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A running sandbox, as its state file describes it. `token` tells it from any other process on its port.
+    """A running sandbox, as its state file describes it. `token` distinguishes it from any other process on its port.
 
-    `traffic`: whether its load balancers carry requests, `lag`: how late they may learn of a change; `serve`: the user's own web API, or nothing for the demo's;
-    `serve_ports`: where it answers, with commas between, for instances whose user data doesn't say it;
-    `ca_file`: the certificates that its HTTPS listeners are trusted by; `provider`: its identity provider; `names`: its name server's port.
+    `traffic`: whether its load balancers carry requests; `lag`: the most seconds until they learn of a change; `serve`: the command of the
+    user's own web API, empty for the demo's; `serve_ports`: the web API's ports, separated by commas, for instances with user data that
+    doesn't name any; `ca_file`: the CA certificates for its HTTPS listeners; `provider`: the identity provider's address; `names`: the name
+    server's port.
     """
 
     pid: int
@@ -129,17 +130,17 @@ class Sandbox:
 
     @property
     def endpoint_url(self) -> str:
-        """What AWS_ENDPOINT_URL has to be."""
+        """The value for AWS_ENDPOINT_URL."""
         return f"http://{HOST}:{self.port}"
 
     def write(self, file: Path) -> None:
-        """Write the state file, in one go."""
+        """Write the state file atomically."""
         draft = file.with_name(f"{file.name}.{self.pid}")
         write_file(draft, json.dumps(asdict(self), indent=2).encode() + b"\n")
         draft.replace(file)
 
     def ask(self, *, empty: bool = False, timeout: float = 10.0) -> Answer:
-        """Who answers on its port. With `empty`, it is told to forget everything."""
+        """Which process answers on the sandbox's port. With `empty`, the sandbox is emptied."""
         headers = {"X-Token": self.token}
         try:
             told = self._request("POST" if empty else "GET", IDENTITY, headers, timeout)
@@ -153,7 +154,7 @@ class Sandbox:
         return "ours" if ours else "other"
 
     def look(self) -> Traffic:
-        """What carries its traffic now; nothing in one that was started without. Raises SandboxError."""
+        """The current traffic; empty if the sandbox was started without traffic. Raises SandboxError."""
         if not self.traffic:
             return Traffic()
         try:
@@ -173,7 +174,7 @@ class Sandbox:
 
 
 def folder() -> Path:
-    """Where the sandbox keeps its state file, its lock and its log."""
+    """The folder of the sandbox's state file, lock and log."""
     chosen = os.environ.get("ALB_RECONCILE_SANDBOX_DIR")
     if chosen:
         return Path(chosen)
@@ -182,17 +183,17 @@ def folder() -> Path:
 
 
 def state_file() -> Path:
-    """What a running sandbox is found by."""
+    """The file by which a running sandbox is found."""
     return folder() / "sandbox.json"
 
 
 def failure_file() -> Path:
-    """Where a sandbox that can't start says why."""
+    """The file in which a sandbox that can't start writes why."""
     return folder() / "sandbox.failed"
 
 
 def read_state(file: Path) -> Sandbox | None:
-    """What the state file says; None if there is none, or none that makes sense."""
+    """The sandbox that the state file describes; None if there is no such file, or it can't be read."""
     with suppress(OSError, ValueError, TypeError):
         found = Sandbox(**json.loads(read_file(file, 65_536)))
         if all(type(item) is int and item > 0 for item in (found.pid, found.port)) and found.speed > 0:
@@ -201,7 +202,7 @@ def read_state(file: Path) -> Sandbox | None:
 
 
 def running() -> Sandbox | None:
-    """The sandbox that runs now. Raises SandboxError if it hangs."""
+    """The sandbox that is running. Raises SandboxError if it hangs."""
     found = read_state(state_file())
     if found is None:
         return None
@@ -222,15 +223,15 @@ def start(
     serve: str = "",
     serve_ports: str = "",
 ) -> tuple[Sandbox, bool]:
-    """The running sandbox, and whether it was started for that. Cleans up after one that was killed.
+    """The running sandbox, and whether this call started it. Cleans up after a sandbox that was killed.
 
-    `traffic` is by default what ALB_RECONCILE_SANDBOX_TRAFFIC says (on or off), else on; `serve` is a command line,
-    `serve_ports` are numbers with commas between.
-    Raises SandboxError where a running one differs from what is asked for, a port is taken, the extra or the command
-    is missing, or it doesn't start.
+    `traffic` defaults to ALB_RECONCILE_SANDBOX_TRAFFIC (on or off), else to on; `serve` is a command line, `serve_ports` are port numbers
+    separated by commas.
+    Raises SandboxError if the running sandbox has other settings, a port is taken, the extra or the command is missing, or the sandbox
+    doesn't start.
     """
     if any(importlib.util.find_spec(name) is None for name in ("moto", "flask_cors")):
-        raise SandboxError("the sandbox needs an extra: pip install '.[sandbox]' in alb-reconcile's checkout")
+        raise SandboxError(needs_extra("the sandbox needs", "sandbox"))
     if serve:
         serve = _runnable(serve)
     with _locked() as lock:
@@ -252,7 +253,7 @@ def start(
                     "traffic": "on" if wanted else "off",
                 },
             )
-    # The server inherited the lock, and lets go of it when it serves or dies.
+    # The server has inherited the lock, and releases it when it serves or dies.
     with _locked():
         found = running()
     if found is None:
@@ -271,7 +272,7 @@ def _traffic_by_default() -> bool:
 
 
 def _runnable(command: str) -> str:
-    """The command with its program's whole path, as it is found from where the user is. Raises SandboxError."""
+    """The command with the absolute path of its program, which is searched for from the user's folder. Raises SandboxError."""
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -285,7 +286,7 @@ def _runnable(command: str) -> str:
 
 
 def stop() -> Sandbox | None:
-    """End the running sandbox, with all that is in it. Returns the one that ended."""
+    """Stop the running sandbox; everything in it is lost. Returns the sandbox that ended."""
     with _locked():
         found = running()
         if found is not None:
@@ -294,13 +295,13 @@ def stop() -> Sandbox | None:
             while found.ask(timeout=1) == "ours":
                 if time.monotonic() > deadline:
                     raise SandboxError(f"the sandbox (process {found.pid}) doesn't stop; kill -9 {found.pid}")
-                time.sleep(_POLL)  # another process's end can only be polled for
+                time.sleep(_POLL)  # not a child of this process: its end can only be polled for
         state_file().unlink(missing_ok=True)
     return found
 
 
 def reset() -> Sandbox | None:
-    """Empty the running sandbox. Returns it."""
+    """Empty the running sandbox. Returns the sandbox."""
     found = running()
     if found is not None and found.ask(empty=True, timeout=30) != "ours":
         raise SandboxError(f"the sandbox at {found.endpoint_url} couldn't be emptied; stop it instead")
@@ -329,7 +330,7 @@ def _same(
 
 
 def _listen(port: int) -> socket.socket:
-    """The server's socket. It is made here, so that whoever connects early waits instead of being refused."""
+    """The server's socket. It is made here, so that an early connection waits instead of being refused."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -368,12 +369,12 @@ def _spawn(lock: IO[bytes], listener: socket.socket, options: dict[str, Any]) ->
 
 @contextmanager
 def _locked() -> Iterator[IO[bytes]]:
-    """Hold the folder's lock: one start or stop at a time. The kernel lets go of it for whoever dies."""
+    """Hold the folder's lock: one start or stop at a time. The kernel releases the lock of a process that dies."""
     import fcntl
 
     try:
         folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-        flags = os.O_RDWR | os.O_CREAT if os.access(folder(), os.W_OK) else os.O_RDONLY  # another user's, which runs
+        flags = os.O_RDWR | os.O_CREAT if os.access(folder(), os.W_OK) else os.O_RDONLY  # another user's sandbox
         stream = os.fdopen(open_file(folder() / "sandbox.lock", flags), "rb")
     except OSError as error:
         raise SandboxError(

@@ -13,7 +13,7 @@ _YEAR: Final = 365 * DAY
 
 
 class ClientAuthority:
-    """Signs clients' certificates. `pem` is its own certificate."""
+    """A CA that signs clients' certificates. `pem` is its own certificate."""
 
     def __init__(self, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -24,7 +24,7 @@ class ClientAuthority:
         self.pem = as_pem(built.sign(self._key, hashes.SHA256()))
 
     def issue(self, subject: x509.Name, end: timedelta = _YEAR) -> tuple[x509.Certificate, str]:
-        """A client's certificate that ends then, counted from now, and its key (PEM)."""
+        """A client's certificate that expires `end` from now, and its key (PEM)."""
         key = ec.generate_private_key(ec.SECP256R1())
         made = self._build(subject, key.public_key(), datetime.now(UTC) + end).sign(self._key, hashes.SHA256())
         secret = key.private_bytes(
@@ -33,7 +33,7 @@ class ClientAuthority:
         return made, secret.decode()
 
     def revoke(self, certificates: Iterable[x509.Certificate] = ()) -> str:
-        """A list of what is revoked (PEM)."""
+        """The revocation list with these certificates (PEM)."""
         now = datetime.now(UTC)
         made = x509.CertificateRevocationListBuilder().issuer_name(self._name)
         made = made.last_update(now - DAY).next_update(now + _YEAR)

@@ -18,11 +18,11 @@ _KEPT: Final = (
     "VIRTUAL_ENV",
     "XDG_",
 )
-"""How the variables' names begin."""
+"""The prefixes of the variables' names."""
 
 
 def environment_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """For the process, which finds this package in it."""
+    """The environment of the sandbox's process; with it, Python finds this package."""
     kept = {name: value for name, value in environ.items() if name.startswith(_KEPT)}
     package = str(Path(__file__).parent.parent)
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (package, kept.get("PYTHONPATH"))))}

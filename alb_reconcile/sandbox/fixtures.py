@@ -29,19 +29,19 @@ _IAM: Final = re.compile(r"arn:aws:iam::[0-9]{12}:server-certificate(/.*?)([^/]+
 _FUNCTION: Final = re.compile(r"arn:aws:lambda:([a-z0-9-]+):[0-9]{12}:function:([A-Za-z0-9_-]+)(?::([A-Za-z0-9_-]+))?")
 _ACL: Final = re.compile(r"arn:aws:wafv2:([a-z0-9-]+):[0-9]{12}:regional/webacl/([^/]+)/([^/]+)")
 Named = list[tuple[str, str]]
-"""Texts, each with the key that it stands under."""
+"""The texts in desired states, each with the key under which it is."""
 
 
 def make_others(
     strict: StrictAws, region: str, states: list[Any], lookups: list[dict[str, Any]], folder: Path | None = None
 ) -> list[str]:
-    """Returns what has been made, a line each; what is there already stays as it is. `folder`: for a client's certificate.
+    """Make the missing resources. Returns a line for each; existing resources aren't changed. `folder`: for a client's certificate.
 
     `lookups` are what the states look up: kind, tags or parameter, and whether many may match.
     """
     named = list(dict.fromkeys(_texts("", states)))
     world = World(DEFAULT_ACCOUNT_ID, region)
-    with strict._lock:  # between two requests
+    with strict._lock:  # no request is processed meanwhile
         strict._settle(world, strict.clock())
         strict.changes += 1
         made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
@@ -60,16 +60,16 @@ def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _texts(below, item)
     elif isinstance(value, list):
         if len(value) > 1 and isinstance(value[0], str) and isinstance(value[1], list):
-            yield from _texts(value[0], value[1])  # a condition: its field, its values, and what else it says
+            yield from _texts(value[0], value[1])  # a rule's condition: its field, its values, and its other settings
         else:
             for item in value:
                 yield from _texts(key, item)
 
 
 def _networks(world: World, named: Named) -> Iterator[str]:
-    """A VPC (10.0.0.0/16) that reaches the internet, subnets in one zone after the other, groups that let everything in.
+    """Make VPCs (10.0.0.0/16) that reach the internet, subnets in the zones in turn, and security groups that let everything in.
 
-    Subnets and groups belong to the first VPC that is named, or to a new one.
+    Subnets and groups belong to the first VPC that the stack names, or to a new one.
     """
     ids: dict[str, list[str]] = {"vpc": [], "subnet": [], "sg": []}
     for _, text in named:
@@ -91,7 +91,7 @@ def _networks(world: World, named: Named) -> Iterator[str]:
 
 
 def _web_acls(world: World, named: Named) -> Iterator[str]:
-    """Without rules: no request is asked about."""
+    """Make web ACLs without rules. The sandbox doesn't pass requests through them."""
     acls = wafv2_backends[world.account][world.region].wacls
     for _, text in named:
         if (found := _ACL.fullmatch(text)) and found[1] == world.region and text not in acls:
@@ -100,7 +100,7 @@ def _web_acls(world: World, named: Named) -> Iterator[str]:
 
 
 def _home(world: World, named: Named) -> str:
-    """The VPC that is named by its id, if one is."""
+    """The first existing VPC that is named by its id; empty if there is none."""
     ids = (text for _, text in named if text.startswith("vpc-"))
     return next((text for text in ids if text in world.ec2.vpcs), "")
 
@@ -111,7 +111,7 @@ def _say_subnet(world: World, name: str) -> str:
 
 
 def _certificates(world: World, named: Named) -> Iterator[str]:
-    """For the hosts that rules ask for, which is what certificates are for."""
+    """Make certificates for the hosts in the conditions of rules, or for example.com if there are none."""
     hosts = [text for key, text in named if key == "host_header" and re.fullmatch(r"(\*\.)?[a-z0-9.-]+", text)]
     names = hosts or ["example.com"]
     acm, iam = acm_backends[world.account][world.region], iam_backends[world.account]["aws"]
@@ -130,7 +130,7 @@ def _certificates(world: World, named: Named) -> Iterator[str]:
 
 
 def _looked_up_certificates(world: World, lookups: list[dict[str, Any]]) -> Iterator[str]:
-    """An issued certificate for each name that is looked up, and that none is for."""
+    """Make an issued certificate for each domain that is looked up and that no certificate covers."""
     acm = acm_backends[world.account][world.region]
     for domain in dict.fromkeys(item.get("domain") for item in lookups):
         if domain and not any(domain in (item.common_name, *item.sans) for item in acm._certificates.values()):
@@ -140,7 +140,7 @@ def _looked_up_certificates(world: World, lookups: list[dict[str, Any]]) -> Iter
 
 
 def _functions(world: World, named: Named) -> Iterator[str]:
-    """Functions that have a policy, and nothing that could be run."""
+    """Make Lambda functions, with their aliases. Their code can't be run."""
     backend = lambda_backends[world.account][world.region]
     for _, text in named:
         if (found := _FUNCTION.fullmatch(text)) and found[1] == world.region:
@@ -151,13 +151,13 @@ def _functions(world: World, named: Named) -> Iterator[str]:
                 backend.create_function({"FunctionName": name, "Role": role, **settings})
                 yield f"function {name} (which nothing runs)"
             if alias and not alias.isdecimal():
-                with suppress(ConflictException):  # it is there
+                with suppress(ConflictException):  # the alias exists
                     backend.create_alias(alias, name, "1", "", "")
 
 
 def _keys_and_profiles(world: World, named: Named) -> Iterator[str]:
     iam = iam_backends[world.account]["aws"]
-    own = {text for key, text in named if key == "name"}  # of the spec's key pairs, among others
+    own = {text for key, text in named if key == "name"}  # of the stack's own key pairs, among others
     for key, text in named:
         if key == "key_name" and text not in {*world.ec2.key_pairs, *own}:
             world.ec2.create_key_pair(text, "rsa", {})
@@ -165,5 +165,5 @@ def _keys_and_profiles(world: World, named: Named) -> Iterator[str]:
         elif key == "iam_instance_profile" and text not in iam.instance_profiles:
             with suppress(EntityAlreadyExists):
                 iam.create_role(text, "{}", "/", "", "", [], "3600")
-            iam.create_instance_profile(text, "/", [text])  # as the console does, of the role's name
+            iam.create_instance_profile(text, "/", [text])  # named as its role, as the console does
             yield f"instance profile {text}"

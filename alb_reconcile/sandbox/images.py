@@ -14,11 +14,11 @@ from alb_reconcile.sandbox.strict.world import World
 
 _ID: Final = re.compile(r"ami-[0-9a-f]{8}([0-9a-f]{9})?")
 _ANOTHER: Final = "000000000000"
-"""The account of owners that are named by a word, such as `amazon`."""
+"""The account number of owners that are named by an alias, such as `amazon`."""
 
 
 def make_images(world: World, states: Any) -> Iterator[str]:
-    """Those that aren't there, a line each, for the architecture of the instance's type. What is in them doesn't matter:
+    """Make the missing images, for the architecture of the instance's type; yield a line for each. Their content doesn't matter, since
     instances never boot them."""
     for image, kind in dict.fromkeys(_named(states)):
         if image.startswith(PARAMETER):
@@ -60,7 +60,7 @@ def _architecture(instance_type: str) -> str:
 
 
 def _named(value: Any) -> Iterator[tuple[str, str]]:
-    """The images that desired states name, each with the type of the instance."""
+    """The image references of desired states, each with the instance type."""
     if isinstance(value, dict):
         if isinstance(image := value.get("image_id"), str):
             yield image, str(value.get("instance_type") or "")

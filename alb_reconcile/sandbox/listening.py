@@ -16,13 +16,13 @@ _HOW: Final = "User data isn't run there: write PORT={} into it, or: sandbox sto
 
 
 def ports_in(user_data: bytes) -> tuple[int, ...]:
-    """Where it has the web API listen: what it gives to the variable PORT. It isn't run, so nothing else of it counts."""
+    """The ports on which user data makes the web API listen: the values of the variable PORT in its text, since it isn't run."""
     return tuple(dict.fromkeys(int(port) for port in _PORT.findall(user_data)))
 
 
 def find_refused(desired: Mapping[Address, Desired], served: str) -> list[str]:
-    """The ports at which target groups expect instances that don't listen there, in words. `served`: where those listen whose
-    user data doesn't say it, with commas between."""
+    """The ports at which target groups expect instances that don't listen there, in words. `served`: the ports, separated by commas, of
+    instances with user data that doesn't name any."""
     lines, known = [], dict[Ref, Desired](desired.items())
     for _, state in each_of(desired.values(), Registration):
         group, instance = known.get(state.target_group), known.get(state.target)

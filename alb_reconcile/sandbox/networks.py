@@ -19,11 +19,11 @@ _NOUNS: Final = {
     "internet_gateway": "internet gateway",
 }
 _SEVERAL: Final = 2
-"""Subnets for a look-up of many: as many as a load balancer needs."""
+"""The number of subnets made for a look-up that may match many: as many as a load balancer needs."""
 
 
 def make_vpc(world: World, name: str = "") -> str:
-    """A VPC (10.0.0.0/16) that reaches the internet; under a name of its own where none is given."""
+    """Make a VPC (10.0.0.0/16) that reaches the internet. Returns its id: `name`, or a random id if `name` is empty."""
     with ExitStack() as stack:
         if name:
             replace(stack, vpcs, "random_vpc_id", lambda: name)
@@ -33,7 +33,7 @@ def make_vpc(world: World, name: str = "") -> str:
 
 
 def make_subnet(world: World, vpc: str, name: str = "") -> str:
-    """A subnet, in one zone after the other."""
+    """Make a subnet, in the next zone in turn. Returns its id."""
     zones = [zone.name for zone in world.ec2.describe_availability_zones()]
     number = len(world.subnets(vpc))
     with ExitStack() as stack:
@@ -44,7 +44,7 @@ def make_subnet(world: World, vpc: str, name: str = "") -> str:
 
 
 def make_group(world: World, vpc: str, name: str = "") -> str:
-    """A security group that lets everything in."""
+    """Make a security group that lets everything in. Returns its id."""
     with ExitStack() as stack:
         if name:
             replace(stack, security_groups, "random_security_group_id", lambda: name)
@@ -56,7 +56,8 @@ def make_group(world: World, vpc: str, name: str = "") -> str:
 
 
 def make_looked_up(world: World, lookups: list[dict[str, Any]], home: str) -> Iterator[str]:
-    """What is looked up and isn't there, a line each, in the VPC that is looked up or else in `home`, or in a new one."""
+    """Make the resources that look-ups don't find; yield a line for each. They are in the VPC that is looked up, else in `home`, else in a
+    new VPC."""
     parameters = ssm_backends[world.account][world.region]
     for item in sorted(lookups, key=lambda item: list(_NOUNS).index(item["kind"]) if item["kind"] in _NOUNS else 9):
         kind, wanted, parameter = item["kind"], item["tags"], item["parameter"]

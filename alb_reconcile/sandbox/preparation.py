@@ -15,7 +15,7 @@ _TIMEOUT: Final = 60.0
 
 
 def describe(states: Iterable[Any]) -> list[Any]:
-    """What desired states (dataclasses) name, without what they declare: a reference to an entry says nothing."""
+    """Desired states (dataclasses) as JSON values, with None in place of references to entries: a stack declares those resources itself."""
     return [_without_references(asdict(state)) for state in states]
 
 
@@ -30,7 +30,7 @@ def _without_references(value: Any) -> Any:
 
 
 def prepare(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
-    """Returns what has been made, a line each, for desired states (dataclasses). Raises SandboxError."""
+    """Make what desired states (dataclasses) name. Returns a line for each resource that was made. Raises SandboxError."""
     states = list(states)
     lookups = dict.fromkeys(item for state in states for item in lookups_in(state))
     wanted: dict[str, Any] = {
@@ -46,14 +46,14 @@ def prepare(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
                 "words": item.words,
             }
             for item in lookups
-            if item.by != "default"  # of which there is one from the beginning
+            if item.by != "default"  # a default VPC exists from the beginning
         ],
     }
     return _send(sandbox, wanted)
 
 
 def prepare_roles(sandbox: Sandbox, roles: Iterable[Role]) -> list[str]:
-    """Have the roles of other accounts made, which the sandbox's own account may assume. Returns a line for each that is new.
+    """Make roles of other accounts that the sandbox's own account may assume. Returns a line for each role that was made.
 
     Raises SandboxError.
     """

@@ -8,8 +8,8 @@ from moto.iam.models import iam_backends
 
 
 def make_roles(roles: list[dict[str, str]]) -> list[str]:
-    """Roles that the sandbox's own account may assume, each with its external id. Returns what has been made, a line each;
-    what is there already stays as it is."""
+    """Make the missing roles, which the sandbox's own account may assume, each with its external id. Returns a line for each that was
+    made; existing ones aren't changed."""
     made = []
     for item in roles:
         _, partition, _, _, account, name = item["arn"].split(":", 5)
@@ -23,7 +23,7 @@ def make_roles(roles: list[dict[str, str]]) -> list[str]:
 
 
 def trust(external_id: str = "", account: str = DEFAULT_ACCOUNT_ID) -> dict[str, Any]:
-    """A trust policy for an account, which asks for an external id where there is one."""
+    """A trust policy for an account, which requires an external id if one is given."""
     principal = {"AWS": f"arn:aws:iam::{account}:root"}
     condition = {"Condition": {"StringEquals": {"sts:ExternalId": external_id}}} if external_id else {}
     return {

@@ -13,7 +13,8 @@ _VALUE: Final = "sandbox"  # the local provider takes any
 
 
 def make_secrets(world: World, states: Any) -> Iterator[str]:
-    """Those that aren't there, a line each. What the environment and files say is read where the user is."""
+    """Make the missing secrets; yield a line for each. Secrets from environment variables and files aren't made: the user's own process
+    reads those."""
     for source, name, key in dict.fromkeys(_named(states)):
         if source == "ssm":
             parameters = ssm_backends[world.account][world.region]
@@ -35,7 +36,7 @@ def make_secrets(world: World, states: Any) -> Iterator[str]:
 
 
 def _named(value: Any) -> Iterator[tuple[str, str, str]]:
-    """Where the client secrets of desired states are, and under which key: the fields of `Secret`."""
+    """The source, name and JSON key of each client secret that desired states refer to: fields of `Secret`."""
     if isinstance(value, dict):
         if value.keys() >= {"source", "name", "version"}:
             yield str(value["source"]), str(value["name"]), str(value.get("json_key") or "")

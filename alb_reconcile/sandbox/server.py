@@ -29,19 +29,20 @@ from alb_reconcile.sandbox.strict.aws import READING
 from alb_reconcile.sandbox.traffic.driver import Driver
 
 _LOOK: Final = 2.0
-"""Seconds between looks at the state file: without it nobody can find this process any more."""
+"""Seconds between checks that the state file exists: without it, no command can find this process."""
 _REPORT: Final = 5.0
-"""Seconds that a report of the traffic waits until it is up to date."""
+"""The most seconds that a report of the traffic waits to be up to date."""
 _THROTTLING: Final = "ALB_RECONCILE_SANDBOX_THROTTLING"
 _SHARE: Final = re.compile(r"[01]|0?\.\d{1,3}")
 _ENDING: Final = threading.Lock()
 _ILL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
-"""Characters that XML 1.0 and JSON can't carry as they are. moto puts those of a request into its answers."""
+"""Characters that XML 1.0 and JSON can't contain unescaped. moto copies them from requests into its answers."""
 _ACTION: Final = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
 class Application:
-    """moto's services, and an address where the sandbox tells its traffic and, to those who know its token, who it is, and can be emptied."""
+    """The WSGI application: moto's services, and the sandbox's own paths. One reports the traffic; the others, which need the sandbox's
+    token, identify it, empty it, and make resources."""
 
     def __init__(
         self, sandbox: Sandbox, empty: Callable[[], None], prepare: Callable[..., list[str]], driver: Driver | None
@@ -59,7 +60,7 @@ class Application:
         path = environ.get("PATH_INFO")
         if path == TRAFFIC:
             if self.driver is not None:
-                self.driver.catch_up(_REPORT)  # what has become active since it looked last is there, too
+                self.driver.catch_up(_REPORT)  # load balancers may have become active since the last look
             return _json(start_response, asdict(self.driver.report() if self.driver else Traffic()))
         if path not in (IDENTITY, PREPARATION):
             return self._of_aws(environ, start_response)
@@ -74,9 +75,9 @@ class Application:
         return _json(start_response, {"pid": self.sandbox.pid, "token": self.sandbox.token})
 
     def _of_aws(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """moto's answer. What a request changed has reached the traffic's driver before its answer is given.
+        """moto's answer to a request. It is returned after the traffic's driver has taken the request's changes over.
 
-        What earlier ones changed has reached the load balancers before a request changes more, if it had to by then.
+        A request that changes something is processed after all changes that are due by now have reached the load balancers.
         """
         service = service_of(environ)
         if service is None:
@@ -85,14 +86,15 @@ class Application:
         if changes and self.driver is not None:
             self.driver.keep_up()
         answer: Iterable[bytes] = self._service(service)(environ, start_response)
-        if service not in ("s3", "sqs"):  # objects and messages are their senders'
+        if service not in ("s3", "sqs"):  # objects and messages stay as they were sent
             answer = _well_formed(answer)
         if changes and self.driver is not None:
             self.driver.catch_up()
         return answer
 
     def _service(self, name: Any) -> Any:
-        """Made when it is first asked for. moto's own dispatcher would also serve its API, and Lambda in containers."""
+        """moto's application for a service, made at its first use. moto's dispatcher would also serve moto's API, and Lambda in
+        containers."""
         with self._making:
             if name not in self._services:
                 self._services[name] = create_backend_app(name)
@@ -119,7 +121,7 @@ def _json(start_response: Any, told: object, status: str = "200 OK") -> list[byt
 
 
 def _changes(environ: dict[str, Any]) -> bool:
-    """Whether it is a request of EC2 or ELBv2 that may change something. Its body can be read again."""
+    """Whether a request is one of EC2 or ELBv2 that may change something. Its body can be read again."""
     if not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         return False
     body = _body(environ)
@@ -134,7 +136,7 @@ def _body(environ: dict[str, Any]) -> bytes:
 
 
 def main() -> None:
-    """Serve until SIGTERM, or until the state file is gone."""
+    """Serve until SIGTERM, or until the state file is deleted."""
     args = _parse()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     strict = StrictAws(
@@ -194,7 +196,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _left_by_others(failure: Path) -> float:
-    """The share of AWS's request limits that is kept; 0 for none."""
+    """The share of AWS's request limits that the sandbox enforces; 0: it doesn't throttle."""
     text = os.environ.get(_THROTTLING) or "0"
     if not _SHARE.fullmatch(text):
         failure.write_text(f"{_THROTTLING} is {text!r}; set it to 1, or to 0.1 as if others left a tenth", "utf-8")
@@ -203,7 +205,7 @@ def _left_by_others(failure: Path) -> float:
 
 
 def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver, str, str]:
-    """What carries the load balancers' requests, the file of certificates to trust it by, and where users log in.
+    """The driver of the load balancers' traffic, the file of its CA certificate, and the address of the identity provider.
 
     Raises TrafficError, OSError.
     """
@@ -226,7 +228,7 @@ def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver,
 
 
 def _serve_names(strict: StrictAws) -> int:
-    """Answer for the hosted zones, on the port that is returned."""
+    """Start the name server of the hosted zones. Returns its port."""
     from alb_reconcile.sandbox.names.answers import Found, take_book
     from alb_reconcile.sandbox.names.server import NameServer
 
@@ -238,9 +240,9 @@ def _serve_names(strict: StrictAws) -> int:
 
 
 def _empty(strict: StrictAws, state: Path) -> None:
-    with strict._lock:  # between two requests
+    with strict._lock:  # no request is processed meanwhile
         moto_api_backend.reset()
-    os.utime(state)  # what was recorded before was in another one
+    os.utime(state)  # history from before that time is of the former content
 
 
 def _prepare(
@@ -255,13 +257,13 @@ def _prepare(
     from alb_reconcile.sandbox.roles import make_roles
 
     if roles:
-        with strict._lock:  # between two requests
+        with strict._lock:  # no request is processed meanwhile
             return make_roles(list(roles))
     return make_others(strict, region, list(states), list(lookups), folder)
 
 
 def _end(driver: Driver | None) -> None:
-    """Answer until nothing is left, so that whoever waits for the end sees it when it has come."""
+    """End the traffic's processes, then this one, which answers until then: a command that waits for the end doesn't see it too early."""
     with _ENDING:
         if driver is not None:
             driver.close()

@@ -11,7 +11,7 @@ from alb_reconcile.sync.severity import weigh
 
 
 class _Waiting(NamedTuple):
-    """The steps that wait, by key; ids of resources whose deletion waits; instance groups that aren't rolled; by key the withheld step
+    """The steps that wait, by key; ids of resources that wait to be deleted; instance groups that aren't rolled; by key the withheld step
     that needs a step."""
 
     keys: Collection[str]
@@ -98,7 +98,7 @@ class Dependents:
         return step.attaches and all(key in out for key in self._users[step.key])
 
     def _why_not_made(self, step: Step, waiting: _Waiting) -> str:
-        """Why a resource isn't created: all its consumers wait, or it is an instance whose group still has instances that wait to be
+        """Why a resource isn't created: all its consumers wait, or it is an instance and its group still has instances that wait to be
         replaced."""
         users = self._users[step.key]
         if step.state and step.state.is_for_others and users and all(key in waiting.keys for key in users):

@@ -202,7 +202,7 @@ class _Judge:
         return any(self._is_guarded_anew(group, causes) for group in self._guards(step))
 
     def _guards(self, step: Step) -> Iterator[Address]:
-        """The target groups whose health a step waits for."""
+        """The target groups that a step waits for to be healthy."""
         shift = step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
         groups = [wanted.group for wanted in (*shift.awaits, *shift.hopes)]
         if (

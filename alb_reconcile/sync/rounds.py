@@ -34,8 +34,8 @@ from alb_reconcile.sync.unfinished import describe_leftovers, describe_unended
 
 @dataclass
 class SyncReport:
-    """The result of a round: a record for each stack, and the specs without a record. `notes` are by run, and so are `errors`, whose
-    texts records shorten to one line."""
+    """The result of a round: a record for each stack, and the specs without a record. `notes` are by run, and so are `errors`;
+    records shorten the errors' texts to one line."""
 
     records: list[RunRecord] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)

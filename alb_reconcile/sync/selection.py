@@ -202,7 +202,7 @@ def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], cau
 
 
 def _entries(plan: Plan, step: Step) -> Iterator[Address]:
-    """The entries whose digest covers a step."""
+    """The entries that have a digest which covers a step."""
     if step.desired is not None:
         yield step.desired.carrier or step.address
     elif step.observed is not None and step.observed.state.parent is not None:

@@ -40,7 +40,7 @@ def _takes_ways(step: Step, names: Collection[str]) -> bool:
 
 
 def verbs_of(kind: type[Properties], may: Set[str]) -> Set[str]:
-    """The operations on a kind whose steps may count as these actions."""
+    """The operations on a kind with steps that may count as these actions."""
     makes_anew = "replace" in may or (issubclass(kind, Member) and "update" in may)  # of an instance that has gone
     return (may | ({"create", "delete"} if makes_anew else set())) - {"replace"}
 

@@ -270,7 +270,7 @@ def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
 
 
 def _changed_and_missing(planned: StackPlan, *, needed: bool) -> set[str]:
-    """The steps that create a missing resource whose entry has changed since it was applied. If `needed`, those without which a load
+    """The steps that create a missing resource of an entry that has changed since it was applied. If `needed`, those without which a load
     balancer serves no requests, which are done all the same; else the others: a version that was never applied isn't started next to
     serving instances."""
     plan, discovery = planned.plan, planned.discovery
@@ -332,7 +332,7 @@ def _is_about(step: Step, outage: str) -> bool:
 
 
 def unhealthy(planned: StackPlan) -> tuple[str, ...]:
-    """What doesn't serve as it should, in words; a target whose group gets no requests isn't mentioned."""
+    """What doesn't serve as it should, in words; targets of a group that gets no requests aren't mentioned."""
     found = planned.discovery.resources
     asked = {str(part.target_group) for item in found for part in action_of(item.state).receiving}
     there = Counter(item.address for item in found if not item.is_gone)

@@ -57,7 +57,7 @@ def describe_leftovers(folder: Path, seen: RunRecord, steps: Iterable[Step]) -> 
 
 
 def describe_unended(folder: Path, seen: RunRecord) -> str:
-    """For a stack whose drift was corrected, the run that ended early and after which no run has found the stack in sync; empty if
+    """For a stack after a correction of drift, the run that ended early and after which no run has found the stack in sync; empty if
     there is none."""
     with suppress(RecordError):
         past = read_history(folder, seen.stack, seen.region, account=seen.account, place=seen.place, limit=_LOOKED_AT)

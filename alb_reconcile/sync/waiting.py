@@ -1,4 +1,4 @@
-"""Finds the parts of a plan that wait for a person and hold back nothing else; the plan is made again without them."""
+"""Finds replacements and parts of updates that wait for a person, and their dependents; the plan is then made again without them."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -70,9 +70,10 @@ def find_waiting(
 
 
 def _stays(plan: Plan, step: Step) -> set[str]:
-    """The paths that stay as they are found where a step isn't done; for a replacement, the paths that force it.
+    """The paths that keep their found values if a step isn't done: of an update, all its paths; of a replacement, the paths that force it,
+    and the tool's own tags.
 
-    No paths where the step follows from another replacement: a plan without the other one doesn't have the step.
+    Empty if a change refers to a resource that a step replaces: a plan without that replacement doesn't have the change.
     """
     changes = [item for item in step.changes if step.action == "update" or item.path in step.forces]
     replaced = {other.address for other in plan.steps if other.action == "replace"}

@@ -13,7 +13,7 @@ from alb_reconcile.verification.expressions import samples
 from alb_reconcile.verification.matching import EXTRAS, Matcher, Request, comes_from, meets, takes
 
 SAFE_METHODS: Final = ("GET", "OPTIONS", "HEAD")
-"""Methods for which a service changes nothing (RFC 9110, 9.2.1); methods whose answers say most come first."""
+"""Methods for which a service changes nothing (RFC 9110, 9.2.1); the methods with the most telling answers come first."""
 _FILLS: Final = ("", "verify", "x")
 _MOST: Final = 200
 """The most combinations of methods, headers and queries that are tried."""

@@ -191,7 +191,7 @@ async def _try_websockets(tallies: Mapping[str, Tally], site: Site, settings: Ve
 
 
 async def _come_as_stranger(tallies: Mapping[str, Tally], site: Site, client: Client) -> None:
-    """Send one request without a certificate to each rule whose listener requires one: it must not be answered."""
+    """Send one request without a certificate to each rule of a listener that requires one: it must not be answered."""
     for tally in tallies.values():
         if not tally.check.wants_certificate or not tally.seen:
             continue

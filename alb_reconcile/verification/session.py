@@ -29,7 +29,7 @@ class Report:
     answered: float | None = None
     """When the first request was answered as expected, on the loop's clock."""
     secret_headers: Headers = None
-    """The headers of requests whose values aren't shown (`model.secrets`)."""
+    """The headers of requests that are shown without their values (`model.secrets`)."""
 
     @property
     def ok(self) -> bool:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from argparse_manpage.manpage import Manpage
-
-from alb_reconcile.cli.options.parser import make_parser
 
 if TYPE_CHECKING:
     from tests.golden.scene import Scene
 
-PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "alb-reconcile.1"
 MISTAKES: Final = (
     "", "nonsense", "--nonsense", "aply", "help aply", "help lock brek", "plan s.yaml --formt json", "init --template nonsense", "validate", "schema extra", "init a b", "explain a b", "plan", "plan --format xml s.yaml",
     "plan --allow nonsense=1 s.yaml", "plan --allow delete s.yaml", "plan --set 1=2 s.yaml", "plan --max-workers 0 s.yaml",
@@ -32,28 +25,12 @@ MISTAKES: Final = (
     "sandbox start --speed 0", "sandbox start --serve x --no-traffic", "plan --sandbox --profile x demo.yaml",
     "plan --out p demo.yaml https.yaml", "fleet", "fleet nonsense", "fleet plan nothing.yaml",
 )  # fmt: skip
-of_this_python = pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="argparse words its help differently in each version of Python"
-)
-
-
-@of_this_python
-def test_the_manual_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that the wheel ships, without the day on which it was made."""
-    monkeypatch.setenv("COLUMNS", "100")
-    made = (
-        re.sub(r"\A\.TH .*", r'.TH ALB\-RECONCILE 1 "" alb\-reconcile ""', str(Manpage(make_parser())).rstrip("\n"))
-        + "\n"
-    )
-    if os.environ.get("UPDATE_GOLDENS"):
-        PAGE.write_text(made, encoding="utf-8")
-    assert PAGE.read_text(encoding="utf-8") == made, "make it with UPDATE_GOLDENS=1"
-    assert ".B alb\\-reconcile" in made
-    assert "\\fBalb\\-reconcile\\fR \\fI\\,plan\\/\\fR" in made
 
 
 @pytest.mark.slow
-@of_this_python
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="argparse words its help differently in each version of Python"
+)
 def test_usage(desk: Scene) -> None:
     for words in MISTAKES:
         desk.run(*words.split(" ") if words else ())

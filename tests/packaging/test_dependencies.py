@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import tomllib
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import Distribution, distribution, packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 LOCK = ROOT / "requirements-dev.lock"
+DEMO = ROOT / "requirements-demo.lock"
 NETWORK = (
     "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='pypi.org', port=443): Max retries exceeded with "
     "url: /pypi/amqp/5.4.2/json (Caused by NewConnectionError('Failed to establish a new connection'))"
@@ -63,9 +65,9 @@ def test_the_kept_licences_are_those_of_what_is_installed(tmp_path: Path, monkey
     """And of what other platforms have, as somebody wrote it there; of nothing that the lock file hasn't."""
     assert dependencies.LICENCES.read_text(encoding="utf-8") == kept(installed())
     file = tmp_path / "licences.json"
-    file.write_text(json.dumps({"pywin32": "PSF", "vine": "old", "gone": "MIT"}), encoding="utf-8")
+    file.write_text(json.dumps({"colorama": "BSD", "vine": "old", "gone": "MIT"}), encoding="utf-8")
     monkeypatch.setattr(dependencies, "LICENCES", file)
-    assert json.loads(kept(three())) == {"pywin32": "PSF"} | {name: licence(item) for name, item in three().items()}
+    assert json.loads(kept(three())) == {"colorama": "BSD"} | {name: licence(item) for name, item in three().items()}
 
 
 def three() -> dict[str, Distribution]:
@@ -160,13 +162,21 @@ def test_what_is_built_from_is_sent_to_the_builder() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     sent = {line[1:] for line in lines if line.startswith("!")}
     assert all((ROOT / name).exists() for name in sent - {".git"})
-    built_from = {"alb_reconcile", "schemas", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE"}
+    built_from = {
+        "alb_reconcile",
+        "schemas",
+        "hatch_build.py",
+        "scripts/manual_page.py",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+    }
     assert built_from | {"requirements-dev.lock"} <= sent
 
 
-@pytest.mark.parametrize(("file", "names"), [("Containerfile", ["uv"]), ("Makefile", ["setuptools", "uv"])])
+@pytest.mark.parametrize(("file", "names"), [("Containerfile", ["uv"]), ("Makefile", ["uv"])])
 def test_what_comes_first_comes_from_the_lock_file(file: str, names: list[str]) -> None:
-    """uv, and what builds the one package that comes as source only, each with its hashes, and nothing else."""
+    """uv, with its hashes, and nothing else."""
     scripts = re.findall("sed -n '(.*)' .*requirements-dev.lock", (ROOT / file).read_text(encoding="utf-8"))
     for script, name in zip(scripts, names, strict=True):
         taken = subprocess.run(["sed", "-n", script, LOCK], check=True, capture_output=True, text=True).stdout
@@ -177,7 +187,7 @@ def test_what_comes_first_comes_from_the_lock_file(file: str, names: list[str]) 
 def test_pip_installs_nothing_without_hashes(file: str) -> None:
     """But this checkout, with nothing that it needs."""
     text = (ROOT / file).read_text(encoding="utf-8")
-    found = re.findall(r"(?<!uv )\bpip install .*", text)
+    found = [line.rstrip("; }\\") for line in re.findall(r"(?<!uv )\bpip install .*", text)]
     own = [line for line in found if line.endswith("--no-deps --no-build-isolation --editable .")]
     assert [line for line in found if line not in own and "--require-hashes" not in line] == []
 
@@ -189,4 +199,72 @@ def test_the_lock_file_fixes_whatever_is_installed_here_byte_for_byte() -> None:
     assert len(pinned) == len(re.findall(r"^\w", lock, re.MULTILINE)) > 100
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     built_with = {canonicalize_name(Requirement(text).name) for text in project["build-system"]["requires"]}
-    assert built_with | {"setuptools"} <= set(pinned)
+    assert built_with <= set(pinned)
+
+
+def brought(*extras: str) -> set[str]:
+    """The packages that an installation with the extras brings, on any platform, by the demos' lock file; and the program itself."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *(text for extra in extras for text in project["optional-dependencies"][extra])]
+    needs: dict[str, set[str]] = {}
+    for name, notes in re.findall(
+        r"^([\w.-]+)==.*\n(?:    --hash.*\n)+((?:    #.*\n)+)", DEMO.read_text(encoding="utf-8"), re.MULTILINE
+    ):
+        for needing in re.findall(r"#(?: via)? +([\w.-]+)$", notes, re.MULTILINE):
+            needs.setdefault(needing, set()).add(name)
+    ahead, found = {str(canonicalize_name(Requirement(text).name)) for text in wanted}, {"alb-reconcile"}
+    while ahead:
+        found.add(name := ahead.pop())
+        ahead |= needs.get(name, set()) - found
+    return found
+
+
+@pytest.mark.parametrize(("extras", "most"), [((), 30), (("sandbox",), 56)], ids=["the program", "with its sandbox"])
+def test_an_installation_brings_few_packages(extras: tuple[str, ...], most: int) -> None:
+    found = brought(*extras)
+    assert {"alb-reconcile", "boto3", "h2", "six"} <= found, "what it needs, and what that needs"
+    assert len(found) <= most
+    assert not {"cfn-lint", "docker", "networkx", "pydantic", "sympy"} & found
+
+
+def test_the_demos_have_the_versions_that_are_tested() -> None:
+    """Of nothing but what a user gets, and what the editable installation is built with, which no user gets."""
+    pins = [
+        dict(re.findall(r"^([\w.-]+)==(\S+).*\\\n    --hash=sha256:", lock.read_text(encoding="utf-8"), re.MULTILINE))
+        for lock in (DEMO, LOCK)
+    ]
+    assert pins[0].items() <= pins[1].items()
+    assert len(pins[0]) == len(re.findall(r"^\w", DEMO.read_text(encoding="utf-8"), re.MULTILINE))
+    built_with = {"editables", "hatchling", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers"}
+    assert pins[0].keys() == (brought("sandbox") - {"alb-reconcile"}) | built_with
+
+
+def test_the_sandbox_needs_no_package_that_it_doesnt_bring() -> None:
+    """Its server, the services that it serves, and all of its modules are imported where the other packages aren't found."""
+    known = brought("sandbox")
+    others = sorted(installed_modules(lambda name: name not in known))
+    assert {"cfnlint", "networkx", "sympy"} <= set(others)
+    code = f"""
+import importlib, pkgutil, sys
+sys.modules.update(dict.fromkeys({others!r}))
+import alb_reconcile.sandbox
+from alb_reconcile.sandbox.allowed_services import SERVICES
+from moto.backends import get_backend
+for module in pkgutil.walk_packages(alb_reconcile.sandbox.__path__, "alb_reconcile.sandbox."):
+    importlib.import_module(module.name)
+for service in (*SERVICES.values(), "cloudtrail", "lambda"):
+    get_backend(service)
+    place = "awslambda" if service == "lambda" else service
+    importlib.import_module(f"moto.{{place}}.urls")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def installed_modules(unwanted: Callable[[str], bool]) -> set[str]:
+    """The modules of installed packages by the package's name."""
+    return {
+        module
+        for module, packages in packages_distributions().items()
+        if module.isidentifier() and all(unwanted(str(canonicalize_name(name))) for name in packages)
+    }

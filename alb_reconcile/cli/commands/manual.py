@@ -11,7 +11,7 @@ from alb_reconcile.cli.options.forgiving import parser_of
 from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.schema import output_schemas
-from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.model.errors import ExitCode, UsageError, needs_extra
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,11 @@ class CompletionOptions:
 
 
 def completion(options: CompletionOptions) -> ExitCode:
-    """Print a script for the shell, which completes files where a command takes one."""
-    import shtab
+    """Print a script for the shell, which completes files where a command takes one. Raises UsageError without the extra `terminal`."""
+    try:
+        import shtab
+    except ImportError:
+        raise UsageError(needs_extra("completion needs", "terminal")) from None
 
     parser = make_parser()
     known = _names(parser)

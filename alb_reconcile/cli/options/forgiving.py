@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
         """Parse the arguments; arguments that a command doesn't know are reported with the command's own usage."""
         long = {word[1:] for word in (*self._option_string_actions, *_OPTIONS, *_DRY) if word[:2] == "--"}
         given = [] if self._subparsers else list(takewhile(lambda word: word != "--", args))
-        rest = [word for word in given if word.partition("=")[0] in long]  # a Terraform option, whose v -v would take
+        rest = [word for word in given if word.partition("=")[0] in long]  # a Terraform option: -v would take its v
         found = namespace
         if not rest:
             found, rest = super().parse_known_args(args if self._subparsers else self._listed_first(args), namespace)

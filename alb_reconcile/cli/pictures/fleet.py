@@ -100,8 +100,8 @@ def _attention(view: FleetView) -> Iterator[str]:
 
 
 def _folded(head: str, body: str, *, is_open: bool, attributes: str = "") -> str:
-    """A folded part of the page. `head`, `body` and `attributes` are markup. A browser unfolds a part whose content a link leads to: so
-    `attributes` are inside."""
+    """A folded part of the page. `head`, `body` and `attributes` are markup. `attributes` are inside, since a browser unfolds a part if a
+    link leads to its content."""
     return f"<details{' open' if is_open else ''}><summary>{head}</summary><div{attributes}>{body}</div></details>"
 
 

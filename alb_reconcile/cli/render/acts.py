@@ -137,8 +137,8 @@ def _wait_between(plan: Plan, before: ActPart, after: ActPart) -> None:
 
 
 def _in_turns(plan: Plan) -> set[str]:
-    """The keys of the steps whose order the acts don't show: a new resource waits for the end of an old one, as in the rounds of a
-    roll, or where only one can exist. Includes the steps between them, and the other halves of replacements."""
+    """The keys of the steps that are in another order than the acts show: a new resource waits for the end of an old one, as in the rounds
+    of a roll, or where only one can exist. Includes the steps between them, and the other halves of replacements."""
     numbers = {step.key: _NUMBERS[step.act] for step in plan.steps}
     found = {
         key

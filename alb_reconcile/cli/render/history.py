@@ -149,8 +149,8 @@ def _is_news(step: StepRecord) -> bool:
 
 
 def _half_done(record: RunRecord) -> dict[str, list[str]]:
-    """The resources whose step was cut short, or of which one step was done and another wasn't; and those that exist twice, since their
-    replacement was created and they weren't deleted."""
+    """The resources with a step that was cut short, or with one step that was done and another that wasn't; and those that exist twice,
+    since their replacement was created and they weren't deleted."""
     found: dict[str, list[str]] = defaultdict(list)
     for steps in by_resource(record.steps):
         hows, address = {step.how for step in steps}, steps[0].address

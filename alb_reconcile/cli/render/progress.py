@@ -4,6 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alb_reconcile.aws.polling import WaitError
@@ -48,7 +49,7 @@ class _Running(NamedTuple):
 
 
 class Progress:
-    """Prints events as they come. On a terminal there is a footer: running steps, progress, and the time left."""
+    """Prints events as they come. On a terminal, with the extra `terminal`, there is a footer: running steps, progress, and the time left."""
 
     def __init__(self, style: Style, plan: Plan, *, verbose: bool = False, speed: float = 1.0) -> None:
         self.style = style
@@ -56,7 +57,7 @@ class Progress:
         self.verbose = verbose
         self.speed = speed
         """How much faster AWS's clock runs than the wall's; all times are shown on AWS's clock."""
-        self.live = is_terminal() and not verbose and not is_diverted()
+        self.live = is_terminal() and not verbose and not is_diverted() and find_spec("rich") is not None
         self.began = time.monotonic()
         self.running: dict[str, _Running] = {}
         self.ended: dict[str, str] = {}

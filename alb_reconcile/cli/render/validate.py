@@ -29,7 +29,7 @@ def validations_text(views: Sequence[ValidationView], style: Style, *, verbose: 
 
 
 def _total(views: Sequence[ValidationView]) -> Iterator[str]:
-    """The number of mistakes and risks; nothing for a single spec, whose line says it."""
+    """The number of mistakes and risks; nothing for a single spec, since its own line says it."""
     problems = [problem for view in views for problem in view.problems]
     if len(views) == 1 and not problems:
         return

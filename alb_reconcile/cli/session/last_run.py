@@ -115,7 +115,7 @@ _ENDED: Final = {
 
 
 def _through(changing: Sequence[RunRecord], last: RunRecord) -> tuple[RunRecord, str]:
-    """The run whose spec the stack has, and how that run ended: a later run without changes counts if its file was another, or for an
+    """The run that applied the stack's spec, and how that run ended: a later run without changes counts if its file was another, or for an
     apply its commit, since AWS doesn't know, for example, a policy."""
     passed = [item for item in changing[: changing.index(last)] if item.result == "in_sync"]
     if passed and Path(passed[0].spec_file).name != Path(last.spec_file).name:

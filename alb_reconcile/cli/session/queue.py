@@ -7,7 +7,7 @@ from typing import Any
 from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.cells import Fleet
 from alb_reconcile.fleet.queues import VARIABLE, Queue, QueueState
-from alb_reconcile.model.errors import UsageError
+from alb_reconcile.model.errors import UsageError, needs_extra
 
 
 def open_queue(given: str | None, fleet: Fleet, session: Session) -> tuple[Queue, Any]:
@@ -17,7 +17,7 @@ def open_queue(given: str | None, fleet: Fleet, session: Session) -> tuple[Queue
         raise UsageError(f"no queue is named; give --queue URL, or set {VARIABLE}")
     queue = Queue.parse(address)
     if find_spec("celery") is None or find_spec("redis") is None:
-        raise UsageError("a fleet's queue needs an extra: pip install '.[fleet]' in alb-reconcile's checkout")
+        raise UsageError(needs_extra("a fleet's queue needs", "fleet"))
     from alb_reconcile.fleet.celery_app import make_app
 
     return queue, make_app(queue, fleet, session)

@@ -143,7 +143,7 @@ def told_without(command: str = "status") -> Iterator[None]:
 
 
 def named_target(options: StackOptions) -> DesiredStack:
-    """A stack whose spec isn't at hand, by --stack, --region and --lease. Raises UsageError."""
+    """A stack without its spec, by --stack, --region and --lease. Raises UsageError."""
     if not options.stack or not options.region:
         raise UsageError("--stack needs --region too")
     lease = options.lease or ""

@@ -1,4 +1,4 @@
-"""Assigns each step to a part of a run: new resources are prepared, requests move, and resources that no longer serve go.
+"""Assigns each step to a part of a run: new resources are prepared, requests move, and resources that no longer serve are deleted.
 
 An update that adds members to a collection and takes others away is two steps, one of the first part and one of the last: in between the
 collection has both.
@@ -13,13 +13,13 @@ from alb_reconcile.model.resource import Change, Properties, diff
 from alb_reconcile.model.service import Balancer
 
 WORN: str = "security_groups"
-"""The collection that is always changed in two steps, since rules name the wearers of a security group."""
+"""The collection that is always changed in two steps, since a rule that names a security group is for all resources that have the group."""
 
 
 def split(graph: Graph) -> None:
-    """Let updates that also take members away only add at first, and take members away in a step of their own.
+    """Split updates that add members to collections and remove others: the update only adds, and a step of its own removes.
 
-    An update stays one step if no other step leads requests elsewhere or takes a target away: then there is nothing to wait for.
+    An update stays one step if no other step moves requests or removes a target: then the removal has nothing to wait for.
     """
     moving = {
         key
@@ -36,7 +36,7 @@ def split(graph: Graph) -> None:
 
 
 def _leads(step: Step) -> bool:
-    """Whether requests pass the resource that a step changes."""
+    """Whether requests pass through the resource that a step changes."""
     state = step.state or (step.observed.state if step.observed else None)
     return state is not None and (bool(state.moves) or state.is_target or isinstance(state, Balancer))
 
@@ -57,7 +57,7 @@ def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> None:
 
 
 def removed_by(graph: Graph, step: Step, fields: tuple[str, ...]) -> tuple[tuple[Change, ...], Properties | None]:
-    """The changes by which an update takes members away from these collections, and the desired properties with those members."""
+    """The changes by which an update removes members from these collections, and the desired properties that still have those members."""
     wanted, found = step.state, step.observed
     if wanted is None or found is None or step.tops.isdisjoint(fields):
         return (), None
@@ -67,9 +67,10 @@ def removed_by(graph: Graph, step: Step, fields: tuple[str, ...]) -> tuple[tuple
 
 
 def set_acts(graph: Graph) -> None:
-    """Give each step its act. An update that only takes members away has its act already.
+    """Give each step its act. An update that only removes members has its act already.
 
-    While nothing answers yet, listeners, rules and names are prepared like all else; in a destroy, everything is cleaned up.
+    If the stack answers no requests yet, listeners, rules and names are prepared like everything else; in a destroy, everything is cleaned
+    up.
     """
     serves = any(item.state.action_field for item in graph.decisions.live)
     for key, step in graph.steps.items():
@@ -82,13 +83,13 @@ def set_acts(graph: Graph) -> None:
 
 
 def _is_last(step: Step) -> bool:
-    """Whether AWS refuses a change as long as others share the requests of the changed resource."""
+    """Whether AWS refuses a change while other resources share the requests of the changed resource."""
     late = step.state.set_last if step.state and step.action == "update" else ()
     return any(change.path == path and change.after == value for change in step.changes for path, value in late)
 
 
 def _moves(step: Step) -> bool:
-    """Whether a step decides what answers requests: an update does if it changes a field that does so."""
+    """Whether a step moves requests: an update does if it changes a field that decides what answers them."""
     if step.attaches or (step.takes_away and step.action == "update"):
         return False
     state = step.state or (step.observed.state if step.observed else None)

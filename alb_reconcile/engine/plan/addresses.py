@@ -38,7 +38,7 @@ def _holder_of(address: Ref | None, decisions: Decisions, discovery: Discovery) 
 
 
 def new_slots(item: Decision) -> set[Hashable]:
-    """The slots that only one resource can have at a time, and that an entry is going to get."""
+    """The slots, each of which only one resource can have at a time, that an entry is going to get."""
     return {*slots(item.state)}.difference(slots(item.found.state) if item.found and not item.forces else ())
 
 
@@ -48,9 +48,9 @@ def field_of(wanted: Properties, known: str) -> str:
 
 
 def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Findings about addresses that a resource outside the stack holds. AWS would take such an address away for an instance, which a plan
-    does with the stack's own addresses if it says so. A NAT gateway never gets such an address, and AWS tells that only minutes after the
-    call. Nor does it get the address of an instance that is being terminated, before the instance has gone."""
+    """Findings about addresses that a resource outside the stack holds. For an instance, AWS would take such an address
+    away from its holder; a plan does that only with the stack's own addresses, and says so. A NAT gateway never gets such an address, which
+    AWS shows only minutes after the call. Nor does it get the address of an instance that is being terminated, before the termination."""
     findings = []
     own = {*decisions.ids.values()}
     leaving = {item.id for item in decisions.live if item.is_leaving}
@@ -68,7 +68,7 @@ def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
 
 
 def move_addresses(graph: Graph) -> None:
-    """Move each address in one call when its new instance serves; if the old instance goes first, when the new one runs.
+    """Move each address in one call when its new instance serves; if the old instance is deleted first, when the new one runs.
 
     Assumes all other edges. Guarantees that an address of the stack is taken from a resource outside the stack only if the plan says so.
     """
@@ -96,11 +96,11 @@ def _follow(graph: Graph, step: Step, wanted: PublicAddress, old: str) -> None:
         if maker and item.desired and isinstance(item.desired.state, Member)
         if item.desired.state.target == wanted.instance
     ]
-    # a successor of an earlier run is registered, and may fail: the old instance leaves its groups only if the successor is healthy
+    # an earlier run's successor is registered, and may fail: the old instance leaves its groups only if the successor is healthy
     departures = [] if maker else [key for item in graph.registered[old] if (key := graph.removers.get(item.id))]
     for key in (*arrivals, *departures):
         graph.rather_after(step.key, key)
-    graph.rather_after(goes, step.key)  # an address that AWS refuses to move stays with the old instance
+    graph.rather_after(goes, step.key)  # if AWS refuses to move the address, it stays with the old instance
     moment = "its successor is healthy" if arrivals else "its successor runs" if maker else ""
     when = f" when {moment}" if moment else f" when {old} has left its target groups" if departures else ""
     graph.say(step.key, effects=f"moves the address from {old}{when}; {old} then has another public address, or none")

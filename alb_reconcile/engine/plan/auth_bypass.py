@@ -30,8 +30,8 @@ class _Placed(NamedTuple):
 
 
 def find_bypasses(steps: Sequence[Step], live: Iterable[Observed]) -> dict[str, str]:
-    """The users whom a rule without authentication would let in though another rule, or a default action, keeps them out now: in words, by
-    step key.
+    """Rules without authentication that would let in users of requests that another rule, or a default action, authenticates now; in words,
+    by step key.
 
     Only requests that a rule certainly takes and forwards count: a redirect or a fixed response lets no user in.
     """
@@ -98,7 +98,7 @@ def _taker(placed: Iterable[_Placed], part: tuple[Condition, ...]) -> _Placed | 
 
 
 def _blamed(steps: Iterable[Step], taker: _Placed, guard: _Placed) -> str:
-    """The step by which one rule comes to be before the other, or to take more requests."""
+    """The key of the step that lets `taker` take requests of `guard`: a step of `taker`, of priorities, or of `guard`; empty if none."""
     mine = [step for step in steps if step.address == taker.address and step.action != "delete"]
     moves = [step for step in steps if {taker.id, guard.id} & {arn for arn, _ in step.detail(SetPriorities).priorities}]
     own = [step for step in steps if step.id == guard.id]

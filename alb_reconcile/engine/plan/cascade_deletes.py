@@ -10,8 +10,8 @@ from alb_reconcile.model.resource import Observed
 
 
 def tell_implied(steps: Iterable[Step], live: Iterable[Observed]) -> tuple[Step, ...]:
-    """The same steps. Each delete names the resources that AWS deletes with it and that have no step of their own: an address that moves
-    has one."""
+    """The same steps, in which each delete names the resources that AWS deletes with it. Resources with a step of their own, such as an
+    address that moves, aren't among them."""
     steps = tuple(steps)
     removers = {step.id: step.key for step in steps if step.action == "delete" and step.id}
     own = {step.id for step in steps if step.action in ("delete", "replace", "update")}
@@ -28,7 +28,7 @@ def tell_implied(steps: Iterable[Step], live: Iterable[Observed]) -> tuple[Step,
 
 
 def lineage(item: Observed | None, known: Mapping[str, Observed]) -> Iterator[str]:
-    """The ids of a resource, of the resource that AWS deletes it with, and so on."""
+    """The id of a resource, the id of its parent, with which AWS deletes it, and so on."""
     while item is not None:
         yield item.id
         parent = item.parent_id

@@ -32,17 +32,17 @@ from alb_reconcile.model.resource import (
 from alb_reconcile.model.service import Balancer, Entrance, Member, PublicAddress, Server
 
 Held = Mapping[str, frozenset[str]]
-"""The paths of properties that stay as they are found, since they wait for a person; by id."""
+"""The paths of properties that aren't changed, since their changes wait for a user's decision; by id."""
 _P = TypeVar("_P", bound=Properties)
 Rank = tuple[bool, bool, bool, int, int, str, str]
 _BY_OTHERS: Final = ("",)
-"""Stands in the place of paths where a replacement is forced by something other than the resource's own changes."""
+"""Used in place of the paths if a replacement isn't forced by the resource's own changes."""
 _HEAVY: Final = 1000
-"""What a load balancer weighs against other resources that name a VPC."""
+"""The weight of a load balancer among the resources that name a VPC."""
 
 
 class Ranking:
-    """Ranks the resources at one address of a stack: the one with the lowest rank is meant. A plan keeps it, `export` writes it."""
+    """Ranks the resources at one address of a stack. The one with the lowest rank is the entry's: a plan keeps it, `export` writes it."""
 
     def __init__(self, stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> None:
         here = [item for item in live if not item.is_leaving]
@@ -52,13 +52,13 @@ class Ranking:
         self._serving |= {str(state.target_group) for _, state in healthy}.intersection(forwarded)
         self._mentions = Counter(text for item in here for text in named_ids(item.state))
         for item, _ in each_of(here, Balancer):
-            # of two networks the one with a load balancer stays: a load balancer can't be moved, and clients know its name
+            # the VPC with a load balancer stays: a load balancer can't move, and clients know its DNS name
             self._mentions[item.detail(Entrance).vpc] += _HEAVY
         self._strange = find_strange(stack, here, desired)
 
     def of(self, item: Observed, *, is_replaced: bool, changes: int = 0) -> Rank:
-        """The rank of a resource. First come resources that the stack has made, that need not be replaced, that serve, that others name,
-        that match best, and that are oldest."""
+        """The rank of a resource. In this order, resources come first that the stack has made, that need no replacement, that serve, that
+        most others name, that need the fewest changes, and that are oldest."""
         idle = item.id not in self._serving
         return item.id in self._strange, is_replaced, idle, -self._mentions[item.id], changes, item.created, item.id
 
@@ -66,7 +66,8 @@ class Ranking:
 def decide(
     target: DesiredStack, discovery: Discovery, forced: Mapping[str, str], unseen: Iterable[Unseen], held: Held
 ) -> Decisions:
-    """Match desired and existing resources by address and compare them. `forced` replaces further ones, with the given reasons by id."""
+    """Match desired and existing resources by address and compare them. Resources in `forced` are replaced, too; it has the reasons by
+    id."""
     stack, desired = target.stack, target.desired
     result = Decisions(stack, live=tuple(item for item in discovery.resources if not item.is_gone))
     for item in discovery.resources:
@@ -118,19 +119,19 @@ def _tell_kept(address: Address, kept: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def rests(wanted: Desired, result: Decisions) -> bool:
-    """Whether a registration is wanted of an instance that doesn't run, and that the spec doesn't want to run: AWS refuses it."""
+    """Whether a registration is wanted for an instance that doesn't run, which the spec allows: AWS would refuse the registration."""
     if not isinstance(wanted.state, Member) or not isinstance(wanted.state.target, Address):
         return False
     item = result.desired.get(wanted.state.target)
     if item is None or item.found is None or item.forces or not isinstance(item.desired.state, Server):
         return False
     if stops(item.changes, type(item.desired.state)):
-        return False  # the update starts the instance in the end
+        return False  # the update starts the instance at its end
     return item.desired.state.state is None and item.found.status in ("stopped", "stopping")
 
 
 def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) -> None:
-    """Replace a load balancer if its wanted subnets are in another VPC, which it can't move to."""
+    """Replace a load balancer if its wanted subnets are in another VPC: a load balancer can't move to another VPC."""
     wanted, found = option.desired.state, option.found
     if not isinstance(wanted, Balancer) or found is None or option.forces:
         return
@@ -142,7 +143,7 @@ def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) 
 def _compare(
     wanted: Desired, found: Observed, ids: Mapping[Address, str], facts: Lookups, held: frozenset[str]
 ) -> Decision:
-    ways, held = held & wanted.state.ways, held - wanted.state.ways  # of ways only those stay that others have added
+    ways, held = held & wanted.state.ways, held - wanted.state.ways  # of held routes only others' stay
     said, wanted = wanted, replace(wanted, state=keep(wanted.state, found.state, held)) if held else wanted
     absent = [
         name for name in wanted.state.defaulted if getattr(wanted.state, name) is getattr(found.state, name) is None
@@ -157,10 +158,10 @@ def _compare(
 
 
 def _with_others(bound: _P, unbound: Properties, found: Observed, facts: Lookups, fields: Iterable[str]) -> _P:
-    """Desired properties with what others have put into these fields. The spec's own values may name a resource that is replaced, or exists
-    twice.
+    """Desired properties with the members that others have added to these fields. The spec's own members are recognised even if they name a
+    resource that is replaced, or that exists twice.
 
-    A value that names a resource of the stack which leaves the spec goes with that resource: it is of no use then.
+    A member that names a resource of the stack which is no longer in the spec isn't kept: it is of no use without that resource.
     """
     ids: dict[Address, list[str]] = defaultdict(list)
     for text, address in facts.addresses.items():
@@ -205,8 +206,8 @@ def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:
 
 
 def _keeps_its_name(wanted: Desired, found: Observed) -> bool:
-    """Whether a resource keeps its Name: the spec says no other one, and the resource was adopted, or shares the Name of those that it was
-    launched with.
+    """Whether a resource keeps its Name: the spec gives no other one, and the resource was adopted, or has the same Name as the instances
+    with which it was launched.
 
     For a kind that AWS names, the spec's `name` is that name.
     """
@@ -216,9 +217,9 @@ def _keeps_its_name(wanted: Desired, found: Observed) -> bool:
 
 
 def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Discovery) -> None:
-    """Choose a subnet for each new instance: where a launch that isn't shown yet has made it, or where a volume waits for it; otherwise the
-    emptiest of its subnets, and of several the one that the spec names first. An instance that is replaced stays where it was, if it
-    may."""
+    """Choose a subnet for each new instance: the one of a launch that AWS doesn't show yet, or one in the zone of a volume that is kept for
+    it; otherwise the subnet with the fewest instances of its entry, and of several such subnets the first in the spec. The replacement of
+    an instance stays in the instance's subnet if the spec allows it."""
     groups: dict[str | None, Counter[str]] = defaultdict(Counter)
     instances = list(each_of(result.desired.values(), Server))
     perhaps = {address: launch.place for launch in unseen for address in launch.members}
@@ -251,7 +252,7 @@ def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Disco
 
 
 def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: Decisions) -> None:
-    # a resource that is replaced goes with its replacement
+    # a replaced resource is deleted by its replacement
     decided = {item.found.id for item in result.desired.values() if item.found}
     owned = {item.id: item for item in result.live}
     for item in result.live:
@@ -281,7 +282,7 @@ def _why_it_goes(
         if carrier and not item.state.service:
             return _why_a_member_goes(item, carrier, result, owned)
         return "no longer in the spec"
-    if item.owner is None and parent and parent.owner != stack:  # a rule of a foreign listener stays or goes with it
+    if item.owner is None and parent and parent.owner != stack:  # a foreign listener's rule is treated like it
         return "" if parent.owner else _why_it_goes(stack, parent, desired, result, owned)
     if item.owner is None:
         return "" if carrier and carrier.lifecycle.keep_others else _not_in_the_spec(carrier)
@@ -290,7 +291,7 @@ def _why_it_goes(
 
 
 def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owned: Mapping[str, Observed]) -> str:
-    """The reason to delete a member without tags, which is managed as its entry says; empty if it stays."""
+    """The reason to delete a member without tags, which is managed as its entry says; empty if the member stays."""
     if isinstance(item.state, PublicAddress):
         return "its address goes" if _goes(owned.get(str(item.state.elastic_ip)), result) else ""
     if not isinstance(item.state, Member):
@@ -305,11 +306,11 @@ def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owne
 
 
 def _goes(item: Observed | None, result: Decisions) -> bool:
-    """Whether a resource of the stack leaves the spec, is replaced, or is a duplicate."""
+    """Whether a resource of the stack is no longer in the spec, is replaced, or is a duplicate."""
     kept = result.desired.get(item.address) if item else None
     return item is not None and (kept is None or bool(kept.forces) or kept.found is not item)
 
 
 def _not_in_the_spec(carrier: Desired | None) -> str:
-    """The reason, with the setting that would leave the member there: it may be another team's."""
+    """The reason, with the setting that would keep the member, since it may be another team's."""
     return "not in the spec" + (f"; others: keep in {carrier.address} would leave it" if carrier else "")

@@ -1,4 +1,4 @@
-"""Tells which of several resources at one address the stack never made, and which contain something that the stack never made."""
+"""Finds, of several resources at one address, those that the stack never made, and those that others' resources are in or forward to."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,11 +12,12 @@ from alb_reconcile.model.text import physical_name
 
 
 def find_strange(stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> set[str]:
-    """The ids of resources that have neither a name which the stack gives nor the spec's own, and weren't adopted: tags can be copied, and
-    AWS doesn't say what made a resource.
+    """The ids of resources, of several at one address, that the stack has probably not made: they have neither a name that this tool gives
+    nor the spec's own, and weren't adopted. Names decide, since tags can be copied, and AWS doesn't say what made a resource.
 
-    A name also tells which resource its bearer was made in place of. So a resource may be known though its own name doesn't tell: it was
-    adopted, its entry was moved, or what it replaced is gone.
+    The hash in a name covers the id of the resource that the named one replaces (`physical_name`). So a resource counts as the stack's,
+    too, if the name of another one shows that the other replaces it: the resource may have been adopted, its entry moved, or its
+    predecessor deleted.
     """
     return {
         item.id
@@ -27,7 +28,7 @@ def find_strange(stack: str, live: Iterable[Observed], desired: Mapping[Address,
 
 
 def find_twins(stack: str, live: Iterable[Observed], desired: Mapping[Address, Desired]) -> dict[str, str]:
-    """Why one of several resources at an address can't be what an interrupted replacement has left, in words, by id."""
+    """Why one of several resources at an address can't be a leftover of an interrupted replacement, in words, by id."""
     known = {item.id: item for item in live}
     strange = find_strange(stack, known.values(), desired)
     others = [item for item in known.values() if item.owner != stack]
@@ -65,12 +66,12 @@ def _name_of(item: Desired | Observed) -> str | None:
 
 
 def _given_names(stack: str, item: Observed, beside: str) -> set[str | None]:
-    """The names that this tool gives to a resource with these settings in the place of another one, by that one's id, or of none."""
+    """The names that this tool gives to a resource with these settings. `beside`: the id of the resource that it replaces, or empty."""
     settings = item.state.named_after(item)
     return {physical_name(stack, str(item.address), told, beside, item.state.longest_name) for told in settings}
 
 
 def _needed(user: Observed, known: Mapping[str, Observed]) -> Iterator[str]:
-    """The ids of what a resource is in, and of the target groups that it forwards to."""
+    """The ids of a resource and its parents, and of the target groups that it forwards to."""
     yield from lineage(user, known)
     yield from (str(part.target_group) for part in action_of(user.state).forward)

@@ -1,4 +1,4 @@
-"""Finds target groups that get requests and would have no target after a plan, or that would go while something forwards to them."""
+"""Finds target groups that get requests and would have no target after a plan, or that a plan deletes while something forwards to them."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,8 @@ from alb_reconcile.model.service import Member, Pool
 
 
 def find_empty(plan: Plan) -> list[str]:
-    """The groups, made by a plan or forwarded to by something that it makes, that would get requests and have no target, in words."""
+    """The groups that would get requests and have no target, in words: groups that a plan makes, or to which a listener or rule forwards
+    that it makes."""
     makes = [step for step in plan.steps if step.action == "create" and step.address in plan.desired]
     asked = {part.target_group for item in plan.desired.values() for part in action_of(item.state).receiving}
     new = {part.target_group for step in makes for part in action_of(plan.desired[step.address].state).receiving}
@@ -28,8 +29,8 @@ def _tell_emptied(name: Ref) -> str:
 
 
 def find_forsaken(plan: Plan) -> Iterator[tuple[set[str], str]]:
-    """The groups that would go while a rule or listener that the plan doesn't change forwards to them: the steps, and why they must not
-    go."""
+    """The groups that would be deleted while a rule or listener that the plan doesn't change forwards to them: the keys of the steps, and
+    why they must not be done."""
     gone = {step.id for step in plan.steps if step.action in ("delete", "replace")}
     going = {step.id: step for step in plan.steps if step.action == "delete" and step.plays(Pool)}
     known = {item.id: item for item in plan.live} if going else {}

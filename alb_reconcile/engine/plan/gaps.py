@@ -18,7 +18,7 @@ _BESIDE: Final[Mapping[type[Properties], str]] = {
     RoutingRule: f"{_IN_TWO} another rule for the same conditions, which answers meanwhile",
     Frontend: "without a gap the listener that has the port keeps it, and its action changes instead",
 }
-"""The way out where the step that opens the way again can't come first, by the part that opens it."""
+"""How to avoid a gap if the step that ends it can't come first, by the part in the service of that step's resource."""
 
 
 def tell_gap(plan: Plan, gap: Gap) -> str:
@@ -44,7 +44,7 @@ def _name(step: Step) -> str:
 
 
 def _way_out(gap: Gap) -> str:
-    """The way out: two applies, of which the first makes what answers meanwhile."""
+    """How to avoid the gap: two applies, of which the first makes a resource that answers meanwhile."""
     if ALONE in gap.text:
         return f"{'set max_surge, or ' * bool(gap.end and gap.end.plays(Member))}make it with cross-zone load balancing on, and switch that off in a second apply"
     found = (text for part, text in _BESIDE.items() if gap.end and gap.end.plays(part))

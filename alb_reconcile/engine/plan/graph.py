@@ -41,13 +41,13 @@ class Graph:
         self.destroy = destroy
         self.steps: dict[str, Step] = {}
         self.edges: dict[str, dict[str, Need]] = defaultdict(dict)
-        """The steps that each step follows, and how it needs each of them; all by key."""
+        """The steps that each step follows, with the kind of need for each; all by key."""
         self.implied: dict[str, str] = {}
-        """Deletes that AWS makes together with another: by the id of the deleted resource, the key of the step that takes it along."""
+        """Resources that AWS deletes together with another one: the key of the step that deletes that one, by the id of the resource."""
         self.rooms: list[tuple[str, str]] = []
-        """Steps that give a resource something that only one can have, each with the step by which another resource gives it up."""
+        """Steps that give a slot to a resource, each with the step by which another resource gives the slot up."""
         self.early: set[str] = set()
-        """The steps that take a resource away before its successor is there."""
+        """The steps that delete or change a resource before its successor exists."""
 
     def add(self, step: Step) -> None:
         """Add a step."""
@@ -69,34 +69,35 @@ class Graph:
         self.steps[key] = replace(self.steps[key], details=details)
 
     def pause(self, key: str, seconds: int, until: str) -> None:
-        """Let a step wait before it begins; of several waits the longest counts."""
+        """Let a step pause before it begins; of several pauses the longest counts."""
         if seconds > self.steps[key].pause[0]:
             self.steps[key] = replace(self.steps[key], pause=(seconds, until))
 
     def say(self, key: str, *, waits: str = "", effects: str = "") -> None:
-        """Add to a step what the reader of the plan is told about it."""
+        """Add to a step what the plan says about it."""
         step = self.steps[key]
         more_waits, more_effects = filter(None, [waits]), filter(None, [effects])
         self.steps[key] = replace(step, waits=(*step.waits, *more_waits), effects=(*step.effects, *more_effects))
 
     def after(self, later: str | None, earlier: str | None, how: Need = Need.DONE) -> None:
-        """Add an edge: `later` follows `earlier`. Does nothing if one of them doesn't exist. Of two reasons the stronger one counts."""
+        """Add an edge: `later` follows `earlier`. Does nothing if one of them doesn't exist. Of two kinds of need the stronger one
+        counts."""
         if later is None or earlier is None or later == earlier or later not in self.steps or earlier not in self.steps:
             return
         known = self.edges[later].get(earlier, how)
         self.edges[later][earlier] = min(known, how, key=_STRONGEST.index)
 
     def rather_after(self, later: str | None, earlier: str | None) -> None:
-        """Add an edge for good order, unless the earlier step waits for the later one."""
+        """Add an edge, unless the earlier step already waits for the later one."""
         if later and earlier and later not in self.before(earlier):
             self.after(later, earlier, Need.ORDER)
 
     def before(self, key: str) -> set[str]:
-        """The keys of all steps that a step follows, also by way of others."""
+        """The keys of all steps that a step follows, directly or indirectly."""
         return closure(self.edges.get(key, ()), lambda other: self.edges.get(other, ()))
 
     def behind(self, keys: Iterable[str]) -> set[str]:
-        """The keys of all steps that follow one of these, also by way of others."""
+        """The keys of all steps that follow one of these, directly or indirectly."""
         followers: dict[str, list[str]] = defaultdict(list)
         for later, edges in self.edges.items():
             for earlier in edges:
@@ -116,7 +117,7 @@ class Graph:
 
     @cached_property
     def addresses(self) -> dict[str, Address]:
-        """The addresses of the resources that stay, by id."""
+        """The addresses of the resources that aren't deleted, by id."""
         return {known: address for address, known in self.decisions.ids.items()}
 
     @cached_property
@@ -126,13 +127,14 @@ class Graph:
 
     @cached_property
     def removers(self) -> dict[str, str]:
-        """The step that deletes a resource, by the resource's id; also where the resource goes with another."""
+        """The step that deletes a resource, by the resource's id; if AWS deletes the resource together with another one, that one's
+        step."""
         own = {step.id: key for key, step in self.steps.items() if step.action == "delete" and step.id}
         return {**self.implied, **own}
 
     @cached_property
     def deleted(self) -> set[str]:
-        """The ids of all resources that go."""
+        """The ids of all resources that are deleted."""
         return set(self.removers)
 
     @cached_property
@@ -157,7 +159,7 @@ class Graph:
         return self.of(Router, *actions)
 
     def drop_implied(self) -> None:
-        """Leave out the deletes that AWS makes with another one: a listener goes with its load balancer."""
+        """Leave out the deletes that AWS makes with another one: it deletes a listener with its load balancer."""
         going = {step.id: key for key, step in self.steps.items() if step.action == "delete" and step.id}
         tangled = self._tangled_groups(going)
         stopped = {step.id for step in self.of(Server, "update") if not self.destroy and is_stopped_by(step)}
@@ -176,19 +178,19 @@ class Graph:
             self.implied[found.id] = going[parent]
             self.drop(key)
         for key, target in list(self.implied.items()):
-            while target not in self.steps:  # a rule goes with its listener, which goes with its load balancer
+            while target not in self.steps:  # a rule with its listener, a listener with its load balancer
                 target = self.implied[str(target.rpartition("@")[2])]
             self.implied[key] = target
         self._forget()
 
     def _is_cut_off(self, target_group: str) -> bool:
-        """Whether nothing in a target group needs to drain: every load balancer in front of the group goes as well."""
+        """Whether no target of a group needs to drain, since every load balancer in front of the group is deleted as well."""
         going = {step.id for step in self.steps.values() if step.action == "delete"}
         balancers = [item.detail(ServedBy).load_balancers for item in self.decisions.live if item.id == target_group]
         return self.destroy or all(going.issuperset(part) for part in balancers)
 
     def _tangled_groups(self, going: dict[str, str]) -> set[str]:
-        """Security groups that go and name each other in a circle: their rules have to be revoked first."""
+        """Security groups that are deleted and name each other in a circle: their rules must be revoked first."""
         names = {
             str(state.security_group): {
                 text for text in named_ids(state) if text in going and text != state.security_group

@@ -8,7 +8,7 @@ from alb_reconcile.model.plan import Step
 
 
 class HeldPart(NamedTuple):
-    """The part of a step that waits: the resource keeps what the step `changes` as it is found. `reason` is empty if the part isn't
+    """The part of a step that waits: the properties that the step `changes` stay as they were found. `reason` is empty if the part isn't
     reported."""
 
     step: Step
@@ -18,11 +18,11 @@ class HeldPart(NamedTuple):
 
 @dataclass(frozen=True)
 class Waiting:
-    """Replacements and parts of updates that wait; and steps that make no sense without them."""
+    """Replacements and parts of updates that wait, and steps that depend on them."""
 
     parts: tuple[HeldPart, ...] = ()
     dependents: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """Why a dependent step waits, too: by its resource's id, or address if it doesn't exist, and by the cause of a step."""
+    """Why a dependent step waits, too: by the id of its resource, or its address if it doesn't exist, and by the cause of a step."""
 
     @property
     def paths(self) -> dict[str, frozenset[str]]:

@@ -15,7 +15,7 @@ from alb_reconcile.model.steps import Launch
 from alb_reconcile.model.text import digest
 
 _MOST: Final = 50
-"""The most instances of one call, so that what AWS refuses or loses stays small."""
+"""The most instances of one call, so that a refused call, or a lost answer, concerns few."""
 _LONGEST: Final = 256
 """The most characters of a tag's value (EC2)."""
 
@@ -23,8 +23,8 @@ _LONGEST: Final = 256
 def launch_together(graph: Graph, unseen: Iterable[Unseen]) -> None:
     """Let one call launch the instances that are alike, go to one subnet and wait for the same steps.
 
-    Assumes all edges. Guarantees that which instances are launched together follows from the plan alone. So the same plan, made again after
-    a kill by reads that don't show the launch yet, makes the same call, with the same token.
+    Assumes all edges. Guarantees that the plan alone decides which instances are launched together. So if a run is killed, and the same
+    plan is made again from reads that don't show the launch yet, it makes the same call, with the same token.
     """
     alike: dict[Hashable, list[Step]] = defaultdict(list)
     for step in graph.of(Server, "create", "replace"):
@@ -41,8 +41,8 @@ def launch_together(graph: Graph, unseen: Iterable[Unseen]) -> None:
 
 
 def tell_names(graph: Graph) -> None:
-    """Tell the Name that the replacement of an instance gets if the instance was adopted and kept its Name; as `launch_together` leaves
-    it."""
+    """Show, as a change, the Name that the replacement of an instance gets if the instance was adopted and kept its Name. Assumes
+    `launch_together`."""
     for key, step in graph.steps.items():
         wanted, found = step.desired, step.observed
         if step.action != "replace" or wanted is None or found is None or found.tags.get(tags.NAME) != tags.KEPT:
@@ -63,7 +63,7 @@ def _likeness(graph: Graph, step: Step) -> Hashable:
 
 
 def _parts(stack: str, steps: list[Step]) -> Iterator[list[Step]]:
-    """The steps in as few calls as their common tag has room for."""
+    """The steps, divided into as few calls as the length of their common tag allows."""
     part: list[Step] = []
     for step in steps:
         entries = [item.desired for item in (*part, step) if item.desired]

@@ -28,13 +28,14 @@ from alb_reconcile.model.steps import TakeOver
 _SMALL_STACK: Final = 5
 _MOST_NAMES: Final = 10
 _UNCOUNTED: Final = "limits don't count targets and security group rules, which are part of their group"
-"""Why a limit's count differs from the plan's: a roll replaces each instance's targets as well, which is no further damage."""
+"""Why a limit's count differs from the plan's: a roll also replaces each instance's targets, which is no additional damage."""
 ANY_TIME: Final = "any-time"
-"""The word in `allow` with which a policy's windows don't count."""
+"""The word in `allow` that overrides a policy's windows."""
 
 
 def find_refusal(plan: Plan, target: DesiredStack, allow: Mapping[str, int], now: datetime) -> str:
-    """The damage that the user hasn't allowed; empty if there is none. A destroy means the whole stack, so its damage isn't counted.
+    """The damage that the user hasn't allowed; empty if there is none. A destroy is meant to delete the whole stack, so its damage isn't
+    counted.
 
     `allow` holds how much of each kind of damage the user allows (`--allow`), `now` is aware.
     """
@@ -47,10 +48,10 @@ def find_refusal(plan: Plan, target: DesiredStack, allow: Mapping[str, int], now
 
 
 def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None = None) -> dict[str, str]:
-    """Why a step must not be done at all, by step key: for what it takes away or what AWS takes along with it.
+    """Why a step must not be done at all, by step key: because of the resources that it deletes, or that AWS deletes with them.
 
-    A step must not take away a resource that has `prevent_destroy`, that belongs to another stack, or that others forward to, nor the kinds
-    of `never_delete` (unless `allow` has enough of `never-delete`); nor what a listener or rule would lose (`find_losses`).
+    A step must not delete a resource that has `prevent_destroy`, that belongs to another stack, or that others forward to, nor one of the
+    kinds in `never_delete` (unless `allow` has enough of `never-delete`); nor cause a loss for a listener or rule (`find_losses`).
     """
     reasons: dict[str, str] = {}
     for victim, text in _forbidden(plan, policy, allow or {}):
@@ -62,8 +63,8 @@ def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None =
 
 
 def find_losses(plan: Plan) -> dict[str, str]:
-    """What a listener or rule would lose by a step, by step key: settings that no spec can say, authentication of users, and its requests'
-    answers."""
+    """What a listener or rule would lose by a step, by step key: settings that a spec can't express, authentication of users, or the
+    answers to its requests."""
     return {key: text for _, text, keys in _losses(plan, plan.steps) for key in keys}
 
 
@@ -89,8 +90,8 @@ def _unsupported_lost(steps: Iterable[Step]) -> dict[str, str]:
 
 
 def _lost_words(step: Step, found: Properties) -> list[str]:
-    """The settings in an updated field that the update doesn't say again, or can't say, since AWS doesn't show them; of a replaced
-    resource, all such settings."""
+    """The settings that a spec can't express and that a step loses: for an update, those in changed fields that the update doesn't repeat,
+    or can't repeat, since AWS doesn't show them; for a replacement, all of them."""
     after = unsupported(step.state) if step.state and step.action == "update" else {}
     touched = step.tops
     return [
@@ -103,8 +104,8 @@ def _lost_words(step: Step, found: Properties) -> list[str]:
 
 
 def _authentication_lost(steps: tuple[Step, ...], live: Iterable[Observed]) -> dict[str, str]:
-    """The authentication that is lost, by step key. A deletion counts too, since other rules get the requests; not if the listener or load
-    balancer goes as well."""
+    """The authentication that is lost, by step key. A deletion counts too, since other rules then get the requests; but not if the listener
+    or load balancer is deleted as well."""
     going = {step.id for step in steps if step.action in ("delete", "replace")}
     reasons = find_bypasses(steps, live)
     for step in steps:
@@ -173,7 +174,7 @@ def _lost(plan: Plan, steps: tuple[Step, ...], allow: Mapping[str, int]) -> Iter
         found[word][text] = None
     for word, texts in found.items():
         if len(texts) > allow.get(word, 0):
-            way_out = "or allow" if word == "gap" else "allow"  # the text of a gap has another way out
+            way_out = "or allow" if word == "gap" else "allow"  # the text of a gap already says how to avoid it
             yield from (f"{text}; {way_out} it once with --allow {word}={len(texts)}" for text in texts)
 
 
@@ -184,7 +185,7 @@ def _closed(policy: Policy, allow: Mapping[str, int], now: datetime) -> Iterator
 
 
 class _Victim(NamedTuple):
-    """A resource that goes, and the steps that take it away: its own, and those of resources that AWS deletes it with."""
+    """A resource that is deleted, and the steps that delete it: its own, and those of resources with which AWS deletes it."""
 
     found: Observed
     steps: tuple[Step, ...]
@@ -198,7 +199,7 @@ class _Victim(NamedTuple):
 
 
 def _victims(plan: Plan, steps: Iterable[Step]) -> Iterator[_Victim]:
-    """All resources that those steps take away, with those that AWS deletes along and that have no step of their own."""
+    """All resources that those steps delete, with those that AWS deletes together with them and that have no step of their own."""
     takers: dict[str, list[Step]] = defaultdict(list)
     for step in steps:
         if step.action in ("delete", "replace") and step.id:
@@ -211,7 +212,7 @@ def _victims(plan: Plan, steps: Iterable[Step]) -> Iterator[_Victim]:
 
 
 def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tuple[_Victim, str]]:
-    """The resources that must not go, with the reason."""
+    """The resources that must not be deleted, each with the reason."""
     refused, spared = [], []
     for victim in _victims(plan, plan.steps):
         found = victim.found
@@ -238,14 +239,14 @@ def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tup
 
 @dataclass(frozen=True)
 class _Damage:
-    """What steps do to the stack's `own` resources with tags, by id; a replaced resource doesn't count as deleted."""
+    """The damage by steps to the stack's `own` resources with tags, as ids; a replaced resource doesn't count as deleted."""
 
     balancers: int
     """How many load balancers are replaced; `entrances` are those that are deleted."""
     entrances: set[str]
     addresses: int
     twins: dict[str, str]
-    """Why a resource that is deleted as one of several at its address can't be what a replacement has left, by id."""
+    """Why a deleted resource, one of several at its address, can't be a leftover of a replacement, by id."""
     deleted: set[str]
     replaced: set[str]
     touched: set[str]
@@ -266,18 +267,18 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         for item, _ in _victims(plan, steps)
         if item.state.service
         and item.id not in replaced
-        # deleting what an interrupted replacement has left takes nothing away that the spec wants
+        # a leftover of an interrupted replacement isn't damage: the spec doesn't want it
         and (item.owner != plan.stack or item.address not in plan.desired or item.id in goes_anew or item.id in twins)
     }
     twins = {known: text for known, text in twins.items() if known in deleted and known not in goes_anew}
     updated = {
         _entry(plan, step, own)
         for step in steps
-        # a target that leaves changes its group; a target that makes way for a successor doesn't
+        # a deregistration changes the target's group, unless a successor takes the target's place
         if step.action == "update"
         or (step.action == "delete" and step.part_of is None and step.observed and not step.observed.state.service)
     }
-    # a load balancer that others take over from counts as replaced, unless an earlier run has put another in its place
+    # a load balancer counts as replaced if others take over from it, unless an earlier run has made its successor
     taken = {
         step.id
         for step in steps
@@ -297,8 +298,8 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
 
 
 def find_upheaval(plan: Plan) -> str:
-    """A warning that much of a stack changes and some of it goes, as under another stack's spec; empty if a limit says so already, or if it
-    isn't so."""
+    """A warning that much of a stack is changed and some of it deleted, as if by another stack's spec; empty if a limit says so already, or
+    it isn't so."""
     damage = _measure(plan, plan.steps)
     touched, total = len(damage.touched), len(damage.own)
     if total < _SMALL_STACK or not damage.deleted or touched * 3 <= total or _is_most(damage):
@@ -307,7 +308,7 @@ def find_upheaval(plan: Plan) -> str:
 
 
 def _is_most(damage: _Damage) -> bool:
-    """Whether more than half of a stack goes, which needs the user's word."""
+    """Whether more than half of a stack is deleted or replaced, which the user must allow."""
     return len(damage.own) >= _SMALL_STACK and len(damage.deleted | damage.replaced) * 2 > len(damage.own)
 
 

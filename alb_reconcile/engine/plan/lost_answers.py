@@ -20,22 +20,22 @@ from alb_reconcile.model.service import Balancer, DnsName, Frontend, RoutingRule
 
 
 class Closure(NamedTuple):
-    """Requests that would no longer be answered, in words, with the place in the spec; and the steps that cause it."""
+    """Requests that would no longer be answered, in words, with the place in the spec; and the keys of the steps that cause it."""
 
     text: str
     keys: frozenset[str]
     is_emptied: bool = False
-    """Whether a target group has no healthy target left, or none in a zone in which the node asks no other zone."""
+    """Whether the cause is a target group without a healthy target, or without one in a zone with a node that asks no other zone."""
 
 
 def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
     """The doors that answer now and wouldn't after those steps of a plan.
 
     Four sorts of doors are left out:
-    - doors of a load balancer that goes, which counts itself;
-    - rules with other conditions, which the user has written;
-    - rules, if the same target groups answer their requests in their place;
-    - doors of a listener that was moved by hand to another port, and goes back to the one that was applied.
+    - doors of a load balancer that is deleted, since its deletion is counted itself;
+    - rules that get other conditions, as the user has written;
+    - rules, if the same target groups answer their requests by another rule;
+    - doors of a listener that was moved by hand to another port, and returns to the port that was applied.
     """
     steps = tuple(steps)
     before = World(plan.live)
@@ -49,8 +49,8 @@ def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
 
 
 def find_shrunk(plan: Plan) -> Iterator[str]:
-    """The listeners and rules that have much fewer healthy targets for their requests after a change of target groups or weights than now,
-    in words."""
+    """The listeners and rules that have far fewer healthy targets for their requests after a change of target groups or weights, in
+    words."""
     turning = {
         step.id
         for step in plan.steps
@@ -70,12 +70,12 @@ def find_shrunk(plan: Plan) -> Iterator[str]:
 
 
 _MUCH_FEWER = 0.8
-"""The share of targets below which a change counts: from 90 % on one group and 10 % on another to all on one of the same size is a tenth
-less."""
+"""A change counts if the share of targets that is left is below this. A change from 90 % on one group and 10 % on another to all on one
+group of the same size leaves nine tenths."""
 
 
 def _capacity(door: Door) -> float:
-    """The number of targets that would get as many requests each as the busiest target does by the weights."""
+    """How many equally busy targets could take the door's requests, if each gets as many as the busiest target does by the weights."""
     parts = action_of(door.item.state).receiving
     total = sum(part.weight for part in parts)
     counts = {item.group: item.count for item in door.reaches}
@@ -84,20 +84,20 @@ def _capacity(door: Door) -> float:
 
 
 def _turns(step: Step) -> bool:
-    """Whether a listener or rule turns to other target groups, or gives them other weights."""
+    """Whether a step lets a listener or rule forward to other target groups, or with other weights."""
     found = step.observed.state if step.observed else None
     before, after = action_of(found).receiving, action_of(step.state).receiving
     return before != after
 
 
 def _answers(door: Door) -> bool:
-    """Whether clients get an answer now. A rule counts only if it forwards to targets: a redirect or a fixed response needs none."""
+    """Whether clients get an answer now. A rule counts only if it forwards: a redirect or a fixed response needs no targets."""
     return door.answers and (bool(door.reaches) or not isinstance(door.item.state, RoutingRule))
 
 
 def _expected(plan: Plan, steps: Iterable[Step], before: World) -> World:
-    """The resources after those steps, with the targets that are expected to become healthy: those that AWS is still checking or says
-    nothing of, and those of the spec, of which an unhealthy one may be repaired."""
+    """The resources after those steps. Targets are expected to become healthy if AWS is still checking them, or doesn't know their health,
+    or the spec declares them: an unhealthy one may be repaired."""
     changes = any(step.plays(Balancer) and step.action != "delete" for step in plan.steps)
 
     def is_expected(item: Observed, _: object) -> bool:
@@ -124,7 +124,7 @@ class _Comparison:
             is_name = isinstance(door.item.state, DnsName)
             told_of = {asked[:2], *((door.balancer,) if asked in self.by_asked else ())}
             if door.balancer in self.after.gone or (is_name and not told.isdisjoint(told_of)):
-                continue  # a load balancer that goes counts itself; what else it no longer answers, and a name's other type, are told
+                continue  # its load balancer's deletion, its other doors, or the name's other type, is reported
             for closure in self._compare(door, self.by_asked.get(asked)):
                 told |= {door.balancer, asked[:2]}
                 yield closure
@@ -132,7 +132,7 @@ class _Comparison:
     def _compare(self, door: Door, then: Door | None) -> Iterator[Closure]:
         rule = isinstance(door.item.state, RoutingRule)
         if then is None:
-            yield from () if rule else self._gone(door)  # its listener's door tells it
+            yield from () if rule else self._gone(door)  # its listener's door reports it
         elif shut := _new(door.barred, then.barred) or _new(
             door.narrow, (item for item in then.narrow if item.what in door.versions)
         ):
@@ -151,12 +151,12 @@ class _Comparison:
             )
 
     def _dark(self, door: Door, then: Door) -> list[Closure]:
-        """The closures of groups that lose their targets, if targets have answered the door's requests."""
+        """The closures by groups without healthy targets, if targets answer the door's requests now."""
         other = then if then.item.id != door.item.id and isinstance(then.item.state, RoutingRule) else None
         return [part for reach in then.reaches if door.reaches for part in self._unanswered(door, reach, other)]
 
     def _is_left(self, door: Door, then: Door) -> bool:
-        """Whether the requests of a rule that goes fall to another target group, and not to a rule that is made or changed for them."""
+        """Whether the requests of a deleted rule would get to another target group, and not by a rule that the plan makes or changes."""
         names = {then.item.id, str(then.item.address)}
         is_meant = any(step.id in names or str(step.address) in names for step in self.steps)
         then, is_rule = self._followed(then), isinstance(then.item.state, RoutingRule)
@@ -173,11 +173,12 @@ class _Comparison:
         return self.by_asked.get((balancer, told.get("protocol", protocol), int(port) if port.isdigit() else 0), found)
 
     def _gone(self, door: Door) -> Iterator[Closure]:
-        """A listener or a record that goes, or a listener that gets another port, unless it goes back to the port that was applied."""
+        """The closure of a listener or a record that is deleted, or of a listener that gets another port, unless it returns to the port
+        that was applied."""
         found, then = door.item, self.by_item.get(door.item.id) or self.by_item.get(str(door.item.address))
         text, path = "it would be deleted", ""
         if isinstance(found.state, DnsName) and self._leads_on(found.state):
-            return  # it leads elsewhere, in the user's own words
+            return  # the user has let the name lead elsewhere
         if then is not None and isinstance(found.state, Frontend) and isinstance(then.item.state, Frontend):
             before, after = (str(state.load_balancer) for state in (found.state, then.item.state))
             path = (
@@ -194,15 +195,14 @@ class _Comparison:
         yield self._close(door, Shut(text, frozenset([found.id])), path=path)
 
     def _unanswered(self, door: Door, reach: Reach, other: Door | None) -> Iterator[Closure]:
-        """The closures of a group that gets requests, of which no target would answer them. `other` is the rule that would take the
-        requests."""
+        """The closures by a group that gets requests and has no target to answer them. `other` is the rule that would take the requests."""
         was = next((item for item in door.reaches if item.group == reach.group), None)
         is_dark = not reach.count and reach.is_known and (was is None or was.healthy > 0)
         if reach.count:
             yield from self._empty_zones(door, reach)
         if not is_dark or reach.group in self.after.gone:
-            return  # a forward to a group that goes is refused for that
-        if reach.lost:  # a target that AWS shows as healthy is reached, whatever its security groups seem to say
+            return  # a forward to a deleted group is refused by another check
+        if reach.lost:  # a target that was blocked before and is healthy for AWS can be reached: only new reasons count
             if shuts := _new(was.lost if was else (), reach.lost):
                 yield self._close(door, *shuts, by=other)
             return
@@ -210,13 +210,13 @@ class _Comparison:
         there = self.before.targets.get(reach.group, ())
         leaving = [item.id for item, _ in there if item.id in self.after.gone]
         wanted = self.plan.desired.get(name)
-        if leaving or (was is None and wanted is not None and wanted.lifecycle.members):  # else others fill it
+        if leaving or (was is None and wanted is not None and wanted.lifecycle.members):  # else others register them
             what = "target, so that they are answered with 503" if len(there) == len(leaving) else "healthy target"
             text = f"{name} would get requests and have no {what}"
             yield Closure(text, self._keys(frozenset(leaving or [door.item.id])), is_emptied=True)
 
     def _empty_zones(self, door: Door, reach: Reach) -> Iterator[Closure]:
-        """The closures of zones in which nodes have answered and would no longer reach a target."""
+        """The closures in zones with a node that answers now and would no longer reach a target."""
         name, there = self.plan.names.get(reach.group) or reach.group, self.before.targets.get(reach.group, ())
         for zone, part in reach.zones.items():
             if part.count or not serves_in(door, reach.group, zone):
@@ -231,7 +231,7 @@ class _Comparison:
             yield Closure(f"{name} would have no healthy target in {zone}, {ALONE}", self._keys(by), is_emptied=True)
 
     def _leads_on(self, record: DnsName) -> bool:
-        """Whether the name still has a record of that type; or, if it loses one of IPv6, a record of IPv4, to which clients then turn."""
+        """Whether the name still has a record of that type; or, if it loses its AAAA record, an A record, which clients then use."""
         types = (record.type, "A") if record.type == "AAAA" else (record.type,)
         states = (item.state for item in self.after.items.values())
         return any(
@@ -254,7 +254,7 @@ class _Comparison:
         return Closure(f"{place}: {describe_door(door)} answers now, and wouldn't after this plan: {why}", keys)
 
     def _decisive(self, door: Door, keys: frozenset[str]) -> frozenset[str]:
-        """Those of the steps without which the door would answer; all of them if no step decides alone."""
+        """The steps without each of which the door would answer; all steps if no single one decides."""
         if len(keys) > _MOST_KEYS:
             return keys
         taking = {step.key for step in self.steps if step.key in keys and step.action in ("update", "delete")}
@@ -290,7 +290,7 @@ class _Comparison:
 
 
 _MOST_KEYS: Final = 8
-"""The most steps that are tried without each other: each costs another look at all doors."""
+"""The most steps that are tried one by one: each needs all doors to be computed again."""
 
 
 def _new(before: Iterable[Shut], after: Iterable[Shut]) -> list[Shut]:

@@ -34,7 +34,7 @@ def _after_what_is_named(graph: Graph) -> None:
                 maker = graph.makers.get(address)
                 if maker is None:
                     continue
-                # a resource that is only changed exists already; but AWS registers no instance that doesn't run
+                # a resource that is only updated exists already; but AWS registers only instances that run
                 if graph.steps[maker].action != "update" or _stops(graph.steps[maker]):
                     graph.after(key, maker)
                 elif graph.steps[maker].act is Act.PREPARE and not step.takes_away:
@@ -48,7 +48,7 @@ def _stops(step: Step) -> bool:
 
 
 def _after_whoever_names_it(graph: Graph) -> None:
-    """Let a delete follow every step that changes or deletes a resource that names the deleted one in its observed state."""
+    """Let a delete follow every step that changes or deletes a resource which names the deleted one now."""
     for key, step in graph.steps.items():
         if step.observed is None or step.action in ("create", "replace"):
             continue
@@ -56,20 +56,21 @@ def _after_whoever_names_it(graph: Graph) -> None:
         fields = step.tops
         parts = [state] if step.action == "delete" else [getattr(state, name, None) for name in fields]
         for text in (text for part in parts for text in named_ids(part)):
-            # a part that AWS ends with its parent needn't leave it before
+            # a part that AWS deletes with its parent needn't be detached before
             if not (step.action == "update" and text == step.observed.parent_id):
                 graph.after(graph.removers.get(text), key)
     for found in graph.decisions.live:
         if found.id in graph.implied:
             for text in named_ids(found.state):
-                # what a listener names is free once its load balancer's deletion begins; network interfaces hold what that names itself
+                # resources that a listener names are free when its load balancer's deletion begins; those that the balancer names are held
+                # by its network interfaces
                 graph.after(
                     graph.removers.get(text), graph.implied[found.id], Need.ANNOUNCED if graph.destroy else Need.DONE
                 )
 
 
 def _after_what_is_followed(graph: Graph) -> None:
-    holders = {holder for _, holder in graph.rooms}  # a resource that has to make room goes first
+    holders = {holder for _, holder in graph.rooms}  # a resource that gives a slot up is deleted first
     for kind in graph.decisions.kinds:
         for followed in kind.follows:
             made = [step.key for step in graph.of_kind(followed, *MAKING) if not step.takes_away]
@@ -84,7 +85,7 @@ def _after_what_is_followed(graph: Graph) -> None:
 
 
 def _after_what_is_needed(graph: Graph) -> None:
-    """Let a resource that needs another of its kind come after it, and go, or be changed, before it."""
+    """Let a resource that needs another of its kind be made after that one, and deleted or changed before that one."""
     for kind in filter(is_needy, graph.decisions.kinds):
         made = graph.of_kind(kind.kind, "create", "replace")
         for step, other in product(graph.of_kind(kind.kind, *MAKING), made):
@@ -97,7 +98,8 @@ def _after_what_is_needed(graph: Graph) -> None:
 
 
 def _hand_over_subnets(graph: Graph) -> None:
-    """Let the new table of a subnet that moves take it over in one call, before the old table goes: so the subnet always has a table."""
+    """Let a subnet's new route table take the subnet over in one call, before the old table is deleted: so the subnet always has a
+    table."""
     tables = graph.of(Routes, "create", "replace", "update", "delete")
     if not tables:
         return
@@ -123,9 +125,9 @@ def _hand_over_subnets(graph: Graph) -> None:
 
 
 def sort_keys(graph: Graph) -> list[str]:
-    """The keys of the steps in an order that keeps all edges; steps alike are in the order of the spec.
+    """The keys of the steps in an order that follows all edges; steps that may come in any order are in the order of the spec.
 
-    Raises PlanError if only a detour leads there; RefusedError if not even a detour does, since a name is kept.
+    Raises PlanError if no order exists, but two applies would do; RefusedError if a kept name, or another slot, prevents the change.
     """
     try:
         return list(_stable_order({key: set(graph.edges.get(key, ())) for key in graph.steps}))
@@ -143,7 +145,7 @@ def sort_keys(graph: Graph) -> list[str]:
 
 
 def steps_of(graph: Graph, keys: list[str]) -> tuple[Step, ...]:
-    """The steps, with the needs of each."""
+    """The steps with these keys, each with its needs."""
     return tuple(_with_needs(graph, key, sorted(graph.edges.get(key, ()))) for key in keys)
 
 

@@ -22,7 +22,7 @@ class Pauses:
         self.now = now
 
     def warnings(self, steps: Iterable[Step]) -> Iterator[str]:
-        """Warnings of the steps that `apply` carries out in spite of a tag, since a person reads the plan: one for each tag."""
+        """Warnings, one for each tag, of the steps that `apply` carries out in spite of a tag, since a user has read the plan."""
         asked: dict[str, list[str]] = defaultdict(list)
         for step in steps:
             if reason := self.reason(step):
@@ -47,7 +47,7 @@ class Pauses:
         return f"={printable(text.strip())}" if until > self.now else ""
 
     def _near(self, step: Step) -> Iterator[Observed]:
-        """The step's resource, the one that it is in, the one that carries it, and the instance that it registers."""
+        """The step's resource, its parent, the resource that carries its tags, and the instance that the step registers."""
         seen: set[str] = set()
         ids = [step.id, *(arn for arn, _ in step.detail(SetPriorities).priorities)]
         for state in (step.observed.state if step.observed else None, step.desired.state if step.desired else None):

@@ -12,12 +12,12 @@ from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.service import JointLaunch
 
 _RECENT: Final = timedelta(minutes=10)
-"""How long after a launch a read may still show only a part of it; AWS refuses requests of clocks that differ by more."""
+"""How long after a launch a read may still show only a part of it. Clocks don't differ by more, since AWS would refuse the requests."""
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """What AWS doesn't show of the launch with a client token: for which members it was, and in which subnet."""
+    """A launch, by its client token, of which AWS doesn't show all instances: the members that it was for, and its subnet."""
 
     token: str
     members: frozenset[Address]
@@ -25,7 +25,7 @@ class Unseen:
 
 
 def find_unseen(resources: Iterable[Observed], now: datetime) -> list[Unseen]:
-    """The launches of the last minutes that aren't shown as a whole."""
+    """The launches of the last minutes that AWS doesn't show completely."""
     launches: dict[tuple[str, tuple[Address, ...]], list[Observed]] = defaultdict(list)
     for item in resources:
         if isinstance(item.details, JointLaunch) and item.details.members:

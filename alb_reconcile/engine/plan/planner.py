@@ -46,7 +46,7 @@ from alb_reconcile.model.text import digest
 
 
 def make_plan(situation: Situation) -> Plan:
-    """The steps from what exists to what is wanted; `limits` says which of them are allowed.
+    """The plan that changes the existing resources into the desired ones; `limits` decides which of its steps are allowed.
 
     Raises RefusedError for what AWS would refuse, PlanError if no order of steps leads there.
     """
@@ -61,7 +61,7 @@ def make_plan(situation: Situation) -> Plan:
 def _make_plan(situation: Situation, renames: list[str]) -> Plan:
     """The plan; hints at renamed entries are added to `renames`."""
     target, discovery, decisions = situation.target, situation.discovery, situation.decisions
-    findings = [] if situation.held else check_facts(decisions, discovery)  # about the spec as it is
+    findings = [] if situation.held else check_facts(decisions, discovery)  # only about the whole spec
     graph = Graph(decisions, discovery, destroy=target.destroy)
     facts = Lookups(images=discovery.images, desired=target.desired)
     _add_steps(graph, facts)
@@ -104,9 +104,9 @@ def _make_plan(situation: Situation, renames: list[str]) -> Plan:
 
 
 def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
-    """The steps in their order, with what each of them needs, waits for and says.
+    """The steps in their order, each with its needs, waits and texts.
 
-    Raises PlanError, or RefusedError, where there is no order.
+    Raises PlanError, or RefusedError, if there is no order.
     """
     order_rules(graph)
     if not graph.destroy:
@@ -149,7 +149,7 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
 
 
 def _wait_until_safe(graph: Graph) -> None:
-    """Let each step follow those without which it would leave requests unanswered. Assumes all other edges."""
+    """Let each step that would leave requests unanswered follow the steps that prevent that. Assumes all other edges."""
     if not any(map(may_shut, graph.steps.values())):
         return
     steps = steps_of(graph, sort_keys(graph))
@@ -196,7 +196,7 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
     if isinstance(item.desired.state, Balancer):
         vpcs = [graph.decisions.location_of(subnet, graph.discovery).vpc for subnet in item.desired.state.subnets]
         details = Place(next((vpc for vpc in vpcs if vpc), ""))
-    # next to a replaced resource, maybe of the same settings, it needs another name; and another token than one that failed or is going
+    # it needs another name than the resource that it replaces, and another token than one that failed or is being deleted
     seen = graph.decisions.seen_ids.get(item.desired.address, ())
     dead = [known for known in seen if known not in graph.decisions.live_ids]
     beside = " ".join(filter(None, [item.found.id if item.found else "", *sorted(dead)]))
@@ -228,8 +228,8 @@ POINT_THERE: Final = "point the records that aren't in this spec at it"
 
 
 def made_anew(steps: Iterable[Step], live: Iterable[Observed], *, was_there: bool = False) -> list[Step]:
-    """The steps that make a load balancer which clients may know by another DNS name: it is replaced, or was applied before and is gone, as
-    after a destroy that was begun. `was_there`: a history says so of a stack of which nothing is left."""
+    """The steps that make a load balancer which clients may know by another DNS name: it is replaced, or an earlier one is missing, as
+    after an unfinished destroy. `was_there`: the stack has no resources left, and its history says that the load balancer existed."""
     said = {item.tags.get(tags.APPLIED, "") for item in live}
     return [
         step
@@ -277,7 +277,7 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
     members = frozenset().union(*(kind.properties.said_in for kind in load_kinds().values()))
     leaving: dict[str, set[str]] = defaultdict(set)
     for found, _ in each_of((found for found, _ in decisions.to_delete.values()), PublicAddress):
-        leaving[found.parent_id or ""] |= found.state.said_in  # a server has one; other targets may stay, for example
+        leaving[found.parent_id or ""] |= found.state.said_in  # an instance has one address; other members may stay
     for address, item in decisions.desired.items():
         if not item.found or item.forces or not item.desired.spec_digest:
             continue
@@ -287,7 +287,7 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
             if isinstance(value, Mapping) and _is_said(item.desired, name):
                 candidates |= {f"{name}.{key}" for key in value}
         candidates |= {f"tags.{key}" for key in item.found.tags}
-        # another key says it now, as user_data_file does; and the plan says what becomes of an address
+        # another key replaces it, as user_data_file; and the plan says what happens to an address
         candidates -= {name for name in field_names(type(item.state)) if getattr(item.desired.state, name) is not None}
         candidates -= leaving[item.found.id]
         gone = tags.no_longer_declared(item.desired, item.found.tags.get(tags.SPEC, ""), candidates)
@@ -297,5 +297,5 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
 
 
 def _is_said(desired: Desired, name: str) -> bool:
-    """Whether a mapping is managed key by key; an empty one that stands for something is managed as a whole."""
+    """Whether a mapping is managed key by key; a mapping that is empty in the spec is managed as a whole."""
     return not getattr(desired.state, name) or any(path.startswith(f"{name}.") for path in desired.declared)

@@ -31,9 +31,9 @@ from alb_reconcile.model.service import (
 from alb_reconcile.model.steps import Deregister, Register
 
 _WAYS: Final = (Router, DnsName, Balancer, Permissions, Routes, Gateway)
-"""The parts in the service that open and shut ways."""
+"""The parts in the service that can open or shut a way for requests."""
 _OPENING: Final = (*_WAYS, Member, Pool)
-"""The parts in the service that may open a way that is shut, too."""
+"""The parts in the service that can open a way again."""
 
 
 def _is_way(step: Step) -> bool:
@@ -61,23 +61,23 @@ def _last_first(step: Step) -> int:
 
 _Rank = Callable[[Step], int]
 ORDERS: Final = (_taking_first, _moving_first, _making_first)
-"""The ranks by which steps come as early as the plan's edges allow, in turn: steps that take away, that move requests, that make
-something."""
+"""The ranks of the orders that are rehearsed: as early as the plan's edges allow, come steps that take something away, steps that move
+requests, or steps that make something."""
 
 
 @dataclass
 class Gap:
-    """A door that answers before a plan and after it, and not in between: why, in words, and the steps that shut it and open it again."""
+    """A door that answers before and after a plan, but not all the time in between: why, in words, and the steps that shut and open it."""
 
     door: Door
     text: str
     begin: Step
     end: Step | None = None
-    """None if the door opens with no step in particular."""
+    """None if no single step opens the door again."""
 
 
 def find_gaps(plan: Plan) -> list[Gap]:
-    """The gaps of the doors that answer before the plan and after it, and wouldn't in between: each once, with the steps that cause it."""
+    """The gaps of the doors that answer before and after the plan: each text once, with the steps that cause it."""
     return list({gap.text: gap for gap in gaps_by_door(plan).values()}.values())
 
 
@@ -95,12 +95,12 @@ def gaps_by_door(plan: Plan) -> dict[Asked, Gap]:
 
 
 _last: dict[str, tuple[tuple[Step, ...], tuple[Observed, ...], dict[Asked, Gap]]] = {}
-"""The steps, resources and gaps of the plan that was asked about last: a command asks several times about one plan. Threads may share
-it."""
+"""A cache of the last plan's steps, resources and gaps, since a command asks several times about one plan. Threads may share it."""
 
 
 def find_waits(plan: Plan) -> set[tuple[str, str]]:
-    """The steps that are safe only after another one, as the keys of both. Raises PlanError for steps that would wait for each other."""
+    """The steps that are safe only after another step, as the keys of both. Raises PlanError if a step waits for targets that come after
+    it."""
     found: set[tuple[str, str]] = set()
     for rehearsal in _rehearse(plan, may_shut, (*ORDERS, _last_first)):
         rehearsal.check_end()
@@ -122,8 +122,8 @@ def _rehearse(plan: Plan, may_wait: Callable[[Step], bool], orders: Iterable[_Ra
 
 
 class _Rehearsal:
-    """One way through a plan. New targets have passed their checks when the run has waited for them, never before. A step that may wait
-    comes when it is safe, if there is such a moment."""
+    """A rehearsal of a plan in one order. New targets have passed their checks only after a step has waited for them. A step that may wait
+    is put off until it is safe, if it becomes safe."""
 
     def __init__(
         self, plan: Plan, safety: Safety, order: _Order, zones: _Zones, may_wait: Callable[[Step], bool]
@@ -137,7 +137,7 @@ class _Rehearsal:
         self.waits: set[tuple[str, str]] = set()
 
     def run(self) -> None:
-        """Carry out all steps that can be."""
+        """Carry out all steps that can be carried out."""
         while (step := self.order.next()) is not None:
             awaited, hoped = _awaited(self.plan, step)
             last_in_zone = self.zones.may_empty(step)
@@ -158,7 +158,7 @@ class _Rehearsal:
                 self._do(step, is_risky=may_shut(step) or last_in_zone)
 
     def _lacking(self, awaited: Mapping[str, int]) -> list[str]:
-        """The groups that have fewer targets than must be healthy in them."""
+        """The groups with fewer targets than must be healthy."""
         return [group for group, enough in awaited.items() if len(self.world.targets.get(group, ())) < enough]
 
     def check_end(self) -> None:
@@ -195,7 +195,7 @@ class _Rehearsal:
             self._note(step, told)
 
     def _look_ahead(self, step: Step) -> bool:
-        """Whether a step would shut a door now. What has been found is kept for when the step is done."""
+        """Whether a step would shut a door now. The result is kept until the step is done."""
         world = self.world.after([step])
         self._ahead = (step, world, dict(self.safety.unanswered(world)))
         return bool(self._ahead[2])
@@ -222,7 +222,8 @@ class _Rehearsal:
 
 
 def may_shut(step: Step) -> bool:
-    """Whether a step may shut a way. Of targets that leave, most ask AWS themselves how many stay (`kinds._health`)."""
+    """Whether a step may shut a way for requests. A deregistration with a least number of healthy targets isn't among these steps, since it
+    asks AWS itself how many others are healthy (`kinds._health`)."""
     if step.plays(Member):
         return step.action == "delete" and not step.detail(Deregister).least
     if step.action == "create":
@@ -231,13 +232,14 @@ def may_shut(step: Step) -> bool:
 
 
 def _asks_zones(step: Step, zonal: Collection[str]) -> bool:
-    """Whether a target leaves a group of which each zone counts: a run holds the step until another target in its zone is healthy."""
+    """Whether a target leaves a group that needs a healthy target in each zone: a run holds such a step until another target in the zone is
+    healthy."""
     group = step.observed.parent_id if step.observed and step.action == "delete" else None
     return group in zonal and bool(step.detail(Deregister).least)
 
 
 def _passed(world: World, which: Collection[str]) -> World:
-    """The world in which these targets, or all targets of these groups, have passed their checks, as far as they are checked."""
+    """The world in which these targets, or all targets of these groups, have passed their checks, if their groups are checked."""
 
     def has_passed(item: Observed, state: Member) -> bool:
         return str(state.target_group) in world.checked and not {item.id, str(state.target_group)}.isdisjoint(which)
@@ -246,7 +248,7 @@ def _passed(world: World, which: Collection[str]) -> World:
 
 
 def _awaited(plan: Plan, step: Step) -> tuple[dict[str, int], set[str]]:
-    """How many healthy targets groups must have before a step, by id, and the groups that the step waits for only as long as they may
+    """How many healthy targets groups must have before a step, by id; and the groups for which the step waits only while their targets may
     become healthy."""
     shift = shift_of(step)
     awaited = {str(bind(item.group, plan.ids)): max(item.enough, 1) for item in shift.awaits if item.healthy}
@@ -254,7 +256,8 @@ def _awaited(plan: Plan, step: Step) -> tuple[dict[str, int], set[str]]:
 
 
 class _Zones:
-    """The targets of each zone that answer, or may soon: the rule is checked for a target that leaves only if it is the zone's last one."""
+    """The targets of each zone that answer, or may soon. The safety rule is checked for a deregistration only if the target is the last one
+    in its zone."""
 
     def __init__(self, plan: Plan, zonal: Collection[str]) -> None:
         before, self.zonal = World(plan.live), zonal
@@ -268,7 +271,7 @@ class _Zones:
                         self.there[place].add(item.id)
 
     def may_empty(self, step: Step) -> bool:
-        """Whether a target leaves that may be the last one in its zone."""
+        """Whether a step deregisters a target that may be the last one in its zone."""
         group, zone = self.places.get(str(step.id), ("", None))
         return _asks_zones(step, self.zonal) and (zone is None or self.there[group, zone] <= {str(step.id)})
 
@@ -281,10 +284,10 @@ class _Zones:
 
 
 class _Order:
-    """The steps in an order that keeps their needs: of those that may come next, the one of the lowest rank.
+    """Gives the steps in an order that follows their needs: of the steps that may come next, always the one with the lowest rank.
 
-    A step that can't come yet is put off until another one is done. If no other step can be done, one that isn't safe is forced. A run
-    would end there, as it would with a step that waits for targets: what answers stays.
+    A step that can't be done yet is put off until another one is done. If no other step can be done, an unsafe one is done all the same; a
+    run would end there, as it would at a step that waits for targets, and the doors that answer would stay.
     """
 
     def __init__(self, plan: Plan, rank: _Rank) -> None:
@@ -310,21 +313,21 @@ class _Order:
         heappush(self.ready, (self.rank(self.steps[key]), self.places[key], key))
 
     def next(self) -> Step | None:
-        """The next step; None if there is none, or each waits for targets."""
+        """The next step; None if there is none, or all wait for targets."""
         if not self.ready and self.unsafe:
             self.is_last = True
             return self.unsafe.pop(0)
         return self.steps[heappop(self.ready)[2]] if self.ready else None
 
     def put_off(self, step: Step, *, is_unsafe: bool = False) -> None:
-        """Put off a step that can't come yet."""
+        """Put off a step that can't be done yet."""
         if is_unsafe:
             self.unsafe.append(step)
         else:
             self.later.append(step.key)
 
     def done(self, step: Step) -> None:
-        """Note that a step is done: steps that need it may come next, and steps that were put off may be tried again."""
+        """Note that a step is done: steps that need it may come next, and steps that were put off are tried again."""
         for user in self.users[step.key]:
             self.left[user] -= 1
             if not self.left[user]:

@@ -1,4 +1,4 @@
-"""Finds entries that look renamed: a resource goes under one name, and one with the same properties comes under another."""
+"""Finds entries that look renamed: a plan deletes a resource under one name, and makes one with the same properties under another."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,13 +14,13 @@ from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, bind, diff, field_names, references
 
 _MOST: Final = 10
-"""The most renames that are told one by one."""
+"""The most renames that are listed one by one."""
 
 
 def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Lookups) -> list[str]:
-    """A hint for each pair, with the command that follows a rename without replacing anything.
+    """A hint for each renamed entry, with the command that renames it in the tags, so that nothing is replaced.
 
-    Resources without tags of their own, and those that move along with the one that they are in, aren't named.
+    Resources without tags of their own, and those that `move` renames together with their parent, aren't listed.
     """
     steps = tuple(steps)
     gone = [step for step in steps if step.action == "delete" and step.part_of is None and _moves(step)]
@@ -43,7 +43,7 @@ def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Looku
 
 
 class _Pair(NamedTuple):
-    """A resource that goes, and one like it that comes. `is_ours`: the stack owns the one that goes."""
+    """A resource that is deleted, and a similar one that is made. `is_ours`: whether the stack owns the deleted one."""
 
     old: str
     new: str
@@ -52,7 +52,7 @@ class _Pair(NamedTuple):
 
 
 def told_with(hints: Iterable[str], refusal: str) -> str:
-    """A refusal, after those hints that give another command than the refusal: hints are to be read before anything is allowed."""
+    """A refusal, after the hints that give another command than the refusal: a user should read the hints before allowing anything."""
     return "\n".join([*(hint for hint in hints if hint.rpartition(": ")[2] not in refusal), refusal])
 
 
@@ -63,8 +63,9 @@ def refuse_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> None
 
 
 def find_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> Iterator[str]:
-    """The resources that can't be made before their predecessor goes and could be made of it, so that neither would be there meanwhile;
-    with the command after which the predecessor is changed in place. For example, a port of a load balancer has one listener."""
+    """Texts about new resources that can't be made before another one is deleted, though that one could be changed into the new one.
+    Between the two steps neither would exist; the text has the command after which the existing one is changed in place. For example, a
+    port of a load balancer can have only one listener."""
     known = {step.key: step for step in steps}
     for new in known.values():
         for old in (known[key] for key in new.needs if new.action == "create" and key in known):
@@ -78,7 +79,7 @@ def find_successors(steps: Iterable[Step], ids: Mapping[Address, str]) -> Iterat
 
 
 def _can_become(found: Observed, wanted: Desired, ids: Mapping[Address, str]) -> bool:
-    """Whether the two hold what only one can hold, and AWS can make all other changes in place."""
+    """Whether the two hold the same slot, and AWS can make all changes from one to the other in place."""
     state = bind(wanted.state, ids)
     held = set(slots(state)).intersection(slots(found.state))
     return bool(held) and not forcing(wanted, state, found, diff(state, found.state))
@@ -93,7 +94,7 @@ def _pairs(gone: Sequence[Step], made: Iterable[Step], ids: Mapping[Address, str
     left: dict[tuple[str, ...], list[Step]] = defaultdict(list)
     for old in gone:
         left[_place(old.address)].append(old)
-    comparisons = 5_000  # of very many entries not every pair is compared
+    comparisons = 5_000  # with very many entries, not every pair is compared
     for new in made:
         near = left[_place(new.address)][:comparisons]
         comparisons -= len(near)
@@ -105,7 +106,7 @@ def _pairs(gone: Sequence[Step], made: Iterable[Step], ids: Mapping[Address, str
 
 
 def _place(address: Address) -> tuple[str, ...]:
-    """The parts of an address that stay when an entry is renamed: its kind, the entry that it is in, and a member's number."""
+    """The parts of an address that don't change when an entry is renamed: its kind, its parent entry, and a member's number."""
     group = group_of(address)
     number = address.name.removeprefix(group.name) if group else ""
     return address.kind, address.name.rpartition("/")[0], number
@@ -118,7 +119,7 @@ def _is_like(old: Step, new: Step, ids: Mapping[Address, str], facts: Lookups) -
 
 
 def _is_same(wanted: Properties, found: Properties) -> bool:
-    """Whether the found properties have all that is wanted and was read; what they refer to may be new itself."""
+    """Whether the found properties, as far as they were read, are the wanted ones; properties that refer to new resources don't count."""
     names = [name for name in field_names(type(wanted)) if getattr(wanted, name) is not None]
     read = [name for name in names if getattr(found, name) is not None and not any(references(getattr(wanted, name)))]
     return bool(names) and all(_is_there(getattr(wanted, name), getattr(found, name)) for name in read)

@@ -13,11 +13,11 @@ from alb_reconcile.model.service import Frontend
 
 
 class Leads:
-    """Resources by name (an id, or the address of a resource that is to be made), and the names that each leads to.
+    """Which resources each resource leads requests to. Resources have names: an id, or the address of a resource that is to be made.
 
-    A resource leads to what it refers to, and a whole to its parts: a subnet to its routes, a load balancer to its listeners. A part
-    doesn't lead back to its whole. The rules of a security group lead nowhere. A security group that rules name leads to those rules, which
-    let its members in.
+    A resource leads to the resources that it refers to, and a whole to its parts: a subnet to its routes, a load balancer to its listeners.
+    A part doesn't lead back to its whole. A security group's rules lead to no other resource. A security group that rules name leads to
+    those rules, since they let its members in.
     """
 
     def __init__(self, states: Mapping[str, Properties]) -> None:
@@ -28,8 +28,8 @@ class Leads:
         self.below: dict[str, set[str]] = defaultdict(set)
         self.upper: dict[str, set[str]] = defaultdict(set)
         self.own: dict[str, set[str]] = {}
-        """The names that each resource leads to without its parts; a listener also leads where its load balancer does, through which its
-        clients come in."""
+        """The names that each resource leads to, without its parts. A listener also leads to what its load balancer leads to, since its
+        clients come through the load balancer."""
         for name, state in states.items():
             lower = self.referred(state)
             if isinstance(state, Frontend):
@@ -67,20 +67,20 @@ class Leads:
         return {name for value in values for name in _names(value)} & self.states.keys()
 
     def needed(self, names: Iterable[str]) -> set[str]:
-        """These names, and all that they lead to, except targets: no single target is needed, as others serve."""
+        """These names, and all names that they lead to, directly or not, except targets: no single target is needed, since others serve."""
         found = self.behind(names)
         return found - self.targets(found)
 
     def targets(self, names: Iterable[str]) -> set[str]:
-        """The targets among these."""
+        """The targets among these names."""
         return {name for name in names if name in self.states and self.states[name].is_target}
 
     def behind(self, names: Iterable[str]) -> set[str]:
-        """These names, and all that they lead to."""
+        """These names, and all names that they lead to, directly or not."""
         return closure(names, lambda name: self.below.get(name, ()))
 
     def above(self, names: Iterable[str]) -> set[str]:
-        """These names, and all that lead there."""
+        """These names, and all names that lead to them, directly or not."""
         return closure(names, lambda name: self.upper.get(name, ()))
 
 
@@ -90,7 +90,7 @@ def as_it_is(decisions: Decisions) -> Leads:
 
 
 def as_desired(decisions: Decisions) -> Leads:
-    """The leads between resources as the spec wants them, with what others have put there."""
+    """The leads between resources as the spec wants them, with others' resources."""
     known = {item.found.id for item in decisions.desired.values() if item.found} | decisions.to_delete.keys()
     states = {item.id: item.state for item in decisions.live if item.id not in known}
     for address, item in decisions.desired.items():
@@ -113,7 +113,7 @@ def _names(value: object) -> set[str]:
 
 
 def closure(names: Iterable[str], more: Callable[[str], Iterable[str]]) -> set[str]:
-    """These names, and all names that are reached from them, step by step."""
+    """These names, and all names that are reached from them by `more`, directly or not."""
     found: set[str] = set()
     left = [*names]
     while left:

@@ -17,7 +17,7 @@ from alb_reconcile.model.service import Balancer, Member, Pool, ServedBy
 
 @dataclass(frozen=True)
 class Situation:
-    """The basis of looks and plans: what is wanted, what was read, and the decisions that follow from both."""
+    """The basis of checks and plans: the desired stack, the resources that were read, and the decisions that follow from both."""
 
     target: DesiredStack
     discovery: Discovery
@@ -49,10 +49,10 @@ def situate(
 
 
 def _cascades(decisions: Decisions) -> dict[str, str]:
-    """Why resources are replaced because another one is, though no property of their own forces it; by id.
+    """The reasons, by id, for replacing resources because another one is replaced, though no property of their own forces it.
 
-    A target group serves one load balancer only. So it goes with its load balancer, and a new group takes its place if it is to serve
-    another load balancer.
+    A target group can serve only one load balancer. So a group is replaced if its load balancer is, or if it is to serve another load
+    balancer.
     """
     ours = {item.id for item, _ in each_of(decisions.live, Balancer)}
     wanted: dict[Address, set[str | None]] = defaultdict(set)
@@ -76,8 +76,8 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
 
 
 def _functions_replaced(decisions: Decisions) -> set[str]:
-    """The target groups that get requests and are to have another function. Registering it in place of the old one would leave a gap
-    between them, so a new group takes over (ELB User Guide, "Deregister the Lambda function")."""
+    """The target groups that get requests and are to have another function. A group has one function only, so registering the new one in
+    place of the old one would leave a gap; a new group takes over instead (ELB User Guide, "Deregister the Lambda function")."""
     made = {
         str(state.target_group)
         for item, state in each_of(decisions.desired.values(), Member)

@@ -13,9 +13,9 @@ from alb_reconcile.model.resource import Observed, Properties, bind, field_names
 
 
 def make_room(graph: Graph) -> None:
-    """Let each step that gives something to a resource follow the step by which another resource gives it up (`Graph.rooms`).
+    """Let each step that gives a slot to a resource follow the step by which another resource gives the slot up (`Graph.rooms`).
 
-    Between the two steps no resource has it; places that AWS moves in one call aren't among them.
+    Between the two steps no resource has the slot. Slots that AWS moves in one call aren't among these.
     """
     leaving = _leaving(graph)
     for key, step in graph.steps.items() if leaving else ():
@@ -31,7 +31,7 @@ def make_room(graph: Graph) -> None:
 
 
 def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
-    """The holders of a slot that may leave it, by slot, each with the step by which it does."""
+    """The holders of slots that may give them up, by slot; each with the key of the step by which it does."""
     leaving: dict[Hashable, list[tuple[str, Observed]]] = defaultdict(list)
     steps = graph.steps.items()
     goers = [(key, step.observed) for key, step in steps if step.observed and step.action in ("delete", "update")]
@@ -43,7 +43,8 @@ def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
 
 
 def go_first(graph: Graph) -> None:
-    """Note the steps that come before their resource's place is taken, and all that take something away before them.
+    """Note, in `Graph.early`, the steps that give a slot up before another resource gets it, and all steps before them that take something
+    away.
 
     Assumes the edges that AWS asks for, and those of instances that have no surge.
     """
@@ -57,7 +58,8 @@ def go_first(graph: Graph) -> None:
 
 
 def keep_gaps_short(graph: Graph) -> None:
-    """Let a step that gives something up, and what has to go before it, wait for everything that the steps after it wait for.
+    """Let a step that gives a slot up, and the early steps before it, wait for everything that the steps after it wait for: so the time
+    without a holder is short.
 
     Assumes all other edges.
     """
@@ -67,13 +69,13 @@ def keep_gaps_short(graph: Graph) -> None:
         for other in {key for later in behind for key in graph.edges[later]} - behind:
             for key in going if graph.steps[other].act is Act.PREPARE else ():
                 found = graph.steps[key].observed
-                # a VPC's range goes after the subnet in it
+                # a VPC's range is removed after the subnet in it
                 if found is None or graph.steps[other].id not in set(named_ids(found.state)):
                     graph.rather_after(key, other)
 
 
 def refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
-    """Refuse replacements of resources that are in use and have a name that only one can have."""
+    """Refuse replacements of resources that are in use and keep a name that only one can have."""
     problems = []
     for key in sorted(set(keys)):
         item = graph.decisions.desired.get(graph.steps[key].address)
@@ -96,7 +98,7 @@ def refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
 
 
 def refuse_held(graph: Graph, keys: Iterable[str]) -> None:
-    """Refuse to make a resource that is to have something that only one can have, and that its holder can't give up before."""
+    """Refuse to make a resource with a slot that its holder can't give up before."""
     problems = []
     cycle = {key: graph.steps[key] for key in sorted(set(keys))}
     for later, earlier in ((cycle[key], cycle[other]) for key in cycle for other in graph.edges[key] if other in cycle):
@@ -124,7 +126,7 @@ def refuse_held(graph: Graph, keys: Iterable[str]) -> None:
 
 
 def _conflicts_by(wanted: Properties, field: str, slot: Hashable, holder: Properties) -> bool:
-    """Whether both would want one slot if that were the only field with a value, except its VPC: true of ranges that only overlap."""
+    """Whether the field alone, with the resource's VPC, causes the conflict over a slot: also for ranges that only overlap."""
     others = {name: None for name in field_names(type(wanted)) if name not in (field, wanted.in_vpc)}
     alone = with_fields(wanted, **others)
     return slot in slots(alone) and conflicts(alone, holder)

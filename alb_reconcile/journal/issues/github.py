@@ -155,8 +155,8 @@ class GitHub:
 
 
 def read_github(place: str, environ: Mapping[str, str]) -> GitHub:
-    """The repository OWNER/REPO, with the token and the API's address from the environment. Raises UsageError, whose text doesn't have
-    the token."""
+    """The repository OWNER/REPO, with the token and the API's address from the environment. Raises UsageError, without the token in
+    its text."""
     if not _REPOSITORY.fullmatch(place):
         raise UsageError(f"--issue: {printable(place)!r} isn't a repository of GitHub's; write github:OWNER/REPO")
     token = next(filter(None, map(environ.get, TOKENS)), "")

@@ -129,7 +129,8 @@ class Issues:
         await self._write(found, body, title=title_of(record, wanted), comment=comment, is_open=True)
 
     def _find(self, record: RunRecord, among: list[Issue] | None = None) -> Issue | None:
-        """The stack's issue: first an issue of its own account, first an open one."""
+        """The stack's issue: preferably of the run's account, then preferably an open one. None also if issues of several accounts match,
+        and none is of the run's account."""
         found = [item for item in (self._found if among is None else among) if item.marker.is_about(record)]
         own = [item for item in found if item.marker.account == record.account]
         if not own and len({item.marker.account for item in found}) > 1:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 HEADERS: Final = ("x-amzn-oidc-accesstoken", "x-amzn-oidc-identity", "x-amzn-oidc-data")
 _LIFE: Final = 120
-"""Seconds for which the signed claims hold: as long as has been seen of ALBs, AWS doesn't say."""
+"""Seconds for which the signed claims are valid: as observed on ALBs, since AWS doesn't document it."""
 
 
 class Signer:
@@ -28,7 +28,7 @@ class Signer:
 
     @cached_property
     def public_key(self) -> str:
-        """The key to verify by, in PEM: what AWS serves at https://public-keys.auth.elb.REGION.amazonaws.com/KID."""
+        """The public key that verifies the claims (PEM), which AWS serves at https://public-keys.auth.elb.REGION.amazonaws.com/KID."""
         return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     def sign(self, claims: Mapping[str, Any], issuer: str, client: str, signer: str, now: float) -> str:

@@ -24,19 +24,19 @@ from alb_reconcile.sandbox.identity.sessions import Seal, UnreadableError, read_
 from alb_reconcile.sandbox.pages import word_page
 
 TIMEOUT: Final = 5.0
-"""Seconds that the provider has for an answer (AWS ELB, 'Troubleshoot', HTTP 500)."""
+"""Seconds within which the provider must answer (AWS ELB, 'Troubleshoot', HTTP 500)."""
 _LOGIN: Final = 15 * 60
-"""Seconds that a user has to log in: the client login timeout (AWS ELB, 'Authenticate users')."""
+"""Seconds within which a user must log in: the client login timeout (AWS ELB, 'Authenticate users')."""
 _MOST: Final = 11 * 1024
-"""Bytes of user claims and access token."""
+"""The most bytes of user claims and access token together."""
 _NONCE: Final = "AWSALBAuthNonce"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-"""What no header can hold."""
+"""The characters that no header can contain."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request whose sender isn't known yet. `target` is its path with its query, `host` may have a port."""
+    """A request that isn't authenticated yet. `target` is its path with its query, `host` may have a port."""
 
     host: str
     target: str
@@ -46,8 +46,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Verdict:
-    """200 lets a request pass, with `headers` added to it, `removed` taken away and `cookies` set with its answer; anything
-    else is the answer."""
+    """The decision on a request. Status 200 lets it pass: `headers` are added to it, `removed` are removed from it, and its answer sets
+    `cookies`. With any other status, the verdict is the answer."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -57,7 +57,7 @@ class Verdict:
 
 
 class _RefusedError(Exception):
-    """The login ends with a status."""
+    """A login fails, and the user gets this HTTP status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -65,14 +65,14 @@ class _RefusedError(Exception):
 
 
 class Gatekeeper:
-    """Decides by the guards that it is given. `provider` is the address that all providers of specs are replaced by.
+    """Decides requests by its `guards`. `provider` is the local provider's address, which replaces all providers that specs name.
 
-    Its methods may be called by several threads at once.
+    Several threads may call its methods at once.
     """
 
     def __init__(self, provider: str, signer: Signer, now: Callable[[], float] = time.time) -> None:
         self.provider, self._signer, self._now = provider, signer, now
-        self._sessions, self._logins = Seal(), Seal()  # so that neither is taken for the other
+        self._sessions, self._logins = Seal(), Seal()  # a key each: neither passes for the other
         self.guards: Mapping[str, Guard] = {}
         self._http = httpx.Client(timeout=TIMEOUT, trust_env=False, verify=False)  # noqa: S501  # plain HTTP, on this machine
 
@@ -80,7 +80,7 @@ class Gatekeeper:
         self._http.close()
 
     def decide(self, key: str, asked: Asked) -> Verdict:
-        """Whether a request may pass the guard of a rule. What comes back from a provider may not: it is answered here."""
+        """Whether a request may pass the guard with that key. One that comes back from a provider doesn't pass: it is answered here."""
         if key == CALLBACK_KEY:
             return self._come_back(asked)
         guard = self.guards.get(key)
@@ -91,7 +91,7 @@ class Gatekeeper:
         return _page(500)  # the rule is gone
 
     def _ask_token(self, guard: Bearer, asked: Asked) -> Verdict:
-        """AWS ELB, 'Verify JWTs'. It doesn't say what comes with 401: the challenge of RFC 6750, as for any bearer token."""
+        """Check a request's bearer token (AWS ELB, 'Verify JWTs'). AWS doesn't document the challenge with 401: here it is RFC 6750's."""
         scheme, _, token = asked.authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return _page(401, ("www-authenticate", "Bearer"))
@@ -121,7 +121,7 @@ class Gatekeeper:
         return _page(401) if guard.otherwise == "deny" else self._send_away(key, guard, asked)
 
     def _session(self, guard: Login, asked: Asked) -> dict[str, Any] | None:
-        """The session of a request; None if there is none, or none that counts here. Raises UnreadableError."""
+        """A request's session; None if it has none, or one that is over or for another issuer or client. Raises UnreadableError."""
         sealed = read_shards(asked.cookies, guard.cookie)
         session = self._sessions.open(sealed) if sealed else None
         if session is None or session["until"] <= self._now():
@@ -129,7 +129,7 @@ class Gatekeeper:
         return session if session["for"] == [guard.issuer, guard.client_id] else None
 
     def _let_pass(self, guard: Login, session: dict[str, Any]) -> Verdict | None:
-        """The request with the user's claims; None if the user isn't logged in any more.
+        """Let a request pass with the user's claims; None if the user is no longer logged in.
 
         AWS ELB, 'Authentication logout and session timeout': an expired access token is refreshed if there is a refresh
         token; without one the session is kept until it times out.
@@ -148,7 +148,7 @@ class Gatekeeper:
         return Verdict(200, tuple(zip(HEADERS, values, strict=True)), cookies)
 
     def _send_away(self, key: str, guard: Login, asked: Asked) -> Verdict:
-        """To the authorization endpoint (OpenID Connect Core, 3.1.2.1)."""
+        """Redirect a user to the authorization endpoint (OpenID Connect Core, 3.1.2.1)."""
         nonce = secrets.token_urlsafe(24)
         state = self._logins.close(
             {"key": key, "to": f"https://{asked.host}{asked.target}", "nonce": nonce, "at": self._now()}
@@ -164,8 +164,8 @@ class Gatekeeper:
         return _redirect(location, (_cookie(_NONCE, nonce, self._now() + _LOGIN),))
 
     def _come_back(self, asked: Asked) -> Verdict:
-        """From the provider. AWS ELB, 'Troubleshoot': 401 where the login isn't whole, 561 where the provider says no, 500
-        where it doesn't answer."""
+        """Answer a user whom the provider has redirected back. AWS ELB, 'Troubleshoot': 401 if the login is incomplete, 561 if the provider
+        returns an error, 500 if it doesn't answer."""
         query = {name: values[0] for name, values in parse_qs(asked.target.partition("?")[2]).items()}
         try:
             state = self._logins.open(query["state"])
@@ -222,7 +222,7 @@ class Gatekeeper:
 
 
 def _answer_of(ask: Callable[[], httpx.Response]) -> dict[str, Any]:
-    """What the provider says. Raises _RefusedError: 500 if it says nothing, 561 if it says no, 401 if it makes no sense."""
+    """The provider's answer. Raises _RefusedError: 500 without an answer, 561 for an error, 401 for an answer that can't be read."""
     try:
         answer = ask()
     except httpx.HTTPError:
@@ -239,7 +239,7 @@ def _answer_of(ask: Callable[[], httpx.Response]) -> dict[str, Any]:
 
 
 def _check_id_token(guard: Login, token: str, now: float) -> None:
-    """OpenID Connect Core, 3.1.3.7: it came straight from the provider, so its signature needn't be looked at.
+    """Check an ID token (OpenID Connect Core, 3.1.3.7), but not its signature, since it came directly from the provider.
 
     Raises _RefusedError: 'the requested scope doesn't return an ID token' is 401 (AWS ELB, 'Troubleshoot').
     """

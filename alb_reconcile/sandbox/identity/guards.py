@@ -10,9 +10,10 @@ from alb_reconcile.model.text import digest
 
 @dataclass(frozen=True)
 class Login:
-    """authenticate-oidc, or authenticate-cognito as the OIDC that it is.
+    """authenticate-oidc, or authenticate-cognito as the OIDC login that it amounts to.
 
-    `seconds`: how long a session lasts; `otherwise`: authenticate, allow or deny; `signer`: the load balancer's ARN.
+    `seconds`: how long a session lasts; `otherwise`: what happens without a login (authenticate, allow or deny); `signer`: the load
+    balancer's ARN.
     """
 
     issuer: str
@@ -28,7 +29,7 @@ class Login:
 
 @dataclass(frozen=True)
 class Claim:
-    """A further claim that a token needs. `format`: single-string, string-array or space-separated-values."""
+    """An additional claim that a token needs. `format`: single-string, string-array or space-separated-values."""
 
     name: str
     format: str
@@ -45,16 +46,16 @@ class Bearer:
 
 Guard = Login | Bearer
 CALLBACK_KEY: Final = "callback"
-"""The key of no guard: of what comes back from a provider, whichever rule sent it there."""
+"""The key for requests that come back from a provider, whichever rule sent the user there. No guard has it."""
 
 
 def key_of(listener: str, rule: str) -> str:
-    """How the guard of a rule is called. Nothing of a client secret is in it."""
+    """The key of a rule's guard, a digest. No client secret goes into it."""
     return digest([listener, rule], 16)
 
 
 def read_guard(actions: tuple[Mapping[str, Any], ...], balancer: str) -> Guard | None:
-    """What the actions of a rule ask before they route; None if they ask nothing."""
+    """The check that the actions of a rule make before they route; None if they make none."""
     for action in actions:
         kind = action.get("Type")
         if kind == "authenticate-oidc":
@@ -62,7 +63,7 @@ def read_guard(actions: tuple[Mapping[str, Any], ...], balancer: str) -> Guard |
             return _login(config, balancer, config["Issuer"], config["ClientId"], config.get("HiddenSecret", ""))
         if kind == "authenticate-cognito":
             config = action["AuthenticateCognitoConfig"]
-            # AWS asks Cognito for the client's secret; nobody has one here
+            # AWS asks Cognito for the client's secret; here there is none
             return _login(config, balancer, pool_issuer(config["UserPoolArn"]), config["UserPoolClientId"], "cognito")
         if kind == "jwt-validation":
             config = action["JwtValidationConfig"]

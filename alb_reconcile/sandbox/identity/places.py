@@ -4,14 +4,14 @@ from typing import Final
 from urllib.parse import quote
 
 CALLBACK: Final = "/oauth2/idpresponse"
-"""Where an ALB takes a user back from the provider (AWS ELB, 'Authenticate users using an Application Load Balancer')."""
+"""The path to which the provider redirects a user back (AWS ELB, 'Authenticate users using an Application Load Balancer')."""
 
 
 def slug_of(issuer: str) -> str:
-    """An issuer as a path of the local provider: without its scheme."""
+    """The path of an issuer on the local provider: the issuer's address without its scheme."""
     return quote(issuer.removeprefix("https://").strip("/"), safe="/:@")
 
 
 def local_issuer(provider: str, issuer: str) -> str:
-    """The address that stands for an issuer; its endpoints lie below: authorize, token, userinfo and jwks."""
+    """The local address in place of an issuer. Below it are the endpoints authorize, token, userinfo and jwks."""
     return f"{provider.rstrip('/')}/{slug_of(issuer)}"

@@ -18,10 +18,10 @@ from werkzeug.wrappers import Request, Response
 from alb_reconcile.sandbox.identity.places import CALLBACK, slug_of
 
 _LIFE: Final = 3600
-"""Seconds for which access and ID tokens hold."""
+"""Seconds for which access and ID tokens are valid."""
 _CODE: Final = 60
 _MOST: Final = 1000
-"""Codes, access and refresh tokens that are kept; the oldest goes."""
+"""The most codes, access tokens and refresh tokens, of each, that are kept; beyond that the oldest is dropped."""
 _ROLES: Final = ("authorize", "token", "userinfo", "jwks")
 
 _PAGE: Final = """<!doctype html>
@@ -47,7 +47,7 @@ button {{ font: inherit; padding: .3em 1.5em }} small {{ color: #555 }}
 
 @dataclass(frozen=True)
 class Grant:
-    """What somebody logged in for."""
+    """A user's login for a client: what a code or token stands for."""
 
     client: str
     redirect: str
@@ -58,7 +58,7 @@ class Grant:
 
 
 class _ProblemError(Exception):
-    """An error of OAuth 2.0, by its code."""
+    """An OAuth 2.0 error, with its code and HTTP status."""
 
     def __init__(self, code: str, status: int = 400) -> None:
         super().__init__(code)
@@ -66,12 +66,12 @@ class _ProblemError(Exception):
 
 
 class Provider:
-    """Any client and secret will do, and any name. Its methods may be called by several threads at once."""
+    """An OpenID provider that accepts every client, secret and user name. Several threads may call its methods at once."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self.issuers: Mapping[str, str] = {}
-        """The issuers that specs name, by their paths here."""
+        """The issuers that specs name, by their paths on this provider."""
         self._codes: dict[str, Grant] = {}
         self._access: dict[str, Grant] = {}
         self._refreshing: dict[str, Grant] = {}
@@ -81,7 +81,7 @@ class Provider:
         return RSAKey.generate_key(2048, {"kid": secrets.token_hex(8), "alg": "RS256", "use": "sig"})
 
     def answer(self, request: Request) -> Response:
-        """The answer of the provider below the path that stands for it."""
+        """The answer to a request at an endpoint of an issuer. The request's path contains the issuer's path."""
         path, _, role = request.path.strip("/").rpartition("/")
         if path.endswith("/.well-known") and role == "openid-configuration":
             return _json(self._describe(request, path.removesuffix("/.well-known")))
@@ -100,7 +100,7 @@ class Provider:
         return Response("There is nothing here. The sandbox's documentation says which addresses there are.\n", 404)
 
     def _describe(self, request: Request, path: str) -> dict[str, Any]:
-        """OpenID Connect Discovery, 3."""
+        """The provider's metadata (OpenID Connect Discovery, 3)."""
         base = f"{request.host_url}{path}"
         named = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri")
         return {
@@ -113,7 +113,7 @@ class Provider:
         }
 
     def _authorize(self, request: Request, issuer: str) -> Response:
-        """OpenID Connect Core, 3.1.2: a page to log in on, and the way back."""
+        """The authorization endpoint (OpenID Connect Core, 3.1.2): a login page, then a redirect back to the client."""
         asked = request.args
         back = urlsplit(asked.get("redirect_uri", ""))
         if back.scheme != "https" or back.path != CALLBACK or not back.netloc:
@@ -121,7 +121,7 @@ class Provider:
         if asked.get("response_type") != "code":
             return _back(asked, {"error": "unsupported_response_type"})
         if asked.get("prompt") == "none":
-            return _back(asked, {"error": "login_required"})  # nobody stays logged in here
+            return _back(asked, {"error": "login_required"})  # this provider keeps no login sessions
         if request.method != "POST":
             told = (issuer, asked.get("client_id", ""), asked.get("scope", ""))
             words = dict(zip(("issuer", "client", "scope"), map(html.escape, told), strict=True))
@@ -139,7 +139,7 @@ class Provider:
         return _back(asked, {"code": code})
 
     def _grant(self, request: Request, issuer: str) -> dict[str, Any]:
-        """OAuth 2.0, 4.1.3, 4.4 and 6. Raises _ProblemError."""
+        """The token endpoint (OAuth 2.0, 4.1.3, 4.4 and 6). Raises _ProblemError."""
         form, basic = request.form, request.authorization
         client = (basic.username if basic and basic.type == "basic" else form.get("client_id")) or ""
         secret = (basic.password if basic and basic.type == "basic" else form.get("client_secret")) or ""
@@ -181,7 +181,7 @@ class Provider:
         return jwt.encode(header, {name: value for name, value in claims.items() if value is not None}, self._key)
 
     def _tell_user(self, request: Request) -> dict[str, Any]:
-        """OpenID Connect Core, 5.3. Raises _ProblemError."""
+        """The userinfo endpoint (OpenID Connect Core, 5.3). Raises _ProblemError."""
         given = request.authorization
         grant = self._access.get((given.token if given else None) or "")
         if grant is None or grant.expires <= self._now():
@@ -194,7 +194,7 @@ def _dates(now: float) -> dict[str, int]:
 
 
 def _user(name: str, scope: str) -> dict[str, Any]:
-    """Claims of a user, as the scope asks for them (OpenID Connect Core, 5.4)."""
+    """The claims of a user that a scope asks for (OpenID Connect Core, 5.4)."""
     claims: dict[str, Any] = {"sub": name}
     scopes = scope.split()
     if "profile" in scopes:
@@ -205,7 +205,7 @@ def _user(name: str, scope: str) -> dict[str, Any]:
 
 
 def _claims(text: str) -> dict[str, Any]:
-    """Further claims as somebody wrote them. Raises _ProblemError."""
+    """The further claims that the user entered, a JSON object. Raises _ProblemError."""
     try:
         found = json.loads(text or "{}")
     except ValueError:

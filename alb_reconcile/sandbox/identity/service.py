@@ -19,29 +19,29 @@ from alb_reconcile.sandbox.identity.provider import Provider
 
 HOST: Final = "127.0.0.1"
 CHECKS: Final = "/alb-reconcile/checks"
-"""Where a load balancer asks: CHECKS/KEY, and then the path that it was asked for."""
+"""The path at which a load balancer asks whether a request may pass: CHECKS/KEY, followed by the request's own path."""
 KEYS: Final = "/public-keys"
-"""Where the keys are that user claims are verified by: KEYS/KID, for https://public-keys.auth.elb.REGION.amazonaws.com/KID."""
+"""The path of the public keys that verify user claims: KEYS/KID, in place of https://public-keys.auth.elb.REGION.amazonaws.com/KID."""
 STANDS_FOR_561: Final = 461
-"""What Envoy is told instead of 561, and words as that: it takes any answer from 500 on for a failure to answer."""
-_POLL: Final = 0.05  # seconds until it notices that it is to end
+"""The status that Envoy gets instead of 561, and changes back to 561: Envoy takes a status of 500 or more for a failed check."""
+_POLL: Final = 0.05  # seconds within which the server notices `close`
 _REMOVE: Final = "x-envoy-auth-headers-to-remove"
 
 
 class _Handler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  # werkzeug's name for it
-        """Requests aren't logged: they have codes and tokens in them."""
+        """Logs nothing: requests contain codes and tokens."""
 
 
 class Service:
-    """Serves from a thread of its own until it is closed. `now` is the time of day."""
+    """Serves provider and gatekeeper from its own thread until it is closed. `now` is the time of day."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._signer, self._provider = Signer(), Provider(now)
         self._server = make_server(HOST, 0, self._respond, threaded=True, request_handler=_Handler)
         self.port: int = self._server.port
         self.url = f"http://{HOST}:{self.port}"
-        """Where the provider answers, for browsers as well."""
+        """The provider's address, for load balancers and browsers."""
         self.gatekeeper = Gatekeeper(self.url, self._signer, now)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         serve = partial(self._server.serve_forever, poll_interval=_POLL)
@@ -49,12 +49,12 @@ class Service:
         self._thread.start()
 
     def know(self, guards: Mapping[str, Guard]) -> None:
-        """Decide by these from now on."""
+        """Replace all guards."""
         self._provider.issuers = {slug_of(guard.issuer): guard.issuer for guard in guards.values()}
         self.gatekeeper.guards = dict(guards)
 
     def close(self) -> None:
-        """Answer nobody any more."""
+        """Stop the server and wait for its thread."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -92,7 +92,7 @@ def _worded(verdict: Verdict) -> Response:
     response = Response(verdict.body, STANDS_FOR_561 if verdict.status == 561 else verdict.status)
     del response.headers["Content-Type"]
     for name, value in verdict.headers:
-        response.headers.add(name, value.encode().decode("latin-1"))  # UTF-8, as WSGI wants it
+        response.headers.add(name, value.encode().decode("latin-1"))  # WSGI takes UTF-8 bytes as latin-1 text
     for cookie in verdict.cookies:
         response.headers.add("Set-Cookie", cookie)
     if verdict.removed:

@@ -16,22 +16,22 @@ _MOST: Final = 16
 
 
 class UnreadableError(Exception):
-    """It was sealed by nobody, or has been changed since."""
+    """The text isn't a sealed value, or it was changed after it was sealed."""
 
 
 class Seal:
-    """Encrypts and signs small values, by a key of its own."""
+    """Encrypts and authenticates small values with a key of its own."""
 
     def __init__(self) -> None:
         self._key = OctKey.generate_key(256, {"kid": secrets.token_hex(8)})
 
     def close(self, value: Mapping[str, Any]) -> str:
-        """The value as a text that is safe in cookies and queries."""
+        """The sealed value: a text that is safe in cookies and queries."""
         header = {"alg": "dir", "enc": "A256GCM", "kid": self._key.kid}
         return jwe.encrypt_compact(header, json.dumps(value, separators=(",", ":")), self._key)
 
     def open(self, text: str) -> dict[str, Any] | None:
-        """The value; None if another key has sealed it, such as that of an earlier sandbox. Raises UnreadableError."""
+        """The value in a sealed text; None if another key sealed it, such as an earlier sandbox's. Raises UnreadableError."""
         try:
             if json.loads(base64.urlsafe_b64decode(text.partition(".")[0] + "=="))["kid"] != self._key.kid:
                 return None
@@ -41,11 +41,11 @@ class Seal:
 
 
 def read_shards(cookies: Mapping[str, str], name: str) -> str:
-    """The value of a cookie that came in pieces; nothing if it didn't come."""
+    """The value of a cookie that was split into several cookies; empty if the request has none of them."""
     return "".join(cookies[f"{name}-{number}"] for number in range(_MOST) if f"{name}-{number}" in cookies)
 
 
 def write_shards(name: str, value: str, dated: Callable[[str, str], str]) -> Iterator[str]:
-    """Set-Cookie headers of a value in as many pieces as it needs. `dated` makes one of a name and a value."""
+    """The Set-Cookie headers of a value, which may be split into several cookies. `dated` makes a header from a name and a value."""
     for number, start in enumerate(range(0, len(value), _SHARD)):
         yield dated(f"{name}-{number}", value[start : start + _SHARD])

@@ -10,16 +10,16 @@ from joserfc.jwk import KeySet
 from alb_reconcile.sandbox.identity.guards import Bearer, Claim
 
 LARGEST: Final = 150 * 1024
-"""Bytes of a JWKS."""
+"""The most bytes of a JWKS."""
 MOST_KEYS: Final = 10
-"""AWS ELB, 'Verify JWTs': beyond either limit the load balancer forwards nothing."""
+"""The most keys of a JWKS. AWS ELB, 'Verify JWTs': beyond either limit the load balancer forwards nothing."""
 
 
 def find_fault(guard: Bearer, token: str, keys: Mapping[str, Any], now: float) -> str:
-    """What keeps a token from being accepted, in a word or two; nothing if it is.
+    """Why a token isn't accepted, in a word or two; empty if it is accepted.
 
-    AWS ELB, 'Verify JWTs using an Application Load Balancer': the signature (RS256 only), iss and exp, which have to be
-    there, nbf and iat if they are, and the further claims.
+    AWS ELB, 'Verify JWTs using an Application Load Balancer': the signature (RS256 only), iss and exp, which are
+    required, nbf and iat if the token has them, and the additional claims.
     """
     try:
         claims = jwt.decode(token, KeySet.import_key_set(dict(keys)), algorithms=["RS256"]).claims  # type: ignore[arg-type]
@@ -43,7 +43,8 @@ def _is_before(value: Any, now: float) -> bool:
 
 
 def _has(value: Any, claim: Claim) -> bool:
-    """JwtValidationActionAdditionalClaim. Whether one of several values is enough isn't documented: here all are needed."""
+    """Whether a token has a claim (JwtValidationActionAdditionalClaim). Whether one of several values is enough isn't documented: here all
+    are needed."""
     if claim.format == "string-array":
         return isinstance(value, list) and set(claim.values) <= {str(item) for item in value}
     if not isinstance(value, str):

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 ADDRESS: Final = "127.0.0.1"
-"""Where the sandbox's load balancers answer, each on local ports of its own."""
+"""The address of all load balancers in the sandbox, each of which has its own local ports."""
 _TTL: Final = 60
 _MOST: Final = 8
-"""Names that stand for names, one behind the other."""
+"""The longest chain of CNAMEs that is followed."""
 _BALANCERS: Final = (".elb.amazonaws.com", ".elb.amazonaws.com.cn")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A record set. `target` is an alias's name, in lower case and without a dot at its end."""
+    """A record set. `target` is the name that an alias leads to, in lower case and without a dot at its end."""
 
     name: str
     type: str
@@ -29,7 +29,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Found:
-    """An answer: `rows` are name, TTL, type and values; `code` is DNS's word for how it went."""
+    """An answer: `rows` are name, TTL, type and values; `code` is DNS's response code."""
 
     code: str
     rows: tuple[tuple[str, int, str, tuple[str, ...]], ...] = ()
@@ -43,7 +43,7 @@ class Book:
     balancers: frozenset[str] = frozenset()
 
     def answer(self, name: str, kind: str) -> Found:
-        """What the name server says. It knows its own zones only, and refuses other names."""
+        """The answer to a question. Names outside of these zones, except load balancers' names, are refused."""
         rows: list[tuple[str, int, str, tuple[str, ...]]] = []
         asked = name.lower().removesuffix(".")
         if self._zone_of(asked) is None and not asked.endswith(_BALANCERS):
@@ -86,7 +86,7 @@ class Book:
         return "NOERROR", (name, _TTL, kind, values)
 
     def _at(self, zone: str, name: str) -> list[Entry]:
-        """The entries of a name; of one that isn't there, those of the wildcard that is nearest (RFC 4592)."""
+        """The entries of a name; for a name that doesn't exist, those of the closest wildcard (RFC 4592)."""
         entries = self.zones[zone]
         own = [item for item in entries if item.name == name]
         above = name
@@ -101,12 +101,12 @@ class Book:
         return any(item.name == name or item.name.endswith(f".{name}") for item in self.zones[zone])
 
     def _leads(self, entry: Entry) -> bool:
-        """Whether an alias's target answers."""
+        """Whether an entry's answer has values: for an alias, whether its target has."""
         return not entry.target or bool(self.answer(entry.target, entry.type).rows)
 
 
 def _choose(entries: Sequence[Entry], leads: object) -> Entry | None:
-    """Of several records of a name and type one: by failover, or by their weights (Route 53, "Choosing a routing policy")."""
+    """Choose one of several records of a name and type: by failover, or by weight (Route 53, "Choosing a routing policy")."""
     if not entries:
         return None
     if any(item.failover for item in entries):
@@ -119,7 +119,7 @@ def _choose(entries: Sequence[Entry], leads: object) -> Entry | None:
 
 
 def take_book(now: float) -> Book:
-    """What the name servers know now: changes get there some time after they are made. The caller holds the strict AWS's lock."""
+    """The records that Route 53's name servers answer at `now`; changes reach them with a delay. The caller holds the strict AWS's lock."""
     from moto.elbv2.models import elbv2_backends
     from moto.route53.models import route53_backends
 

@@ -20,12 +20,12 @@ from alb_reconcile.sandbox.names.answers import Found
 
 _ATTEMPTS: Final = 20
 _PLAIN: Final = 512
-"""Bytes of an answer by UDP to who doesn't say that more are welcome (RFC 1035, 4.2.1)."""
+"""The most bytes of an answer by UDP if the client doesn't allow more (RFC 1035, 4.2.1)."""
 Ask = Callable[[str, str], Found]
 
 
 class NameServer:
-    """Answers what `ask` says of a name and a type, on a port of its own, until it is closed."""
+    """Answers questions on a port of its own until it is closed. `ask` finds the answer for a name and a type."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
@@ -35,13 +35,13 @@ class NameServer:
             threading.Thread(target=server.serve_forever, name="names", daemon=True).start()
 
     def close(self) -> None:
-        """Let the port go."""
+        """Close the port."""
         for server in (self._tcp, self._udp):
             server.shutdown()
             server.server_close()
 
     def _bind(self) -> tuple[socketserver.ThreadingTCPServer, socketserver.ThreadingUDPServer]:
-        """One port for both."""
+        """Servers for TCP and UDP on the same port."""
         for _ in range(_ATTEMPTS):
             tcp = socketserver.ThreadingTCPServer((HOST, 0), self._handler(_Tcp))
             tcp.daemon_threads = True
@@ -58,7 +58,7 @@ class NameServer:
         return type(base.__name__, (base,), {"respond": staticmethod(self.respond)})
 
     def respond(self, wire: bytes, *, by_udp: bool) -> bytes:
-        """The answer to a question, in the form that both have on the wire; nothing to what is no question."""
+        """The answer to a question, both in DNS's wire format; empty if `wire` isn't a question."""
         try:
             query = dns.message.from_wire(wire)
         except (dns.exception.DNSException, ValueError):
@@ -81,7 +81,7 @@ class NameServer:
             return answer.to_wire()
         try:
             return answer.to_wire(max_size=max(query.payload, _PLAIN))
-        except dns.exception.TooBig:  # which makes who asked come again by TCP
+        except dns.exception.TooBig:  # the client then asks again by TCP
             short = dns.message.make_response(query)
             short.flags |= dns.flags.TC | dns.flags.AA
             return short.to_wire()

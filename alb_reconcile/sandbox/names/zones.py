@@ -14,7 +14,8 @@ _PRIVATE: Final = "/private"
 
 
 def make_zones(world: World, states: list[Any]) -> Iterator[str]:
-    """A zone for each `zone` of the states that isn't there: by its name, or by its id, for the domain above the name of a record or a certificate."""
+    """Make a zone for each missing `zone` of the states, which is a name or an id. A zone by id is for the parent domain of a record's or
+    a certificate's name."""
     backend = route53_backends[world.account]["aws"]
     for state in states:
         text = state.get("zone") if isinstance(state, dict) else None
@@ -28,7 +29,7 @@ def make_zones(world: World, states: list[Any]) -> Iterator[str]:
         if any(
             zone.resource_id == text or (plain(zone.name), zone.private_zone) == (name, is_private) for zone in known
         ):
-            continue  # a mistyped id doesn't make a second zone of a name
+            continue  # a mistyped id makes no second zone of the same name
         made = backend.create_hosted_zone(f"{name}.", is_private, comment="made by the sandbox")
         if is_id:
             backend.zones[text] = backend.zones.pop(made.resource_id)

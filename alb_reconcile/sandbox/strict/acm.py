@@ -22,9 +22,9 @@ from .rule import Call, around
 from .world import World
 
 NAMES: Final = 10
-"""ACM, 'Quotas': domain names of a certificate, the first one included (L-FB94F0B0)."""
+"""The most domain names of a certificate, including the first one (ACM, 'Quotas', L-FB94F0B0)."""
 _LONGEST: Final = 64
-"""RequestCertificate, DomainName: 'cannot exceed 64 octets'; further names may."""
+"""RequestCertificate, DomainName: 'cannot exceed 64 octets'; additional names may."""
 _REQUESTED: Final = ("RSA_2048", "EC_prime256v1", "EC_secp384r1")
 """RequestCertificate, KeyAlgorithm: 'Other listed algorithms are for imported certificates only'."""
 _TOKEN: Final = 3600.0
@@ -37,7 +37,7 @@ def refusal(kind: str, text: str) -> AWSError:
 
 
 def users(arn: str) -> list[str]:
-    """DescribeCertificate, InUseBy: the load balancers whose listeners have a certificate."""
+    """DescribeCertificate, InUseBy: the load balancers that have listeners with a certificate."""
     _, _, _, region, account, _ = arn.split(":", 5)
     found = World(account, region).elb.load_balancers.values()
     return [item.arn for item in found if any(arn in listener.certificates for listener in item.listeners.values())]
@@ -60,7 +60,7 @@ def certificates_are_let_go(call: Call, proceed: Callable[[], Any]) -> Any:
 
 
 class Acm:
-    """What is asked of ACM in one strict AWS."""
+    """Answers requests to ACM in one strict AWS."""
 
     def __init__(
         self, clock: Callable[[], float], moment: Callable[[float], datetime], timing: Timing, lag: Callable[[], float]
@@ -81,7 +81,8 @@ class Acm:
         ]
 
     def _request(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """RequestCertificate. Validated by mail, which it is where nothing is said, moto issues it: somebody clicks at once."""
+        """RequestCertificate. Without `ValidationMethod: DNS`, validation is by mail: moto issues the certificate at once, as if a person
+        had approved it."""
 
         @functools.wraps(original)
         def request_certificate(told: Any) -> Any:
@@ -106,7 +107,7 @@ class Acm:
             token = told._get_param("IdempotencyToken")
             known, when = backend.__dict__.setdefault("strict_tokens", {}).get(token, ("", 0.0))
             if token and known and now < when + _TOKEN:
-                return ActionResult({"CertificateArn": known})  # also of one that is deleted meanwhile
+                return ActionResult({"CertificateArn": known})  # also if the certificate was deleted meanwhile
             arn = make_arn_for_certificate(told.current_account, told.region)
             made = Requested(self._watched, told.current_account, arn, names, algorithm, now)
             made.tags.add(told._get_param("Tags") or [])
@@ -118,7 +119,7 @@ class Acm:
         return request_certificate
 
     def _import(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """ImportCertificate: the key belongs to the certificate. ACM User Guide, 'Reimport a certificate': 'The key type and size
+        """ImportCertificate: the key must match the certificate. ACM User Guide, 'Reimport a certificate': 'The key type and size
         cannot be changed', 'You cannot apply resource tags when reimporting a certificate'."""
 
         @functools.wraps(original)
@@ -152,7 +153,8 @@ class Acm:
         return import_certificate
 
     def _find(self, told: Any) -> Any:
-        """A certificate, brought to the present. 'there is a delay of several seconds before you can retrieve information about it'."""
+        """The certificate that a request names, brought to the present. 'there is a delay of several seconds before you can retrieve
+        information about it'."""
         arn = told._get_param("CertificateArn")
         found = told.acm_backend.get_certificate(arn)
         if not self._shows(found):
@@ -181,7 +183,7 @@ class Acm:
         return ActionResult(answer)
 
     def _list(self, told: Any) -> Any:
-        """ListCertificates: 'Default filtering returns only RSA_2048 certificates'; summaries, 1,000 a page."""
+        """ListCertificates: 'Default filtering returns only RSA_2048 certificates'; summaries, at most 1,000 a page."""
         wanted = (told._get_param("Includes") or {}).get("keyTypes") or ["RSA_2048"]
         statuses = told._get_param("CertificateStatuses")
         rows = []
@@ -199,14 +201,14 @@ class Acm:
         return ActionResult(result)
 
     def _users(self, arn: str) -> list[str]:
-        """Those that ACM knows of: also, for a while, those that have let it go."""
+        """The load balancers that use a certificate, as ACM sees it: for a while also those that no longer use it."""
         _, _, _, region, account, _ = arn.split(":", 5)
         when, had = World(account, region).ledger.certificates_left.get(arn, (0.0, []))
         lingers = bool(had) and self._watched.clock() < when + self._watched.timing.certificate_in_use
         return users(arn) or (had if lingers else [])
 
     def _delete(self, told: Any) -> Any:
-        """DeleteCertificate: ResourceInUseException, also some seconds after the listener has gone."""
+        """DeleteCertificate: ResourceInUseException while the certificate is in use, and some seconds longer."""
         found = self._find(told)
         if self._users(found.arn):
             raise refusal("ResourceInUseException", f"Certificate {found.arn} is in use.")
@@ -214,7 +216,7 @@ class Acm:
         return EmptyResult()
 
     def _get(self, told: Any) -> Any:
-        """GetCertificate: RequestInProgressException of one that isn't issued; the chain of an imported one as it was given."""
+        """GetCertificate: RequestInProgressException if the certificate isn't issued; an imported one has the chain that was given."""
         found = self._find(told)
         if isinstance(found, Requested):
             text = (
@@ -229,7 +231,7 @@ class Acm:
 
 
 def summary(row: Mapping[str, Any]) -> dict[str, Any]:
-    """CertificateSummary."""
+    """A certificate as a CertificateSummary."""
     names: Sequence[str] = row.get("SubjectAlternativeNames") or ()
     kept = (
         "CertificateArn",
@@ -253,7 +255,7 @@ def summary(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def keep_tags(original: Callable[..., str]) -> Callable[..., str]:
-    """ImportCertificate: tags stay where it is imported again (moto drops them), and the chain is what was given."""
+    """ImportCertificate: a certificate that is imported again keeps its tags (moto drops them), and the chain is what was given."""
 
     @functools.wraps(original)
     def import_certificate(
@@ -272,7 +274,7 @@ def keep_tags(original: Callable[..., str]) -> Callable[..., str]:
 
 
 def copied(account: str, region: str) -> dict[str, Any]:
-    """What there is of ACM, so that it can be put back."""
+    """A copy of ACM's state in an account and region, which can be restored."""
     backend = acm_backends[account][region]
     found: dict[str, Any] = {}
     held: dict[str, Any] = backend._certificates

@@ -16,18 +16,18 @@ from .clock import Timing
 from .route53_rules import plain
 
 VALID: Final = timedelta(days=198)
-"""For how long a public certificate of ACM's is valid (ACM User Guide, 'ACM certificate characteristics')."""
+"""How long a public certificate of ACM is valid (ACM User Guide, 'ACM certificate characteristics')."""
 RENEWED: Final = timedelta(days=60)
-"""How long before its end ACM begins to renew it (ACM User Guide, 'Managed certificate renewal')."""
+"""How long before a certificate expires ACM begins to renew it (ACM User Guide, 'Managed certificate renewal')."""
 _GIVEN_UP: Final = 72 * 3600.0
-"""DNS validation, 'Troubleshooting': after 72 hours without its record a certificate is VALIDATION_TIMED_OUT."""
+"""Seconds without its record after which a certificate is VALIDATION_TIMED_OUT: 72 hours (DNS validation, 'Troubleshooting')."""
 _AUTHORITIES: Final = ("amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com")
-"""ACM User Guide, '(Optional) Configure a CAA record': one of these has to be allowed, if any record is there."""
+"""ACM User Guide, '(Optional) Configure a CAA record': if there is any CAA record, it must allow one of these."""
 
 
 @dataclass
 class Watched:
-    """What a certificate looks at: the clock, AWS's calendar, how long things take, who uses it."""
+    """What a certificate's state depends on: the clock, AWS's calendar, AWS's durations, and the certificate's users."""
 
     clock: Callable[[], float]
     moment: Callable[[float], datetime]
@@ -38,7 +38,7 @@ class Watched:
 
 @dataclass
 class Requested:
-    """A certificate that was requested. It stands among moto's, and has what moto asks of one."""
+    """A requested certificate. It is kept among moto's certificates, and has the attributes that moto needs."""
 
     watched: Watched
     account: str
@@ -50,12 +50,12 @@ class Requested:
     status: str = "PENDING_VALIDATION"
     failure: str = ""
     noticed: Mapping[str, float] = field(default_factory=dict)
-    """When the record of a name was first there, by the record's name."""
+    """When the record of a name was first seen, by the record's name."""
     issued: float = 0.0
     ends: datetime | None = None
     renewal: str = ""
     type: str = "AMAZON_ISSUED"
-    in_use_by: list[str] = field(default_factory=list)  # which only moto fills, and nobody reads
+    in_use_by: list[str] = field(default_factory=list)  # only moto writes it, and no code reads it
     cert_options: Mapping[str, str] = field(
         default_factory=lambda: {"CertificateTransparencyLoggingPreference": "ENABLED", "Export": "DISABLED"}
     )
@@ -70,13 +70,13 @@ class Requested:
         return list(self.names)
 
     def copied(self) -> "Requested":
-        """One that changes no more with this one."""
+        """An independent copy."""
         other = copy.copy(self)
         other.tags = copy.copy(self.tags)
         return other
 
     def check(self) -> None:
-        """Bring it to the present, as moto does with its own before it tells of them."""
+        """Bring the certificate to the present. moto calls this before it describes a certificate."""
         now = self.watched.clock()
         if self.status == "PENDING_VALIDATION":
             self._validate(now)
@@ -84,7 +84,7 @@ class Requested:
             self._renew(now)
 
     def _validate(self, now: float) -> None:
-        """DNS validation: issued when each name has its record, unless a CAA record forbids it."""
+        """DNS validation: the certificate is issued when each name has its record, unless a CAA record forbids it."""
         if now < self.since + self.watched.timing.certificate_records:
             return
         there = [record for record in self.records() if self._is_there(record)]
@@ -99,7 +99,7 @@ class Requested:
             self.status = "VALIDATION_TIMED_OUT"
 
     def _renew(self, now: float) -> None:
-        """Managed renewal: of one that is in use, as long as its records are there."""
+        """Managed renewal: ACM renews a certificate that is in use and that still has its records."""
         moment = self.watched.moment(now)
         while self.ends is not None and moment >= self.ends - RENEWED and self.watched.users(self.arn):
             if not all(map(self._is_there, self.records())):
@@ -110,7 +110,7 @@ class Requested:
             self.status = "EXPIRED"
 
     def records(self) -> list[dict[str, str]]:
-        """The CNAMEs that are looked for: the same for a name and its wildcard, and for all certificates of the account."""
+        """The CNAMEs that validate the certificate: the same for a name and its wildcard, and for all certificates of the account."""
         return [
             dict(pair) for pair in dict.fromkeys(tuple(record_of(self.account, name).items()) for name in self.names)
         ]
@@ -124,7 +124,7 @@ class Requested:
         )
 
     def describe(self) -> dict[str, Any]:
-        """DescribeCertificate. The records are told some seconds after the request ('there is a delay of several seconds')."""
+        """DescribeCertificate. It shows the records some seconds after the request ('there is a delay of several seconds')."""
         told: dict[str, Any] = {
             "CertificateArn": self.arn,
             "DomainName": self.common_name,
@@ -177,16 +177,17 @@ class Requested:
 
 
 def record_of(account: str, name: str) -> dict[str, str]:
-    """ACM User Guide, 'DNS validation': the same record for `example.com` and `*.example.com`, again and again."""
+    """The record that validates a name. It never changes, and is the same for `example.com` and `*.example.com` (ACM User Guide, 'DNS
+    validation')."""
     bare = name.lower().removeprefix("*.")
     mark, value = digest([account, bare, "name"], 32), digest([account, bare, "value"], 32)
     return {"Name": f"_{mark}.{bare}.", "Type": "CNAME", "Value": f"_{value}.jkddzztszm.acm-validations.aws."}
 
 
 def authoritative(account: str, name: str) -> Iterator[Any]:
-    """The records of the public zone that the world is sent to for a name: of a zone within another, if that one names it (NS).
+    """The records of the public zone that is authoritative for a name: a zone inside another zone counts if that one delegates to it (NS).
 
-    To which of several zones of one name the world is sent, their registrar says: here it is all of them.
+    Which of several zones of the same name is authoritative depends on the registrar: here all of them are.
     """
     backend = route53_backends[account]["aws"]
     bare = plain(name)
@@ -203,7 +204,8 @@ def _is_within(name: str, zone: str) -> bool:
 
 
 def forbidden(account: str, name: str) -> bool:
-    """RFC 8659: the CAA records of the closest name above that has any say who may issue."""
+    """Whether CAA records forbid ACM to issue a certificate for a name: those of the name itself, or of its closest parent that has any
+    (RFC 8659)."""
     bare, is_wild = name.lower().removeprefix("*."), name.startswith("*.")
     found = [item for item in authoritative(account, bare) if item.type == "CAA"]
     labels = bare.split(".")

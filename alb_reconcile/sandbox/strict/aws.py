@@ -70,7 +70,7 @@ _ABSENT = object()
 
 
 class StrictAws(AbstractContextManager["StrictAws"]):
-    """Installs the strict rules for as long as it is entered, and by default moto's `mock_aws` with them."""
+    """A context manager that installs the strict rules, and by default also moto's `mock_aws`, until it exits."""
 
     def __init__(
         self,
@@ -84,16 +84,16 @@ class StrictAws(AbstractContextManager["StrictAws"]):
     ) -> None:
         self.clock = clock
         self.timing = timing or Timing()
-        self.lag = lag  # seconds by which describes are behind
-        self.lag_of_read: Callable[[], float] | None = None  # asked at each describe instead; `lag` at most
-        self.reference_lag = 0.0  # seconds until a new id can be referred to
+        self.lag = lag  # seconds by which describe actions are behind
+        self.lag_of_read: Callable[[], float] | None = None  # called for each describe in place of `lag`; at most `lag`
+        self.reference_lag = 0.0  # seconds until other calls can name a new id
         self.denied = 0  # calls that were refused for that
-        self.page_size: int | None = None  # pages are no longer than this, whatever was asked for
-        self.changes = 0  # how often something may have changed that isn't a matter of time
+        self.page_size: int | None = None  # the longest page, whatever a request asks for
+        self.changes = 0  # number of changes, or possible ones, other than by the passage of time
         self._mock = moto.mock_aws() if mock else None
         self._lock = threading.RLock()
         self._undo: ExitStack | None = None
-        self._settled: tuple[Any, ...] = ()  # the last time, at which nothing happens any more
+        self._settled: tuple[Any, ...] = ()  # the world, time and changes that were settled last
         self._health = Health()
         self._history = History()
         self._pager = Pager()
@@ -103,12 +103,12 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self._origin, self._started = datetime.now(UTC), clock()
 
     def moment(self, now: float) -> datetime:
-        """When that is on AWS's calendar."""
+        """The date and time of a moment of the clock."""
         return self._origin + timedelta(seconds=now - self._started)
 
     @property
     def health(self) -> HealthHook | None:
-        """What a health check of a target would answer now; None for the default, healthy."""
+        """A function that gives the result of a target's health check; None: all targets are healthy."""
         return self._health.hook
 
     @health.setter
@@ -126,20 +126,20 @@ class StrictAws(AbstractContextManager["StrictAws"]):
     def install(self) -> None:
         with ExitStack() as stack:
             if self._mock:
-                forget_backends()  # those that moto alone has made, whose default VPC has no way out
+                forget_backends()  # moto's earlier backends have a default VPC without a route out
                 self._mock.start()
                 stack.callback(self._mock.stop)
-                stack.callback(forget_backends)  # else stopping would build them all anew
+                stack.callback(forget_backends)  # else stopping would make them all again
             for setting, variable in VALIDATIONS.items():
                 replace(stack, moto.settings, setting, True)
                 stack.callback(restore_variable, variable, os.environ.get(variable))
                 os.environ[variable] = "true"
-            # who requests a certificate that is validated by mail need not wait for it
+            # a certificate that is validated by mail is issued at once
             replace(stack, moto.settings, "ACM_VALIDATION_WAIT", -1)
             for target, attribute, wrapper in self._patches():
                 replace(stack, target, attribute, wrapper)
             if self._mock:
-                # moto remembers every subnet here for ever, and through it every backend there has been
+                # moto's cache keeps every subnet forever, and with it every former backend
                 stack.callback(Subnet._base_avail_ip_iterator.cache_clear)
             self._undo = stack.pop_all()
 
@@ -286,7 +286,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
     def set_target_unhealthy(
         self, target_group_arn: str, instance_id: str, reason: str = "Target.ResponseCodeMismatch"
     ) -> None:
-        """From now on the target fails its health checks; it reads `unhealthy` after the group's threshold."""
+        """Let a target fail its health checks from now on; it becomes `unhealthy` after the group's threshold."""
         self._set_health(target_group_arn, instance_id, reason)
 
     def set_target_healthy(self, target_group_arn: str, instance_id: str) -> None:
@@ -306,13 +306,13 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             self._settle(world, now)
 
     def hide_interface(self, interface_id: str, region: str = "us-east-1", account: str = DEFAULT_ACCOUNT_ID) -> None:
-        """From now on an AWS service manages that network interface, and hides it."""
+        """Mark a network interface as managed and hidden by an AWS service."""
         with self._lock:
             self.changes += 1
             World(account, region).ledger.hidden.add(interface_id)
 
     def inventory(self, region: str = "us-east-1", account: str = DEFAULT_ACCOUNT_ID) -> dict[str, dict[str, Any]]:
-        """Everything a user could see of the account in a region, by physical id, as it is at this moment."""
+        """Everything that a user could see in an account and region now, by physical id."""
         world = World(account, region)
         with self._lock:
             self._settle(world, self.clock())
@@ -323,7 +323,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             return take_inventory(world, ask)
 
     def _ask(self, world: World, service: str, action: str, params: dict[str, Any]) -> dict[str, Any]:
-        """A request that comes from within: no lag, no paging, no HTTP."""
+        """Make a request inside the emulator: without lag, paging and HTTP."""
         response = EC2Response() if service == "ec2" else ELBV2Response()
         response.params, response.region, response.current_account = params, world.region, world.account
         response.querystring, response.headers = {"Action": [action]}, {}
@@ -336,7 +336,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
 
 
 def told_to_moto(service: str, answer: Callable[[], Any]) -> Any:
-    """A refusal becomes what moto knows how to put on the wire."""
+    """The result of `answer`; a refusal is converted to an error that moto can send."""
     try:
         return answer()
     except RefusedError as refusal:
@@ -344,7 +344,7 @@ def told_to_moto(service: str, answer: Callable[[], Any]) -> Any:
 
 
 class Refusal(ActionResult):
-    """An error with a status of its own; moto has one for all errors of EC2 and ELBv2."""
+    """An error with its own HTTP status; moto has only one status for all errors of EC2 and ELBv2."""
 
     def __init__(self, error: Exception, status: int) -> None:
         super().__init__(error)

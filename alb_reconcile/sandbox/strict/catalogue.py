@@ -23,7 +23,7 @@ def shared_images(original: Callable[[Any], None]) -> Callable[[Any], None]:
         drawn = mock_random.getstate()
         mock_random.seed(0)
         original(shelf)
-        mock_random.setstate(drawn)  # so that all other ids are the same whether or not they are the first of a process
+        mock_random.setstate(drawn)  # other ids don't depend on when this ran
         return shelf.amis, shelf.snapshots
 
     def load(backend: Any) -> None:
@@ -37,7 +37,8 @@ def shared_images(original: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def looked_up(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """A replacement for `AmiBackend.describe_images`, which compares an ID that is its only filter with all of them, at each launch."""
+    """A faster replacement for `AmiBackend.describe_images`. At each launch moto compares the image id, the only filter, with all
+    images."""
 
     def describe_images(backend: Any, ami_ids: Any = None, filters: Any = None, **others: Any) -> list[Any]:
         wanted = filters["image-id"] if filters and [*filters] == ["image-id"] else ()

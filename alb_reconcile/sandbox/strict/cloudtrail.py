@@ -26,11 +26,11 @@ _KEYS: Final = frozenset(
     {"EventId", "EventName", "ReadOnly", "Username", "ResourceType", "ResourceName", "EventSource", "AccessKeyId"}
 )
 _MOST: Final = 5000
-"""Events that are kept of one account and region."""
+"""The most events that are kept for one account and region."""
 
 
 class Change(NamedTuple):
-    """A call that has changed something."""
+    """A call that changed something."""
 
     id: str
     name: str
@@ -73,7 +73,7 @@ class Change(NamedTuple):
 
 
 def note(call: Call, service: str, response: Any, made: Iterable[str]) -> None:
-    """A call has succeeded, and made these ids. What it was about is all that its parameters name."""
+    """Record a successful call. The event's resources are all ids that the call's parameters name, and the ids that it has made."""
     headers = response.headers or {}
     names = frozenset([*_ids(call.params), *made])
     key = re.search(r"Credential=([^/]+)/", headers.get("Authorization") or "")
@@ -103,7 +103,7 @@ def patches(
     clock: Callable[[], float], lag: Callable[[], float], throttling: Throttling | None
 ) -> list[tuple[Any, str, Any]]:
     def lookup_events(response: Any) -> str:
-        """Newest first. Only one attribute; ThrottlingException for more than two a second."""
+        """LookupEvents: newest first; only one attribute; ThrottlingException for more than two requests a second."""
         world = World(response.current_account, response.region)
         now = clock()
         if throttling is not None:

@@ -24,12 +24,12 @@ INSTANCE_FILTERS = {**utils.filter_dict_attribute_mapping, "client-token": "clie
 
 
 def same_rule(self: Any, other: object) -> bool:
-    """Two security group rules are the same whatever their descriptions."""
+    """Whether two security group rules are the same; descriptions don't count."""
     return isinstance(other, SecurityGroupRule) and key_of(self) == key_of(other)
 
 
 def rule_description(self: Any) -> str | None:
-    """The description of a rule that names a group, too."""
+    """The description of a rule, also of one that names a group (moto: none)."""
     text: str | None = (self.source_group or self.ip_range).get("Description")
     return text
 
@@ -51,11 +51,11 @@ def route_state(self: Any) -> str:
 
 
 def activate(self: Any) -> None:
-    """A load balancer becomes active when its time has come, not when somebody looks."""
+    """Do nothing: a load balancer becomes active when its time has come, not when it is described (as in moto)."""
 
 
 def validate_actions(original: Any) -> Any:
-    """ActionTypeEnum has jwt-validation, too."""
+    """Wrap moto's validation of actions, which doesn't know jwt-validation (ActionTypeEnum)."""
 
     def check(self: Any, actions: list[Any]) -> None:
         original(self, [action for action in actions if action.type != "jwt-validation"])
@@ -67,13 +67,13 @@ _validate_actions = validate_actions(ELBv2Backend._validate_actions)
 
 
 def filter_matches(resource: Any, name: str, wanted: Any) -> bool:
-    """Several values of a filter are alternatives, and brackets are no wildcards (moto: neither)."""
+    """Whether a resource matches a filter: its values are alternatives, and brackets aren't wildcards (moto does neither)."""
     given = [wanted] if isinstance(wanted, str) else wanted
     return given is not None and matches(resource.get_filter_value(name), given)
 
 
 def tag_matches(resource: Any, name: str, wanted: list[str]) -> bool:
-    """The same for the filters on tags."""
+    """Whether a resource matches a filter on tags, by the same rules as `filter_matches`."""
     tags = resource.ec2_backend.tags.get(resource.id, {})
     if name.startswith("tag:"):
         return matches(tags.get(name[4:]), wanted)
@@ -81,14 +81,14 @@ def tag_matches(resource: Any, name: str, wanted: list[str]) -> bool:
 
 
 def own_tags(self: Any) -> list[dict[str, str]]:
-    """A resource's tags, looked up (moto searches those of all resources)."""
+    """A resource's tags, looked up by its id (moto searches the tags of all resources)."""
     held = self.ec2_backend.tags.get(self.id, {}) if self.id else {}
     kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(self.id), "") if held else ""
     return [{"resource_id": self.id, "key": key, "value": value, "resource_type": kind} for key, value in held.items()]
 
 
 def filters_by_class() -> property:
-    """moto gives each object a dictionary of its own methods, which each copy of an account would have to write and to read."""
+    """A property in place of the dictionary of methods that moto stores in each object, which would make copies of an account slow."""
     names: dict[str, str] = {}
 
     def look(self: Any) -> dict[str, Any]:
@@ -105,7 +105,8 @@ _track = BaseModel.__new__
 
 
 def track(cls: Any, *args: Any, **options: Any) -> Any:
-    """moto keeps all that it ever makes, and what copies are made of, for a page that the sandbox doesn't have; S3 needs it to clean up."""
+    """Make an object without registering it: moto keeps every object of every class, copies included, for a page that the sandbox doesn't
+    have. Only EC2 and ELBv2 are exempt, since S3 needs the registry to clean up."""
     if cls.__module__.startswith(("moto.ec2.", "moto.elbv2.")):
         return super(BaseModel, cls).__new__(cls)
     return _track(cls, *args, **options)
@@ -130,5 +131,5 @@ def patches() -> list[tuple[Any, str, Any]]:
         (Subnet, "ipv6_cidr_block_association_set", property(shown_ranges)),
         (FakeLoadBalancer, "activate", activate),
         (ELBv2Backend, "_validate_actions", _validate_actions),
-        (errors, "COMMON_ERROR_CODES", COMMON_ERRORS),  # of those that no service's model has
+        (errors, "COMMON_ERROR_CODES", COMMON_ERRORS),  # codes that no service's model has
     ]

@@ -5,7 +5,7 @@ from .references import not_found
 from .rule import Call, before, refuse
 
 HAS_INTERFACES = ("running", "stopping", "stopped")
-"""States of an instance in which it can be given an address."""
+"""The states in which an instance can get an address."""
 
 
 @before("ReleaseAddress")
@@ -72,7 +72,7 @@ def address_moves_where_that_is_allowed(call: Call) -> None:
 
 @before("DisassociateAddress")
 def what_is_disassociated_is_there(call: Call) -> None:
-    """DisassociateAddress: InvalidAssociationID.NotFound (moto says the same of several, and asks after what has ended)."""
+    """DisassociateAddress: InvalidAssociationID.NotFound (moto's message is worded for several ids)."""
     known = {item.association_id for item in call.world.ec2.addresses}
     if call.given("AssociationId") and call.given("AssociationId") not in known:
         refuse("InvalidAssociationID.NotFound", f"The association ID '{call.given('AssociationId')}' does not exist")

@@ -13,8 +13,8 @@ CREATING, ATTACHING = 3.0, 2.0
 
 @around("CreateVolume")
 def volume_is_made_once_and_takes_seconds(call: Call, proceed: Callable[[], Any]) -> Any:
-    """CreateVolume: `creating`, then `available` (EBS User Guide, 'EBS volume lifecycle'); a ClientToken makes one only, for the same
-    parameters (moto ignores it)."""
+    """CreateVolume: `creating`, then `available` (EBS User Guide, 'EBS volume lifecycle'). The same ClientToken and parameters make only
+    one volume (moto ignores the token)."""
     token, digest = call.given("ClientToken"), fingerprint(call.params)
     known_digest, known = call.world.ledger.tokens.get((token, call.action), (digest, ""))
     if token and digest != known_digest:
@@ -69,7 +69,7 @@ def attaching_takes_seconds(call: Call, result: Any) -> Any:
 
 @before("DetachVolume")
 def what_is_detached_is_attached(call: Call) -> None:
-    """DetachVolume: IncorrectState of one that is available (EC2 API, 'Error codes'). 'If an EBS volume is the root device of an
+    """DetachVolume: IncorrectState for a volume that is `available` (EC2 API, 'Error codes'). 'If an EBS volume is the root device of an
     instance, it can't be detached while the instance is running' (OperationNotPermitted)."""
     volume = call.world.ec2.volumes.get(call.given("VolumeId"))
     if volume is None:
@@ -77,7 +77,7 @@ def what_is_detached_is_attached(call: Call) -> None:
     if volume.attachment is None:
         refuse("IncorrectState", f"Volume '{volume.id}' is in the 'available' state.")
     instance = volume.attachment.instance
-    call.params["InstanceId"] = call.given("InstanceId", instance.id)  # which moto wants to be told
+    call.params["InstanceId"] = call.given("InstanceId", instance.id)  # moto needs this parameter
     if instance.state == "running" and volume.attachment.device == instance.root_device_name:
         refuse("OperationNotPermitted", f"Unable to detach root volume '{volume.id}' from instance '{instance.id}'")
 

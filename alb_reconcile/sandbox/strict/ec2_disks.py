@@ -45,7 +45,7 @@ def check_disk(disk: Mapping[str, Any]) -> None:
 def check_root_disk(disk: Mapping[str, Any], snapshot: Any) -> None:
     """AWS EC2, 'EbsBlockDevice': 'a volume size that is equal to or larger than the snapshot size'
     (InvalidBlockDeviceMapping: karpenter, issue 3302). AWS EBS, 'Volume types': 'st1 and sc1 can't be used as boot
-    volumes', which is told as if IOPS had been asked for (boto3, issue 3653)."""
+    volumes'; the error's text is as if IOPS had been given (boto3, issue 3653)."""
     if disk["VolumeType"] in ("st1", "sc1"):
         message = f"The parameter iops is not supported for {disk['VolumeType']} volumes."
         refuse("InvalidParameterCombination", message)

@@ -13,7 +13,7 @@ from .tokens import made_once
 from .world import Timeline, World
 
 WITH_ROUTES = ("s3", "dynamodb")
-"""AWS PrivateLink Guide, 'Gateway endpoints': the services that have them."""
+"""The services that have gateway endpoints (AWS PrivateLink Guide, 'Gateway endpoints')."""
 KNOWN = {*AWS_ENDPOINT_SERVICES, *COVERED_ENDPOINT_SERVICES}
 GATEWAY = "Gateway"
 
@@ -28,7 +28,7 @@ def endpoint(call: Call, physical_id: str | None = None) -> Any:
 
 
 def short_name(call: Call, service: str) -> str:
-    """AWS's own services are those of the region; InvalidServiceName for any other (CreateVpcEndpoint; moto takes all)."""
+    """The short name of a service. InvalidServiceName for a service of AWS that isn't in the region (CreateVpcEndpoint; moto takes all)."""
     name = service.removeprefix(f"com.amazonaws.{call.world.region}.")
     own = [f"com.amazonaws.vpce.{call.world.region}.{item}" for item in call.world.ec2.configurations]
     if service not in own and (name == service or name not in KNOWN):
@@ -38,8 +38,8 @@ def short_name(call: Call, service: str) -> str:
 
 @around("DescribeVpcEndpointServices")
 def services_are_the_regions(call: Call, _: Callable[[], Any]) -> Any:
-    """DescribeVpcEndpointServices: InvalidServiceName for a name that the region doesn't have (moto loads each of its services to
-    ask it, which takes seconds)."""
+    """DescribeVpcEndpointServices: InvalidServiceName for a name that the region doesn't have (moto loads all of its services for
+    that, which takes seconds)."""
     names = call.given("ServiceNames", [])
     for name in names:
         short_name(call, name)
@@ -50,8 +50,8 @@ def services_are_the_regions(call: Call, _: Callable[[], Any]) -> Any:
 
 @around("CreateVpcEndpoint")
 def endpoint_is_made_once(call: Call, _: Callable[[], Any]) -> Any:
-    """CreateVpcEndpoint: ClientToken (moto keeps it and takes no notice). A gateway endpoint is `available` at once, any other
-    `pending` until its network interfaces are there."""
+    """CreateVpcEndpoint: a ClientToken makes one endpoint only (moto ignores it). A gateway endpoint is `available` at once, any other is
+    `pending` until its network interfaces exist."""
     return made_once(call, "VpcEndpoint", call.world.ec2.vpc_end_points, lambda: {"VpcEndpoint": make(call)})
 
 
@@ -88,7 +88,7 @@ def make(call: Call) -> Any:
 
 
 def made_of_routes(call: Call, made: Any, name: str) -> None:
-    """AWS PrivateLink Guide, 'Gateway endpoints': S3 and DynamoDB have them; they have no subnets, groups or private DNS."""
+    """A gateway endpoint is for S3 or DynamoDB, and has no subnets, groups or private DNS (AWS PrivateLink Guide, 'Gateway endpoints')."""
     if name not in WITH_ROUTES:
         refuse("InvalidParameter", f"The Vpc Endpoint Service '{made.service_name}' is not available as type Gateway")
     if call.given("SubnetIds") or call.given("SecurityGroupIds"):
@@ -99,7 +99,7 @@ def made_of_routes(call: Call, made: Any, name: str) -> None:
 
 
 def made_of_interfaces(call: Call, made: Any) -> None:
-    """AWS PrivateLink Guide, 'Create an interface endpoint': one subnet a zone; the VPC's default group where none is given."""
+    """AWS PrivateLink Guide, 'Create an interface endpoint': one subnet a zone; the VPC's default group if none is given."""
     if call.given("RouteTableIds"):
         refuse("InvalidParameter", f"RouteTableIds cannot be specified for {made.vpc_endpoint_type} type VPC endpoints")
     check_subnets(call, made, call.given("SubnetIds", []), [])
@@ -114,7 +114,7 @@ def made_of_interfaces(call: Call, made: Any) -> None:
 
 
 def check_tables(call: Call, made: Any, tables: Iterable[str]) -> None:
-    """ModifyVpcEndpoint, CreateVpcEndpoint: RouteAlreadyExists where the table leads to the service already (AWS PrivateLink
+    """ModifyVpcEndpoint, CreateVpcEndpoint: RouteAlreadyExists if the table has a route to the service already (AWS PrivateLink
     Guide, 'Gateway endpoints': 'You can have multiple gateway endpoints …, but only one route to each service in a table')."""
     for table_id in tables:
         table = call.world.ec2.route_tables.get(table_id)
@@ -133,7 +133,7 @@ def check_tables(call: Call, made: Any, tables: Iterable[str]) -> None:
 
 
 def check_subnets(call: Call, made: Any, added: list[str], present: list[str]) -> None:
-    """DuplicateSubnetsInSameZone, also for a subnet that leaves in the same request (openshift/hypershift removes first)."""
+    """DuplicateSubnetsInSameZone, even if the same request removes the other subnet of the zone (openshift/hypershift removes it first)."""
     zones = {subnet.availability_zone for subnet in call.world.subnets(made.vpc_id) if subnet.id in present}
     for subnet_id in added:
         subnet = call.world.subnet(subnet_id)
@@ -161,8 +161,8 @@ def check_groups(call: Call, made: Any, groups: Iterable[str]) -> None:
 
 def enable_private_dns(call: Call, made: Any) -> None:
     """CreateVpcEndpoint PrivateDnsEnabled: 'you must set the following VPC attributes to true: enableDnsHostnames and
-    enableDnsSupport'; one endpoint of a VPC has a service's DNS name (terraform-provider-aws, issue 17535); for S3 'the VPC must
-    have a Gateway endpoint for the service' (issue 32407), unless DnsOptions say that it needs none."""
+    enableDnsSupport'; only one endpoint of a VPC can have a service's DNS name (terraform-provider-aws, issue 17535); for S3 'the VPC must
+    have a Gateway endpoint for the service' (issue 32407), unless DnsOptions say that none is needed."""
     vpc = call.world.ec2.vpcs[made.vpc_id]
     if not (vpc.enable_dns_support and vpc.enable_dns_hostnames):
         refuse(
@@ -193,14 +193,15 @@ def enable_private_dns(call: Call, made: Any) -> None:
 
 
 def is_for_inbound_resolvers(made: Any) -> bool:
-    """Only S3 has both types of endpoints (terraform-provider-aws, pull request 32355)."""
+    """Whether an endpoint's private DNS is only for inbound resolvers: only S3 has both types of endpoints (terraform-provider-aws, pull
+    request 32355)."""
     return made.service_name.endswith(".s3") and bool(
         made.dns_options.get("PrivateDnsOnlyForInboundResolverEndpoint", True)
     )
 
 
 def prefix_list(world: World, made: Any) -> str:
-    """AWS's own list of a service's addresses."""
+    """The id of AWS's prefix list with an endpoint's service; empty if there is none."""
     lists = world.ec2.managed_prefix_lists.values()
     return next((str(item.id) for item in lists if item.prefix_list_name == made.service_name), "")
 
@@ -223,7 +224,7 @@ def remove_routes(world: World, made: Any, tables: Iterable[str]) -> None:
 
 
 def add_interfaces(world: World, made: Any, subnets: Iterable[str]) -> None:
-    """An interface in each subnet, which AWS manages (AWS PrivateLink Guide, 'Create an interface endpoint')."""
+    """Make an interface, which AWS manages, in each subnet (AWS PrivateLink Guide, 'Create an interface endpoint')."""
     for subnet_id in subnets:
         subnet: Any = world.subnet(subnet_id)
         made.subnet_ids.append(subnet_id)
@@ -236,7 +237,7 @@ def add_interfaces(world: World, made: Any, subnets: Iterable[str]) -> None:
 
 
 def leave_subnets(call: Call, made: Any, subnets: Iterable[str]) -> None:
-    """Its interfaces in those subnets are no longer its own, and go some time later, as a load balancer's do."""
+    """Take an endpoint out of these subnets. Its interfaces there are deleted later, as a load balancer's are."""
     gone = set(subnets)
     made.subnet_ids = [item for item in made.subnet_ids if item not in gone]
     for interface_id in list(made.network_interface_ids):
@@ -247,8 +248,8 @@ def leave_subnets(call: Call, made: Any, subnets: Iterable[str]) -> None:
 
 @around("ModifyVpcEndpoint")
 def endpoint_is_changed(call: Call, _: Callable[[], Any]) -> Any:
-    """ModifyVpcEndpoint: what it adds is checked as at its creation (moto checks nothing, and knows neither private DNS nor
-    addresses nor DNS options there)."""
+    """ModifyVpcEndpoint: additions are checked as in CreateVpcEndpoint (moto checks nothing, and knows neither private DNS nor address
+    types nor DNS options there)."""
     made, world = endpoint(call), call.world
     if made.state not in ("available", "pending"):
         refuse("IncorrectState", f"The endpoint {made.id} is {made.state}")
@@ -259,7 +260,7 @@ def endpoint_is_changed(call: Call, _: Callable[[], Any]) -> Any:
     check_tables(call, made, tables)
     check_subnets(call, made, subnets, made.subnet_ids)
     check_groups(call, made, groups)
-    # a call that is repeated after a lost reply adds nothing twice
+    # a repeated call, after a lost reply, adds nothing twice
     tables, groups = (
         [item for item in added if item not in there]
         for added, there in ((tables, made.route_table_ids), (groups, made.security_group_ids))
@@ -279,7 +280,7 @@ def endpoint_is_changed(call: Call, _: Callable[[], Any]) -> Any:
     leave_subnets(call, made, less["SubnetIds"])
     held = set(made.network_interface_ids)
     add_interfaces(world, made, subnets)
-    for interface_id in set(made.network_interface_ids) - held:  # the endpoint is `available` all the time
+    for interface_id in set(made.network_interface_ids) - held:  # the endpoint itself stays `available`
         world.ec2.enis[interface_id].status = "pending"
         world.ledger.schedule(call.now + call.timing.endpoint_pending, "attached", interface_id)
     worn = [group for group in world.groups() if group.id in made.security_group_ids]
@@ -290,8 +291,8 @@ def endpoint_is_changed(call: Call, _: Callable[[], Any]) -> Any:
 
 @around("DeleteVpcEndpoints")
 def endpoint_leaves_slowly(call: Call, _: Callable[[], Any]) -> Any:
-    """DeleteVpcEndpoints answers with success and lists what it couldn't delete; an endpoint with network interfaces is
-    `deleting` until they are gone. moto deletes at once, and shows it for ever."""
+    """DeleteVpcEndpoints succeeds, and lists endpoints that it couldn't delete. An endpoint with network interfaces is `deleting` until
+    they are gone (moto deletes at once, and shows the endpoint forever)."""
     failed = []
     for physical_id in call.given("VpcEndpointIds", []):
         made = call.world.ec2.vpc_end_points.get(physical_id)
@@ -313,7 +314,8 @@ def endpoint_leaves_slowly(call: Call, _: Callable[[], Any]) -> Any:
 
 
 def _user_of_gateway(call: Call, made: Any) -> str | None:
-    """Who keeps a gateway endpoint (cloudposse/terraform-aws-vpc, issue 153)."""
+    """The interface endpoint because of which a gateway endpoint can't be deleted (cloudposse/terraform-aws-vpc, issue 153); None without
+    one."""
     if made.vpc_endpoint_type != GATEWAY:
         return None
     for other in call.world.ec2.vpc_end_points.values():
@@ -326,14 +328,14 @@ def _user_of_gateway(call: Call, made: Any) -> str | None:
 
 @before("DescribeVpcEndpoints")
 def endpoints_named_exist(call: Call) -> None:
-    """DescribeVpcEndpoints: InvalidVpcEndpointId.NotFound for any that isn't there."""
+    """DescribeVpcEndpoints: InvalidVpcEndpointId.NotFound if any endpoint doesn't exist."""
     for physical_id in call.given("VpcEndpointIds", []):
         endpoint(call, physical_id)
 
 
 @after("DescribeVpcEndpoints")
 def endpoints_have_no_empty_options(call: Call, result: Any) -> Any:
-    """A gateway endpoint has no DNS entries; what somebody has made in moto alone has addresses of IPv4."""
+    """DescribeVpcEndpoints: an endpoint that was made without these rules has the address type ipv4, and DNS options for it."""
     for made in result["VpcEndpoints"]:
         made.__dict__.setdefault("ip_address_type", "ipv4")
         made.__dict__.setdefault("dns_options", {"DnsRecordIpType": "ipv4"})
@@ -341,7 +343,7 @@ def endpoints_have_no_empty_options(call: Call, result: Any) -> Any:
 
 
 def endpoint_filter(self: Any, filter_name: str, method_name: str | None = None) -> Any:
-    """DescribeVpcEndpoints: the filters by id, VPC and service (moto knows neither)."""
+    """DescribeVpcEndpoints: the filters by id, VPC and service, which moto doesn't know."""
     own = {"vpc-endpoint-id": self.id, "vpc-id": self.vpc_id, "service-name": self.service_name}
     return own[filter_name] if filter_name in own else _filter_value(self, filter_name, method_name)
 
@@ -350,7 +352,7 @@ _filter_value = VPCEndPoint.get_filter_value
 
 
 def end_endpoint(world: World, physical_id: str) -> None:
-    """It is gone, with its network interfaces and its tags."""
+    """Delete an endpoint with its network interfaces and its tags."""
     made = world.ec2.vpc_end_points.pop(physical_id, None)
     for interface_id in made.network_interface_ids if made is not None else ():
         remove_interface(world, interface_id)

@@ -38,8 +38,8 @@ def mapped_addresses(world: World, vpc_id: str) -> list[Any]:
 
 @around("CreateEgressOnlyInternetGateway")
 def egress_only_gateway_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
-    """CreateEgressOnlyInternetGateway takes a token (moto ignores it); Amazon VPC quotas: 'You can attach only one egress-only
-    internet gateway to a VPC at a time'."""
+    """CreateEgressOnlyInternetGateway: a ClientToken makes one gateway only (moto ignores it); Amazon VPC quotas: 'You can attach only one
+    egress-only internet gateway to a VPC at a time'."""
     vpc_id, gateways = call.given("VpcId"), call.world.ec2.egress_only_internet_gateways
     if vpc_id not in call.world.ec2.vpcs:
         refuse(*not_found(vpc_id))
@@ -54,7 +54,7 @@ def egress_only_gateway_is_made_once(call: Call, proceed: Callable[[], Any]) -> 
 
 @after("DescribeEgressOnlyInternetGateways")
 def egress_only_gateways_are_filtered(call: Call, result: Any) -> Any:
-    """DescribeEgressOnlyInternetGateways: the filters by tag, of which there are no others (moto ignores them)."""
+    """DescribeEgressOnlyInternetGateways: the filters by tag, the only ones that there are (moto ignores them)."""
     found = result["EgressOnlyInternetGateways"]
     for item in call.given("Filters", []):
         name, wanted = item["Name"], item.get("Values", [])

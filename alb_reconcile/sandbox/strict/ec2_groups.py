@@ -35,7 +35,7 @@ def group_name_is_unique(call: Call) -> None:
 
 @before("DeleteSecurityGroup")
 def group_in_use_stays(call: Call) -> None:
-    """DeleteSecurityGroup: DependencyViolation while an interface has it or another group's rule names it."""
+    """DeleteSecurityGroup: DependencyViolation while an interface has the group or another group's rule names it."""
     group = find(call)
     if group is None:
         return
@@ -68,7 +68,7 @@ def named_by(world: World, group: Any) -> list[str]:
 
 
 def permissions(call: Call) -> list[Key]:
-    """What a request's IpPermissions (or its single-rule form) amount to, one key a rule."""
+    """The keys of the rules that a request's IpPermissions, or its parameters for a single rule, describe."""
     asked = call.given("IpPermissions") or [call.params]
     keys: list[Key] = []
     for permission in asked:
@@ -94,13 +94,13 @@ def peers(permission: Any) -> list[tuple[str, str]]:
 
 
 def named(pair: Any) -> str:
-    """UserIdGroupPair: the id of a group, and of the account that it is in where that is another one."""
+    """The text for a UserIdGroupPair: the group's id, after the number of its account if that is another one."""
     account = str(pair.get("UserId") or DEFAULT_ACCOUNT_ID)
     return f"{'' if account == DEFAULT_ACCOUNT_ID else f'{account}/'}{pair.get('GroupId')}"
 
 
 def key_of(rule: Any) -> Key:
-    """A rule's identity: its description is no part of it."""
+    """The key that identifies a rule; its description isn't part of it."""
     if rule.source_group:
         peer = ("group", named(rule.source_group))
     elif rule.prefix_list_id:
@@ -136,14 +136,14 @@ def ranges_are_made_canonical(call: Call) -> None:
     for permission in call.given("IpPermissions", []):
         for name, key in (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6")):
             for item in permission.get(name) or []:
-                with suppress(ValueError):  # which moto refuses
+                with suppress(ValueError):  # moto refuses such a range
                     item[key] = str(ipaddress.ip_network(item.get(key), strict=False))
 
 
 @around("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
 def rules_are_added_all_or_none(call: Call, proceed: Callable[[], Any]) -> Any:
-    """AuthorizeSecurityGroup*: InvalidPermission.Duplicate whatever the description; nothing is added then.
-    The answer lists every rule added (moto: only those of the last permission)."""
+    """AuthorizeSecurityGroup*: InvalidPermission.Duplicate whatever the description; then nothing is added.
+    The answer lists every added rule (moto: only those of the last permission)."""
     group = find(call)
     if group is None:
         refuse(*not_found(str(call.given("GroupId") or call.given("GroupName"))))
@@ -160,7 +160,7 @@ def rules_are_added_all_or_none(call: Call, proceed: Callable[[], Any]) -> Any:
     try:
         proceed()
     except ServiceException:
-        rules_of(group, call.action)[:] = held_rules  # moto stops half-way, at the limit of 60 rules
+        rules_of(group, call.action)[:] = held_rules  # at the limit of 60 rules moto stops half-way
         raise
     added = [rule for rule in rules_of(group, call.action) if rule.id not in before_ids]
     return {"Return": True, "SecurityGroupRules": added}
@@ -168,7 +168,7 @@ def rules_are_added_all_or_none(call: Call, proceed: Callable[[], Any]) -> Any:
 
 @before("RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress")
 def rules_revoked_exist(call: Call) -> None:
-    """RevokeSecurityGroup*: InvalidPermission.NotFound unless every rule exists; nothing is revoked then."""
+    """RevokeSecurityGroup*: InvalidPermission.NotFound unless every rule exists; then nothing is revoked."""
     group = find(call)
     if group is None or call.given("SecurityGroupRuleIds"):
         return
@@ -179,7 +179,7 @@ def rules_revoked_exist(call: Call) -> None:
 
 @around("RevokeSecurityGroupEgress")
 def ipv6_egress_is_revoked(call: Call, original: Callable[[], Any]) -> Any:
-    """RevokeSecurityGroupEgress: rules for IPv6 ranges go as well, which moto passes over in silence."""
+    """RevokeSecurityGroupEgress: rules for IPv6 ranges are revoked, too (moto silently ignores them)."""
     group, gone = find(call), {key for key in permissions(call) if "cidr6" in key}
     answer = original()
     if group is not None and gone:
@@ -209,7 +209,7 @@ def descriptions_are_replaced(call: Call, _: Callable[[], Any]) -> Any:
 
 
 def described(permission: Any) -> list[Any]:
-    """The parts of a permission, in the order of `peers`."""
+    """The parts of a permission that can have a description, in the order of `peers`."""
     lists = ("IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs")
     return [item for name in lists for item in permission.get(name) or []]
 

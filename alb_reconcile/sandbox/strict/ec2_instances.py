@@ -143,7 +143,7 @@ def reboot_needs_running(call: Call) -> None:
 
 @after("RebootInstances")
 def reboot_is_counted(call: Call, result: Any) -> Any:
-    """RebootInstances: what ran on the instance runs anew, though its state shows nothing of it."""
+    """RebootInstances: count a reboot, so that the instance's processes are started again; its state doesn't show it."""
     for instance in named(call):
         count_boot(call, instance)
     return result
@@ -163,7 +163,7 @@ def some_attributes_need_stopped(call: Call) -> None:
 
 @before("ModifyInstanceAttribute")
 def instance_type_must_exist(call: Call) -> None:
-    """ModifyInstanceAttribute: InvalidInstanceAttributeValue for a type that there isn't."""
+    """ModifyInstanceAttribute: InvalidInstanceAttributeValue for an unknown type."""
     from moto.ec2.models.instance_types import INSTANCE_TYPES
 
     wanted = (call.given("InstanceType") or {}).get("Value")
@@ -173,7 +173,7 @@ def instance_type_must_exist(call: Call) -> None:
 
 @around("ModifyInstanceAttribute")
 def groups_reach_the_interface(call: Call, proceed: Callable[[], Any]) -> Any:
-    """ModifyInstanceAttribute Groups: replaces the primary interface's groups (moto only adds to them)."""
+    """ModifyInstanceAttribute Groups: replaces the primary interface's groups (moto only adds groups)."""
     wanted = call.given("Groups")
     if wanted is None:
         return proceed()
@@ -193,8 +193,8 @@ def groups_reach_the_interface(call: Call, proceed: Callable[[], Any]) -> Any:
 
 
 def refuse_mixed_options(options: Any, now: str = "enabled") -> None:
-    """ModifyInstanceMetadataOptions, HttpEndpoint: 'If this parameter is not specified, the existing state is maintained'; with
-    the endpoint off there is nothing else to set. `now`: its state before."""
+    """ModifyInstanceMetadataOptions, HttpEndpoint: 'If this parameter is not specified, the existing state is maintained'; while
+    the endpoint is off, no other option can be set. `now`: the endpoint's state before."""
     given = [name for name in METADATA if options.get(name) is not None and name != "HttpEndpoint"]
     if given and (options.get("HttpEndpoint") or now) == "disabled":
         refuse("InvalidParameterCombination", f"HttpEndpoint must be enabled to set {', '.join(given)}")
@@ -202,7 +202,7 @@ def refuse_mixed_options(options: Any, now: str = "enabled") -> None:
 
 @around("ModifyInstanceMetadataOptions")
 def metadata_options_change_one_by_one(call: Call, _: Callable[[], Any]) -> Any:
-    """ModifyInstanceMetadataOptions: 'existing preferences are maintained' for what isn't given (moto: lost)."""
+    """ModifyInstanceMetadataOptions: 'existing preferences are maintained' for options that aren't given (moto loses them)."""
     instance = call.world.instance(call.given("InstanceId"))
     if instance is None:
         refuse(*not_found(call.given("InstanceId")))
@@ -215,7 +215,7 @@ def metadata_options_change_one_by_one(call: Call, _: Callable[[], Any]) -> Any:
 
 @before("DescribeInstances")
 def instances_named_exist(call: Call) -> None:
-    """DescribeInstances: InvalidInstanceID.NotFound (moto trips over an id asked for twice)."""
+    """DescribeInstances: InvalidInstanceID.NotFound (moto fails if an id is given twice)."""
     if call.given("InstanceIds"):
         call.params["InstanceIds"] = list(dict.fromkeys(call.given("InstanceIds")))
         named(call)

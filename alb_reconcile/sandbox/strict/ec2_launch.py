@@ -18,7 +18,7 @@ GP3_IOPS, GP3_THROUGHPUT = 3000, 125
 
 @before("RunInstances", "AssociateIamInstanceProfile", "ReplaceIamInstanceProfileAssociation")
 def profile_must_exist(call: Call) -> None:
-    """RunInstances: InvalidParameterValue, 'Invalid IAM Instance Profile name', for some time after its create."""
+    """RunInstances: InvalidParameterValue, 'Invalid IAM Instance Profile name', also for some time after the profile was created."""
     from moto.iam.models import iam_backends
 
     wanted = call.given("IamInstanceProfile", {})
@@ -59,10 +59,10 @@ def groups_are_of_the_subnets_vpc(call: Call) -> None:
 
 @around("RunInstances")
 def token_makes_one_launch(call: Call, proceed: Callable[[], Any]) -> Any:
-    """AWS EC2, 'Ensuring idempotency': the same token and parameters give the same instance; other parameters
-    IdempotentParameterMismatch; a token whose instance is terminated IdempotentInstanceTerminated (boto3#4406).
-    The parameters are judged first. A launch that is refused for want of capacity has used its token, too (ubicloud,
-    pull request 5898). With a subnet given a token holds for the subnet's zone only."""
+    """AWS EC2, 'Ensuring idempotency': the same token and parameters give the same instance; with other
+    parameters, IdempotentParameterMismatch; if the token's instance is terminated, IdempotentInstanceTerminated (boto3#4406). The
+    parameters are checked first. A launch that is refused for lack of capacity has used its token, too (ubicloud, pull request 5898). If
+    the request names a subnet, the token is for the subnet's zone only."""
     token = call.given("ClientToken")
     if token is None:
         return _launch(call, proceed)
@@ -73,7 +73,7 @@ def token_makes_one_launch(call: Call, proceed: Callable[[], Any]) -> Any:
     known_digest, reservation_id = ledger.tokens.setdefault(key, (digest, ""))
     if digest != known_digest:
         refuse_mismatch()
-    if not reservation_id:  # a new one, or one whose launch was refused
+    if not reservation_id:  # a new token, or its launch was refused
         result = _launch(call, proceed)
         ledger.tokens[key] = (digest, result.id)
         ledger.reservations[result.id] = [instance.id for instance in result.instances]
@@ -87,7 +87,7 @@ def token_makes_one_launch(call: Call, proceed: Callable[[], Any]) -> Any:
 
 @around("CreateRouteTable")
 def token_makes_one_route_table(call: Call, proceed: Callable[[], Any]) -> Any:
-    """CreateRouteTable takes a token, too (moto ignores it)."""
+    """CreateRouteTable: a ClientToken makes one table only (moto ignores it)."""
     return made_once(call, "RouteTable", call.world.ec2.route_tables, proceed)
 
 
@@ -97,12 +97,12 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
             "InsufficientInstanceCapacity",
             f"We currently do not have sufficient {call.given('InstanceType')} capacity in the Availability Zone you "
             "requested. Our system will be working on provisioning additional capacity.",
-            status=500,  # EC2 API reference, "Error codes": it is one of the server's
+            status=500,  # EC2 API reference, "Error codes": a server error
         )
     refuse_mixed_options(call.given("MetadataOptions", {}))
     mappings = complete_mappings(call)
     call.params["BlockDeviceMappings"] = [plain_disk(mapping) for mapping in mappings]
-    call.params["MinCount"] = most_that_fit(call)  # moto launches no more than the least
+    call.params["MinCount"] = most_that_fit(call)  # moto launches MinCount instances
     reservation = proceed()
     for instance in reservation.instances:
         finish_disks(call, instance, mappings)
@@ -121,7 +121,7 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
 
 
 def subnet_of(call: Call) -> Any | None:
-    """Where a launch goes, by the request or by its network interface."""
+    """The subnet of a launch, which the request or its network interface names."""
     interface: Any = next(iter(call.given("NetworkInterfaces", [])), {})
     return call.world.subnet(call.given("SubnetId") or interface.get("SubnetId", ""))
 
@@ -129,8 +129,8 @@ def subnet_of(call: Call) -> Any | None:
 def most_that_fit(call: Call) -> int:
     """RunInstances, MaxCount: 'If you specify a value that is more capacity than Amazon EC2 can launch in the target
     Availability Zone, Amazon EC2 launches the largest possible number of instances above the specified minimum count';
-    MinCount: else it 'does not launch any instances' (InsufficientFreeAddressesInSubnet, VcpuLimitExceeded). Asked after
-    the token: the repetition of a launch needs no room."""
+    MinCount: else it 'does not launch any instances' (InsufficientFreeAddressesInSubnet, VcpuLimitExceeded). This is checked
+    after the token, since a repeated launch needs no room."""
     least, most = int(call.given("MinCount", 1)), int(call.given("MaxCount", 1))
     subnet = subnet_of(call)
     free = subnet.available_ip_address_count if subnet else most
@@ -147,7 +147,7 @@ def complete_mappings(call: Call) -> list[dict[str, Any]]:
     asked = [dict(mapping) for mapping in call.given("BlockDeviceMappings", []) if "NoDevice" not in mapping]
     image = call.world.ec2.amis.get(call.given("ImageId"))
     if image is None:
-        return asked  # which moto refuses
+        return asked  # moto refuses it
     root = next((mapping for mapping in asked if mapping.get("DeviceName") == image.root_device_name), None)
     others = [mapping for mapping in asked if mapping is not root]
     snapshot = image.ebs_snapshot
@@ -161,7 +161,7 @@ def complete_mappings(call: Call) -> list[dict[str, Any]]:
 
 
 def plain_disk(mapping: dict[str, Any]) -> dict[str, Any]:
-    """What moto's RunInstances can take; it forgets IOPS, and then refuses the types that need them."""
+    """A disk without the settings that moto's RunInstances can't take: moto ignores IOPS, and then refuses types that need IOPS."""
     if "Ebs" not in mapping:
         return mapping
     kept = ("SnapshotId", "VolumeSize", "DeleteOnTermination", "Encrypted", "KmsKeyId")
@@ -185,7 +185,7 @@ def finish_disks(call: Call, instance: Any, mappings: list[dict[str, Any]]) -> N
 
 
 def finish_interfaces(call: Call, instance: Any) -> None:
-    """The primary interface goes with its instance, is attached at the launch, and its groups are the instance's (moto: none of it)."""
+    """The primary interface is deleted with its instance, is attached at the launch, and has the instance's groups (moto: none of it)."""
     keeps = {
         int(item.get("DeviceIndex", 0))
         for item in call.given("NetworkInterfaces", [])

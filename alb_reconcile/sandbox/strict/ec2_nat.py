@@ -62,8 +62,8 @@ def _allocations(call: Call) -> Iterator[str]:
 
 @around("CreateNatGateway")
 def nat_gateway_takes_minutes(call: Call, _: Callable[[], Any]) -> Any:
-    """DescribeNatGateways: pending, then available, or failed with FailureCode and FailureMessage. A ClientToken makes one only
-    ('Ensuring idempotency in Amazon EC2 API requests'); moto ignores it."""
+    """DescribeNatGateways: pending, then available, or failed with FailureCode and FailureMessage. A ClientToken makes one gateway only
+    ('Ensuring idempotency in Amazon EC2 API requests'; moto ignores it)."""
     token = call.given("ClientToken")
     digest = fingerprint(call.params)
     known_digest, known = call.world.ledger.tokens.get((token, "CreateNatGateway"), (digest, ""))
@@ -99,8 +99,8 @@ def _make(call: Call) -> Nat:
 
 
 def _failure(call: Call, gateway: Nat, subnet: Any) -> str:
-    """DescribeNatGateways, FailureCode and FailureMessage: Gateway.NotAttached, Resource.AlreadyAssociated,
-    InsufficientFreeAddressesInSubnet."""
+    """Why a gateway will fail, empty if it won't (DescribeNatGateways, FailureCode and FailureMessage): Gateway.NotAttached,
+    Resource.AlreadyAssociated, InsufficientFreeAddressesInSubnet."""
     if gateway.connectivity_type == "public" and call.world.gateway_of(gateway.vpc_id) is None:
         return f"Gateway.NotAttached: Network {gateway.vpc_id} has no Internet gateway attached"
     for allocation in _allocations(call):
@@ -131,9 +131,9 @@ def _place(call: Call, gateway: Nat, subnet: Any) -> None:
 
 
 def _spread(call: Call, gateway: Nat) -> None:
-    """Amazon VPC User Guide, 'Regional NAT gateways': with addresses given, auto-expansion is off; 'AWS automatically creates a
-    route table for it, which comes with a pre-configured route to the internet gateway'. (The addresses and interfaces that AWS
-    chooses itself otherwise aren't imitated.)"""
+    """Amazon VPC User Guide, 'Regional NAT gateways': if the request names addresses, auto-expansion is off; 'AWS automatically creates a
+    route table for it, which comes with a pre-configured route to the internet gateway'. Otherwise AWS chooses addresses and
+    interfaces itself, which isn't imitated."""
     zones = call.given("AvailabilityZoneAddresses", [])
     gateway.auto_provision_zones = gateway.auto_scaling_ips = "disabled" if zones else "enabled"
     for zone in zones:
@@ -182,8 +182,8 @@ def _tagged(call: Call, gateway_id: str, key: str) -> Any:
 
 @around("AssociateNatGatewayAddress")
 def addresses_join_a_nat_gateway(call: Call, _: Callable[[], Any]) -> Any:
-    """AssociateNatGatewayAddress: an available gateway takes more addresses. Each is `associating` at first (NatGatewayAddress,
-    Status). (Those of regional ones aren't imitated.)"""
+    """AssociateNatGatewayAddress: an available gateway takes more addresses. Each is `associating` at first (NatGatewayAddress, Status).
+    Not imitated for regional gateways."""
     gateway = _gateway(call)
     if gateway.state != "available":
         refuse("IncorrectState", f"The NAT gateway {gateway.id} is not available.")
@@ -199,7 +199,7 @@ def addresses_join_a_nat_gateway(call: Call, _: Callable[[], Any]) -> Any:
 
 
 def _beside(call: Call, gateway: Nat) -> dict[str, Any]:
-    """Where a further address of a zonal one is."""
+    """The place of an additional address of a zonal gateway: the gateway's interface, with another private address."""
     subnet = call.world.subnet(gateway.subnet_id or "")
     private = subnet.get_available_subnet_ip(gateway) if subnet else ""
     eni = gateway.nat_gateway_addresses[0]["NetworkInterfaceId"]
@@ -208,7 +208,7 @@ def _beside(call: Call, gateway: Nat) -> dict[str, Any]:
 
 @around("DisassociateNatGatewayAddress")
 def addresses_leave_a_nat_gateway(call: Call, _: Callable[[], Any]) -> Any:
-    """DisassociateNatGatewayAddress, MaxDrainDurationSeconds: 'Default value is 350 seconds', for which it is `disassociating`."""
+    """DisassociateNatGatewayAddress: an address is `disassociating` for MaxDrainDurationSeconds: 'Default value is 350 seconds'."""
     gateway = _gateway(call)
     drained = call.now + float(call.given("MaxDrainDurationSeconds", 350))
     for held in gateway.nat_gateway_addresses:
@@ -220,8 +220,8 @@ def addresses_leave_a_nat_gateway(call: Call, _: Callable[[], Any]) -> Any:
 
 @before("DisassociateAddress")
 def nat_gateways_keep_their_addresses(call: Call) -> None:
-    """Amazon VPC User Guide, 'Work with NAT gateways': an address is taken from a NAT gateway by DisassociateNatGatewayAddress, or
-    by deleting it (InvalidParameterValue; AuthFailure: 'You do not have permission to access the specified resource')."""
+    """Amazon VPC User Guide, 'Work with NAT gateways': only DisassociateNatGatewayAddress, or deleting the gateway, takes an
+    address from a NAT gateway (InvalidParameterValue; AuthFailure: 'You do not have permission to access the specified resource')."""
     for address in call.world.ec2.addresses:
         is_meant = address.association_id and address.association_id == call.given("AssociationId")
         if is_meant and holder_of(call.world, address.allocation_id) is not None:
@@ -229,7 +229,7 @@ def nat_gateways_keep_their_addresses(call: Call) -> None:
 
 
 def _unanswered(_: Any) -> Any:
-    """An action that moto hasn't: the rules answer it."""
+    """Stands in for an action that moto doesn't have, so that a rule can answer it."""
     raise NotImplementedError
 
 

@@ -101,7 +101,7 @@ def vpc_in_use_stays(call: Call) -> None:
 
 
 def further_inhabitants(ec2: Any, vpc_id: str) -> list[Any]:
-    """What else holds a VPC (AWS re:Post, 'Why can't I delete my Amazon VPC?')."""
+    """The other resources because of which a VPC can't be deleted (AWS re:Post, 'Why can't I delete my Amazon VPC?')."""
     private = [gateway for gateway in ec2.vpn_gateways.values() if vpc_id in gateway.attachments]
     outward = [gateway for gateway in ec2.egress_only_internet_gateways.values() if gateway.vpc_id == vpc_id]
     endpoints = [endpoint for endpoint in ec2.vpc_end_points.values() if endpoint.vpc_id == vpc_id]
@@ -163,7 +163,7 @@ def route_table_in_use_stays(call: Call) -> None:
 
 @before("AssociateRouteTable")
 def subnet_has_one_route_table(call: Call) -> None:
-    """AssociateRouteTable: Resource.AlreadyAssociated when the subnet has another table, which moto hides."""
+    """AssociateRouteTable: Resource.AlreadyAssociated when the subnet has another table (moto doesn't refuse it)."""
     subnet_id, table_id = call.given("SubnetId"), call.given("RouteTableId")
     tables = call.world.ec2.route_tables
     if subnet_id is None or table_id not in tables:
@@ -213,7 +213,7 @@ def route_has_one_destination(call: Call) -> None:
 
 @before("CreateRoute")
 def route_is_new(call: Call) -> None:
-    """CreateRoute: RouteAlreadyExists, for the local route too (which moto replaces)."""
+    """CreateRoute: RouteAlreadyExists, also for the local route (moto replaces it)."""
     table = call.world.ec2.route_tables.get(call.given("RouteTableId"))
     cidr = call.given("DestinationCidrBlock")
     if table is None or cidr is None:

@@ -17,14 +17,14 @@ CHANGES = ("ModifyInstancePlacement", "ModifyInstanceCreditSpecification")
 
 
 def snake(name: str) -> str:
-    """As moto calls the attributes of its objects."""
+    """A name in snake case, as of the attributes of moto's objects."""
     from moto.core.utils import camelcase_to_underscores
 
     return str(camelcase_to_underscores(name))
 
 
 def finish_options(call: Call, instance: Any) -> None:
-    """An instance shows the options that it was launched with (moto forgets them)."""
+    """DescribeInstances shows the options with which an instance was launched (moto forgets them)."""
     for name in ("EnclaveOptions", "HibernationOptions"):
         setattr(instance, snake(name), call.given(name))
     for name, value in call.given("Placement", {}).items():
@@ -49,7 +49,7 @@ def interface_takes_what_is_its_own(call: Call) -> None:
 @before("RunInstances")
 def one_address_is_for_one_instance(call: Call) -> None:
     """RunInstances, PrivateIpAddress: 'You cannot specify this option if you're launching more than one instance in the
-    request'; of the subnet's range, and free (InvalidIPAddress.InUse)."""
+    request'; the address must be in the subnet's range, and free (InvalidIPAddress.InUse)."""
     from ipaddress import ip_address, ip_network
 
     interface = next(iter(call.given("NetworkInterfaces", [])), call.params)
@@ -122,7 +122,7 @@ def credits_are_shown(call: Call, _: Callable[[], Any]) -> Any:
 
 @around("MonitorInstances", "UnmonitorInstances")
 def monitoring_is_switched(call: Call, _: Callable[[], Any]) -> Any:
-    """MonitorInstances and UnmonitorInstances, on running instances and others."""
+    """MonitorInstances, UnmonitorInstances: allowed in every state."""
     state = "enabled" if call.action == "MonitorInstances" else "disabled"
     for instance_id in call.given("InstanceIds", []):
         existing(call, instance_id).monitoring_state = state
@@ -131,7 +131,7 @@ def monitoring_is_switched(call: Call, _: Callable[[], Any]) -> Any:
 
 @around("ModifyInstanceAttribute")
 def shutdown_behavior_is_set(call: Call, proceed: Callable[[], Any]) -> Any:
-    """ModifyInstanceAttribute, InstanceInitiatedShutdownBehavior.Value (moto: unknown)."""
+    """ModifyInstanceAttribute, InstanceInitiatedShutdownBehavior.Value (moto doesn't know it)."""
     wanted = call.given("InstanceInitiatedShutdownBehavior")
     if wanted is None:
         return proceed()
@@ -141,8 +141,8 @@ def shutdown_behavior_is_set(call: Call, proceed: Callable[[], Any]) -> Any:
 
 @around("ModifyNetworkInterfaceAttribute")
 def public_address_comes_and_goes(call: Call, proceed: Callable[[], Any]) -> Any:
-    """ModifyNetworkInterfaceAttribute, AssociatePublicIpAddress: assigned to the primary interface, or taken from it; 'Public IPv4
-    addresses': one that is stopped has none, and gets a new one when it starts."""
+    """ModifyNetworkInterfaceAttribute, AssociatePublicIpAddress: the primary interface gets or loses a public address; 'Public IPv4
+    addresses': a stopped instance has none, and gets a new one when it starts."""
     wanted = call.given("AssociatePublicIpAddress")
     if wanted is None:
         return proceed()
@@ -157,7 +157,7 @@ _association = NetworkInterface.association.fget  # type: ignore[attr-defined]  
 
 
 def owned_association(self: Any) -> dict[str, Any]:
-    """DescribeInstances, IpOwnerId: `amazon` for an address of AWS's, the account for an Elastic IP address."""
+    """DescribeInstances, IpOwnerId: `amazon` for a public address of AWS, the account for an Elastic IP address."""
     found: dict[str, Any] = _association(self)
     return {**found, "ipOwnerId": "amazon"} if found and "allocationId" not in found else found
 
@@ -166,7 +166,8 @@ _SWITCHES = {name: getattr(NetworkInterface, name) for name in ("start", "stop")
 
 
 def beside_elastic_ips(switch: Callable[[Any], None]) -> Callable[[Any], None]:
-    """'Elastic IP addresses': one stays with an instance that is stopped and started (moto: AWS's own takes its place)."""
+    """'Elastic IP addresses': an Elastic IP address stays with an instance that is stopped and started (moto: a public address of AWS
+    replaces it)."""
 
     def keep(self: Any) -> None:
         if "allocationId" not in _association(self):
@@ -180,7 +181,7 @@ def _unanswered(self: Any) -> ActionResult:
 
 
 def patches() -> list[tuple[Any, str, Any]]:
-    """Actions that moto doesn't know, so that a rule can answer them."""
+    """Stand-ins for actions that moto doesn't know, so that rules can answer them; and corrections of public addresses."""
     unknown = [snake(name) for name in CHANGES]
     known: list[tuple[Any, str, Any]] = [(NetworkInterface, "association", property(owned_association))]
     known += [(NetworkInterface, name, beside_elastic_ips(switch)) for name, switch in _SWITCHES.items()]

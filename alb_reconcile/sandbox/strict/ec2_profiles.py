@@ -9,7 +9,7 @@ from .rule import Call, after, before, refuse
 
 @before("AssociateIamInstanceProfile")
 def instance_has_one_profile(call: Call) -> None:
-    """AssociateIamInstanceProfile: IncorrectState when there is an association, and the instance must be alive."""
+    """AssociateIamInstanceProfile: IncorrectState if there is an association; the instance must not be terminated."""
     instance = call.world.instance(call.given("InstanceId"))
     if instance is None:
         refuse(*not_found(call.given("InstanceId")))

@@ -12,7 +12,7 @@ PRIVATE = [ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12"
 
 
 def ranges(vpc: Any, *states: str) -> Iterator[tuple[Any, Any]]:
-    """A VPC's ranges in those states, with their associations."""
+    """A VPC's ranges that are in one of these states, with their associations."""
     for association in vpc._cidr_block_association_set.values():
         if association["cidr_block_state"]["state"] in (states or ("associating", "associated")):
             yield ipaddress.ip_network(association["cidr_block"]), association
@@ -38,7 +38,7 @@ def is_there(association: Any) -> bool:
 @before("AssociateVpcCidrBlock")
 def range_fits_the_vpc(call: Call) -> None:
     """Amazon VPC User Guide, 'IPv4 CIDR block association restrictions': InvalidVpc.Range for a size or a range that AWS doesn't
-    add, and for one that overlaps (moto takes any)."""
+    allow, and for a range that overlaps another (moto takes any)."""
     vpc, text = vpc_of(call), call.given("CidrBlock")
     if text is None:
         return
@@ -59,7 +59,7 @@ def range_fits_the_vpc(call: Call) -> None:
 
 
 def is_restricted(block: Any, primary: Any, present: list[Any]) -> bool:
-    """The table's rows, one after the other."""
+    """Whether a range is restricted, by the rows of the table in 'IPv4 CIDR block association restrictions', in order."""
     own = [part for part in PRIVATE if primary.subnet_of(part)]
     new = [part for part in PRIVATE if block.subnet_of(part)]
     if block.overlaps(ipaddress.ip_network("169.254.0.0/16")) or (new and new != own):
@@ -78,7 +78,7 @@ def settle_range(call: Call, vpc: Any, association: Any, state: str, then: str) 
 
 
 def happen_to_range(world: World, subject: str) -> None:
-    """A range of a VPC has come or gone."""
+    """Finish the association or disassociation of a VPC's range."""
     vpc_id, association_id, state = subject.split(" ")
     vpc = world.ec2.vpcs.get(vpc_id)
     association = vpc._cidr_block_association_set.get(association_id) if vpc else None
@@ -91,7 +91,7 @@ def happen_to_range(world: World, subject: str) -> None:
 
 
 def dress_ipv6(call: Call, vpc: Any) -> None:
-    """CreateVpc, AssociateVpcCidrBlock: an IPv6 range is `associating` at first, and is advertised from the region."""
+    """CreateVpc, AssociateVpcCidrBlock: an IPv6 range is `associating` at first, and its network border group is the region."""
     for _, association in list(ranges(vpc)):
         if association.get("ipv6_pool") and "network_border_group" not in association:
             association["network_border_group"] = call.world.region
@@ -108,7 +108,7 @@ def vpc_has_an_ipv6_range(call: Call, proceed: Callable[[], Any]) -> Any:
 
 @around("AssociateVpcCidrBlock")
 def range_is_associated_slowly(call: Call, proceed: Callable[[], Any]) -> Any:
-    """AssociateVpcCidrBlock: the range is `associating`, and nothing can be made in it, for some seconds."""
+    """AssociateVpcCidrBlock: for some seconds the range is `associating`, and no subnet can be made in it."""
     vpc = vpc_of(call)
     before_ids = set(vpc._cidr_block_association_set)
     result = proceed()
@@ -122,7 +122,7 @@ def range_is_associated_slowly(call: Call, proceed: Callable[[], Any]) -> Any:
 @around("DisassociateVpcCidrBlock")
 def range_in_use_stays(call: Call, proceed: Callable[[], Any]) -> Any:
     """DisassociateVpcCidrBlock: 'You must detach or delete all gateways and resources that are associated with the CIDR block';
-    InvalidCidrBlock.InUse while a subnet is in it (moto takes no notice). It takes some seconds."""
+    InvalidCidrBlock.InUse while a subnet is in the range (moto doesn't check). Disassociating takes some seconds."""
     wanted = call.given("AssociationId")
     for vpc in call.world.ec2.vpcs.values():
         for block, association in list(ranges(vpc)):
@@ -144,8 +144,8 @@ def range_in_use_stays(call: Call, proceed: Callable[[], Any]) -> Any:
 
 @before("CreateSubnet", "AssociateSubnetCidrBlock")
 def subnet_is_in_an_associated_range(call: Call) -> None:
-    """CreateSubnet: InvalidSubnet.Range outside of what is associated with the VPC, InvalidSubnet.Conflict over another subnet's;
-    Amazon VPC User Guide, 'IPv6 subnet sizing': /44 to /64 in steps of /4 (moto looks at none of IPv6)."""
+    """CreateSubnet: InvalidSubnet.Range outside of the VPC's associated ranges, InvalidSubnet.Conflict if it overlaps another subnet;
+    Amazon VPC User Guide, 'IPv6 subnet sizing': /44 to /64 in steps of /4 (moto checks no IPv6 ranges)."""
     subnet = call.world.subnet(call.given("SubnetId")) if call.given("SubnetId") else None
     vpc = call.world.ec2.vpcs.get(subnet.vpc_id if subnet else call.given("VpcId"))
     if vpc is None:
@@ -176,7 +176,7 @@ def subnet_has_one_ipv6_range(call: Call) -> None:
 
 @before("DisassociateSubnetCidrBlock")
 def ipv6_range_that_is_handed_out_stays(call: Call) -> None:
-    """terraform-provider-aws switches AssignIpv6AddressOnCreation off before it disassociates the range: AWS refuses else."""
+    """DisassociateSubnetCidrBlock: refused while AssignIpv6AddressOnCreation is on, which terraform-provider-aws switches off before."""
     for subnet in call.world.subnets():
         if (
             call.given("AssociationId") in subnet.ipv6_cidr_block_associations
@@ -187,9 +187,9 @@ def ipv6_range_that_is_handed_out_stays(call: Call) -> None:
 
 @around("ModifySubnetAttribute")
 def every_attribute_is_kept(call: Call, proceed: Callable[[], Any]) -> Any:
-    """ModifySubnetAttribute: EnableDns64 and the names of instances as well (moto forgets them); AssignIpv6AddressOnCreation
-    only where there is an IPv6 range."""
-    subnet: Any = call.world.subnet(call.given("SubnetId"))  # that it is there has been looked at
+    """ModifySubnetAttribute: EnableDns64 and the hostname attributes are kept, too (moto forgets them); AssignIpv6AddressOnCreation needs
+    an IPv6 range."""
+    subnet: Any = call.world.subnet(call.given("SubnetId"))  # the subnet exists, by an earlier check
     options = dict(subnet.private_dns_name_options_on_launch)
     if (call.given("AssignIpv6AddressOnCreation") or {}).get("Value") and not any(
         part.version == 6 for part in blocks(subnet)
@@ -208,7 +208,7 @@ def every_attribute_is_kept(call: Call, proceed: Callable[[], Any]) -> Any:
 
 
 def shown_ranges(self: Any) -> list[dict[str, Any]]:
-    """DescribeSubnets: Ipv6CidrBlockState has a State (moto nests another in it)."""
+    """DescribeSubnets: Ipv6CidrBlockState has a State (moto nests one in another)."""
     return [
         {
             "AssociationId": item["associationId"],

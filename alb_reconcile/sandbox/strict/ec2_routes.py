@@ -22,12 +22,12 @@ TARGETS = {
     "CarrierGatewayId": "carrier_gateway_id",
     "VpcEndpointId": "vpc_endpoint_id",
 }
-"""By what moto calls them."""
+"""The targets that moto knows, with moto's names."""
 OTHERS = {
     "LocalGatewayId": "local_gateway_id",
     "CoreNetworkArn": "core_network_arn",
 }
-"""Those that moto leaves out; whether they exist isn't known here."""
+"""The targets that moto doesn't know; whether such a target exists isn't checked."""
 
 
 @before("CreateRoute", "ReplaceRoute")
@@ -44,7 +44,7 @@ def route_has_one_target(call: Call) -> None:
 
 @before("CreateRoute", "ReplaceRoute")
 def route_target_exists(call: Call) -> None:
-    """CreateRoute: Invalid…ID.NotFound (moto makes a route without a target). A NAT gateway that is pending isn't found either
+    """CreateRoute: Invalid…ID.NotFound (moto makes a route without a target). A pending NAT gateway isn't found either
     (kOps, pull request 944; cluster-api-provider-aws, issue 5961)."""
     ec2, table = call.world.ec2, call.world.ec2.route_tables.get(call.given("RouteTableId"))
     if wanted := call.given("NatGatewayId"):
@@ -74,7 +74,7 @@ def route_to_ipv6_or_a_list_is_new(call: Call) -> None:
 
 @around("CreateRoute")
 def route_says_all_of_itself(call: Call, proceed: Callable[[], Any]) -> Any:
-    """DescribeRouteTables: each target, and the destination beside an interface (moto leaves some out)."""
+    """DescribeRouteTables shows every target, and the prefix list of a route to an interface (moto leaves some out)."""
     result = proceed()
     table = call.world.ec2.route_tables[call.given("RouteTableId")]
     _complete(call, table, next(reversed(table._routes.values())))
@@ -83,7 +83,7 @@ def route_says_all_of_itself(call: Call, proceed: Callable[[], Any]) -> Any:
 
 @around("ReplaceRoute")
 def route_is_replaced_in_place(call: Call, _: Callable[[], Any]) -> Any:
-    """ReplaceRoute: InvalidParameterValue for a route that isn't there; every target of CreateRoute (moto knows some)."""
+    """ReplaceRoute: InvalidParameterValue if there is no such route; takes every target of CreateRoute (moto: only some)."""
     table = call.world.ec2.route_tables.get(call.given("RouteTableId"))
     if table is None:
         refuse(*not_found(call.given("RouteTableId")))
@@ -92,7 +92,7 @@ def route_is_replaced_in_place(call: Call, _: Callable[[], Any]) -> Any:
         message = f"There is no route defined for '{_destination(call)}' in the route table. Use CreateRoute instead."
         refuse("InvalidParameterValue", message)
     params = {name: call.given(key) for key, name in TARGETS.items()}
-    del table._routes[route.id]  # moto refuses another one beside it
+    del table._routes[route.id]  # moto refuses a second route for a destination
     try:
         _complete(
             call, table, call.world.ec2.create_route(table.id, *(call.given(key) for key in DESTINATIONS), **params)
@@ -107,7 +107,7 @@ def _complete(call: Call, table: Any, route: Any) -> None:
     for key, name in OTHERS.items():
         if call.given(key):
             setattr(route, name, call.given(key))
-    if wanted := call.given("DestinationPrefixListId"):  # moto forgets it beside an interface
+    if wanted := call.given("DestinationPrefixListId"):  # moto forgets it in a route to an interface
         route.destination_prefix_list = call.world.ec2.managed_prefix_lists[wanted]
         del table._routes[route.id]
         route.id = f"{table.id}~{wanted}"

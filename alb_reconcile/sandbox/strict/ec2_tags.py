@@ -31,14 +31,14 @@ CREATES = {
     "CreateNatGateway": "natgateway",
 }
 TYPES = {"vpc-elastic-ip": "elastic-ip", "nat-gateway": "natgateway"}
-"""AWS's words for moto's."""
+"""AWS's resource types by moto's names."""
 
 METADATA_KEY = re.compile(r"(?!(\.|\.\.|_index)$)[0-9A-Za-z_+=,.@:-]{1,255}")
 
 
 @before("CreateTags", "DeleteTags")
 def tagged_resources_exist(call: Call) -> None:
-    """CreateTags: Invalid…ID.NotFound, for instances and all else (moto tags missing instances)."""
+    """CreateTags: Invalid…ID.NotFound, for instances as for other resources (moto tags missing instances)."""
     known = call.world.ids()
     for resource in call.given("Resources", []):
         if (
@@ -70,7 +70,7 @@ def tags_at_creation_are_for_the_created(call: Call) -> None:
 
 @before("RunInstances", "CreateTags", "ModifyInstanceMetadataOptions")
 def keys_fit_the_metadata_service(call: Call) -> None:
-    """AWS EC2, 'View tags for your EC2 instances using instance metadata': where instances can read their tags there,
+    """AWS EC2, 'View tags for your EC2 instances using instance metadata': if an instance can read its tags there,
     keys have letters, digits and -_+=,.@: only (InvalidParameterValue: karpenter, issue 1527)."""
     keys: set[str] = set()
     for specification in call.given("TagSpecifications", []):

@@ -55,7 +55,7 @@ def volume_rests_between_changes(call: Call) -> None:
 
 @after("ModifyVolume")
 def modification_is_remembered(call: Call, result: Any) -> Any:
-    """ModifyVolume: gp3 keeps 3,000 IOPS and 125 MiB/s at least, and types without speeds show none."""
+    """ModifyVolume: gp3 has at least 3,000 IOPS and 125 MiB/s; types without IOPS or throughput show none."""
     volume = call.world.ec2.get_volume(call.given("VolumeId"))
     if volume.volume_type == "gp3":
         volume.iops, volume.throughput = volume.iops or 3000, volume.throughput or 125
@@ -85,5 +85,5 @@ def modifications_take_time(call: Call, proceed: Callable[[], Any]) -> Any:
 
 
 def state_of(seconds: float) -> str:
-    """So long after it was asked for."""
+    """The state of a modification so many seconds after the request."""
     return "modifying" if seconds < MODIFYING else "optimizing" if seconds < OPTIMIZING else "completed"

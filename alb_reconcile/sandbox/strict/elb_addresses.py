@@ -10,7 +10,7 @@ PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"
 
 
 def zone_of(world: World, group: Any, address: str) -> str:
-    """The zone of the subnet of the group's VPC that an address is in; empty for one outside.
+    """The zone of the subnet, in the group's VPC, that contains an address; empty if no subnet does.
 
     AWS compares with the subnets, not with the VPC's ranges (aws-load-balancer-controller#3714).
     """
@@ -23,8 +23,8 @@ def zone_of(world: World, group: Any, address: str) -> str:
 
 
 def check_address(call: Call, group: Any, target: dict[str, Any]) -> None:
-    """RegisterTargets, by address: one of the group's family; AvailabilityZone `all` outside of the VPC, and not inside
-    (aws-load-balancer-controller#561, #3084); CreateTargetGroup, TargetType: no publicly routable addresses."""
+    """RegisterTargets, by address: the address must be of the group's IP version; AvailabilityZone is `all` outside of the VPC, never
+    inside (aws-load-balancer-controller#561, #3084); CreateTargetGroup, TargetType: no publicly routable addresses."""
     text = target["Id"]
     try:
         address = ip_address(text)

@@ -1,4 +1,4 @@
-"""Imitates AWS's rules for load balancer and target group attributes: the real defaults, and no unknown keys or values."""
+"""Imitates AWS's rules for attributes of load balancers, listeners and target groups: real defaults, no unknown keys or values."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ MOST_AT_ONCE = 20
 
 
 def balancer_defaults() -> dict[str, str]:
-    """AWS ELB, 'LoadBalancerAttribute', for an Application Load Balancer."""
+    """The defaults of an Application Load Balancer's attributes (AWS ELB, 'LoadBalancerAttribute')."""
     return {
         "access_logs.s3.bucket": "",
         "access_logs.s3.enabled": "false",
@@ -39,8 +39,8 @@ def balancer_defaults() -> dict[str, str]:
 
 
 def listener_defaults() -> dict[str, str]:
-    """AWS ELB, 'ListenerAttribute', for a listener of an Application Load Balancer. What has no value is empty; whether AWS shows
-    it so isn't documented."""
+    """AWS ELB, 'ListenerAttribute', for a listener of an Application Load Balancer. Attributes without a value are empty; whether AWS shows
+    them so isn't documented."""
     request = ("x_amzn_mtls_clientcert_serial_number", "x_amzn_mtls_clientcert_issuer", "x_amzn_mtls_clientcert_subject",
                "x_amzn_mtls_clientcert_validity", "x_amzn_mtls_clientcert_leaf", "x_amzn_mtls_clientcert",
                "x_amzn_tls_version", "x_amzn_tls_cipher_suite")  # fmt: skip
@@ -55,7 +55,7 @@ def listener_defaults() -> dict[str, str]:
 
 
 def group_defaults(version: str | None = "HTTP1") -> dict[str, str]:
-    """AWS ELB, 'TargetGroupAttribute', for a group of an Application Load Balancer; some go with a protocol version."""
+    """AWS ELB, 'TargetGroupAttribute', for a group of an Application Load Balancer; some are for one protocol version only."""
     over_http2 = {"routing.http2.rst_stream_error_forwarding.enabled": "false"} if version in ("HTTP2", "GRPC") else {}
     inspected = {"waf.http2.traffic_inspection_behavior": "inspect_immediately"} if version == "HTTP2" else {}
     return {
@@ -79,11 +79,11 @@ def group_defaults(version: str | None = "HTTP1") -> dict[str, str]:
 
 
 FUNCTION_DEFAULTS = {"lambda.multi_value_headers.enabled": "false"}
-"""AWS ELB, 'TargetGroupAttribute': for a group of functions."""
+"""AWS ELB, 'TargetGroupAttribute', for a group of functions."""
 
 
 class Values(NamedTuple):
-    """What an attribute may be: one of some words, or a whole number in a range."""
+    """The values that an attribute can have: certain words, or whole numbers in a range."""
 
     words: tuple[str, ...] = ()
     range: tuple[int, int] | None = None
@@ -119,7 +119,8 @@ GROUP_VALUES = {
 
 
 def check_attributes(call: Call, what: str, known: dict[str, str], values: dict[str, Values]) -> dict[str, str]:
-    """ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes: ValidationError for unknown keys and values."""
+    """ModifyLoadBalancerAttributes, ModifyListenerAttributes, ModifyTargetGroupAttributes: ValidationError for unknown keys and values, and
+    for more than 20 attributes. Returns the request's attributes."""
     given = {item["Key"]: str(item.get("Value", "")) for item in call.given("Attributes", [])}
     if len(call.given("Attributes", [])) > MOST_AT_ONCE:
         refuse("ValidationError", f"You cannot modify more than '{MOST_AT_ONCE}' attributes at a time")
@@ -180,7 +181,7 @@ def group_attributes_are_known(call: Call, proceed: Callable[[], Any]) -> Any:
         check_forwards_are_sticky(call, group.arn)
     asked = call.params["Attributes"]
     limit = {"Key": "deregistration_delay.timeout_seconds", "Value": "3600"}
-    call.params["Attributes"] = [item for item in asked if item != limit]  # which moto takes for too long
+    call.params["Attributes"] = [item for item in asked if item != limit]  # moto would refuse it as too long
     proceed()
     if limit in asked:
         group.attributes[limit["Key"]] = limit["Value"]
@@ -189,7 +190,8 @@ def group_attributes_are_known(call: Call, proceed: Callable[[], Any]) -> Any:
 
 
 def check_forwards_are_sticky(call: Call, arn: str) -> None:
-    """ModifyTargetGroupAttributes (aws-load-balancer-controller, issue 2734)."""
+    """ModifyTargetGroupAttributes: a group can't become sticky while a forward to it and other groups isn't (aws-load-balancer-controller,
+    issue 2734)."""
     for action in (action for rule in call.world.rules() for action in rule.actions):
         config = action.data.get("ForwardConfig") or {}
         groups = {item["TargetGroupArn"] for item in config.get("TargetGroups", ())}
@@ -200,8 +202,8 @@ def check_forwards_are_sticky(call: Call, arn: str) -> None:
 
 
 def check_together(wanted: dict[str, str]) -> None:
-    """AWS ELB, 'Edit target group attributes': slow start goes with round robin only, anomaly mitigation with weighted
-    random only; 'TargetGroupAttribute': names of cookies that begin with AWSALB are reserved."""
+    """AWS ELB, 'Edit target group attributes': slow start needs round robin, anomaly mitigation needs weighted
+    random; 'TargetGroupAttribute': names of cookies that begin with AWSALB are reserved. Stickiness by app_cookie needs a cookie name."""
     algorithm = wanted["load_balancing.algorithm.type"]
     if wanted["slow_start.duration_seconds"] != "0" and algorithm != "round_robin":
         refuse("InvalidConfigurationRequest", f"Slow start cannot be enabled with the algorithm '{algorithm}'")

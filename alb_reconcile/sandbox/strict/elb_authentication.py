@@ -16,9 +16,9 @@ SESSION = {
     "SessionTimeout": 604800,
     "OnUnauthenticatedRequest": "authenticate",
 }
-"""AuthenticateOidcActionConfig, AuthenticateCognitoActionConfig: the defaults."""
+"""The defaults in AuthenticateOidcActionConfig and AuthenticateCognitoActionConfig."""
 SECRET = "HiddenSecret"  # noqa: S105 (the name of a key, of which the API has no member)
-"""Where a client secret is kept, which AWS never shows."""
+"""The key for a client secret in an action; the client secret is never shown."""
 
 
 def complete_authentication(action: dict[str, Any], held: list[Any]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def balancer_name_is_well_formed(call: Call) -> None:
 
 
 def wanted_subnets(call: Call) -> list[Any]:
-    """The subnets that a request names: there, in one VPC, and in two zones or more."""
+    """The subnets that a request names. They must exist, be in one VPC, and in two zones or more."""
     ids = [*call.given("Subnets", []), *(m.get("SubnetId") for m in call.given("SubnetMappings", []))]
     subnets = []
     for subnet_id in dict.fromkeys(ids):
@@ -62,14 +62,14 @@ def wanted_subnets(call: Call) -> list[Any]:
 
 
 def needs_gateway(call: Call, scheme: str, vpc_id: str) -> None:
-    """CreateLoadBalancer: InvalidSubnet, for an internet-facing load balancer without a gateway."""
+    """CreateLoadBalancer: InvalidSubnet, for an internet-facing load balancer in a VPC without an internet gateway."""
     if scheme == "internet-facing" and call.world.gateway_of(vpc_id) is None:
         refuse("InvalidSubnet", f"VPC {vpc_id} has no internet gateway")
 
 
 def needs_room(subnets: Iterable[Any]) -> None:
-    """CreateLoadBalancer, SetSubnets: InvalidSubnet, 'out of available addresses'; Application Load Balancers, 'Subnets for your
-    load balancer': 'at least eight free IP addresses per subnet'. Asked of subnets in which it isn't yet; the words are those of
+    """CreateLoadBalancer, SetSubnets: InvalidSubnet, 'out of available addresses'; Application Load Balancers, 'Subnets for your load
+    balancer': 'at least eight free IP addresses per subnet'. Checked for subnets in which the load balancer isn't yet; the message is from
     aws-load-balancer-controller, pull request 1233."""
     for subnet in subnets:
         if subnet.available_ip_address_count < FREE_ADDRESSES:
@@ -127,7 +127,7 @@ def balancer_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
     needs_room(subnets)
     check_addresses(call.given("IpAddressType", "ipv4"), scheme, subnets)
     call.params["Scheme"], call.params["SecurityGroups"] = scheme, groups
-    addresses = call.params.pop("IpAddressType", "ipv4")  # of which moto knows two
+    addresses = call.params.pop("IpAddressType", "ipv4")  # moto knows two of the types
     result = proceed()
     result["LoadBalancers"][0].ip_address_type = addresses
     begin(call, result["LoadBalancers"][0])
@@ -151,7 +151,7 @@ def check_addresses(wanted: str, scheme: str, subnets: Iterable[Any]) -> None:
 
 @around("SetIpAddressType")
 def addresses_need_ranges(call: Call, _: Callable[[], Any]) -> Any:
-    """SetIpAddressType: as at the load balancer's creation (moto looks at no subnet, and knows two types)."""
+    """SetIpAddressType: the same rules as in CreateLoadBalancer (moto checks no subnets, and knows only two types)."""
     found = balancer(call)
     check_addresses(call.given("IpAddressType"), found.scheme, found.subnets)
     found.ip_address_type = call.given("IpAddressType")
@@ -195,8 +195,8 @@ def protected_balancer_stays(call: Call) -> None:
 
 @around("DeleteLoadBalancer")
 def balancer_takes_its_listeners_along(call: Call, proceed: Callable[[], Any]) -> Any:
-    """DeleteLoadBalancer: 'Deleting a load balancer also deletes its listeners'; its interfaces linger; a load
-    balancer that isn't there is no error."""
+    """DeleteLoadBalancer: 'Deleting a load balancer also deletes its listeners'; its interfaces stay for a while; a load
+    balancer that doesn't exist is no error."""
     arn = call.given("LoadBalancerArn")
     found = call.world.elb.load_balancers.get(arn)
     if found is None:
@@ -215,7 +215,7 @@ def balancer_takes_its_listeners_along(call: Call, proceed: Callable[[], Any]) -
 
 @around("SetSubnets")
 def subnets_stay_in_the_vpc(call: Call, _: Callable[[], Any]) -> Any:
-    """SetSubnets: two zones or more, in the load balancer's own VPC (moto lets it move)."""
+    """SetSubnets: two zones or more, in the load balancer's own VPC (moto lets it move to another VPC)."""
     found = balancer(call)
     subnets = wanted_subnets(call)
     if subnets[0].vpc_id != found.vpc_id:
@@ -229,7 +229,7 @@ def subnets_stay_in_the_vpc(call: Call, _: Callable[[], Any]) -> Any:
 
 @around("SetSecurityGroups")
 def groups_are_of_the_vpc(call: Call, proceed: Callable[[], Any]) -> Any:
-    """SetSecurityGroups: groups of the VPC; the interfaces wear them from then on."""
+    """SetSecurityGroups: the groups must be of the VPC; the load balancer's interfaces get them, too."""
     found = balancer(call)
     groups = call.given("SecurityGroups", [])
     if not groups:

@@ -23,14 +23,12 @@ HOST = re.compile(r"[A-Za-z0-9.*?-]*\.[A-Za-z*?]+")
 PATH = re.compile(r"[A-Za-z0-9_.$/~\"'@:+&*?-]+")
 METHOD = re.compile(r"[A-Z_-]{1,40}")
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,40}")
-LITERAL = re.compile(
-    r"\\[^gkpPX1-9]|\[\^?\]?(?:\\[^pP]|[^\]\\])*\]"
-)  # what stands for itself, or for one of several characters
+LITERAL = re.compile(r"\\[^gkpPX1-9]|\[\^?\]?(?:\\[^pP]|[^\]\\])*\]")  # an escaped literal, or a character class
 NO_REGEX = re.compile(r"\(\?<?[=!]|\(\?>|\\[1-9]|[*+?}]\+|\\p\{|\(\?R\)")
 
 
 def complete_condition(condition: Any) -> dict[str, Any]:
-    """A condition as DescribeRules shows it: host and path patterns in both of their forms."""
+    """A condition as DescribeRules shows it: host and path values both directly and in the condition's config."""
     whole = dict(condition)
     config = CONFIGS[whole["Field"]] if whole.get("Field") in BOTH_FORMS else None
     for key in ("Values", "RegexValues") if config else ():
@@ -40,7 +38,8 @@ def complete_condition(condition: Any) -> dict[str, Any]:
 
 
 def only_config(condition: Any) -> dict[str, Any]:
-    """The form that moto takes: it limits `Values` to one, refuses both forms together, and knows no `RegexValues`."""
+    """A condition in the form that moto takes: moto allows one value in `Values`, refuses both forms together, and doesn't know
+    `RegexValues`."""
     whole = complete_condition(condition)
     if whole.get("Field") not in REGEX:
         return whole

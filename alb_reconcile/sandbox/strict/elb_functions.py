@@ -10,9 +10,9 @@ PRINCIPAL = "elasticloadbalancing.amazonaws.com"
 
 
 def check_function(call: Call, group: Any) -> None:
-    """RegisterTargets: one function a target group, of the same region, which lets load balancers invoke it.
+    """RegisterTargets: one function a target group, in the same region, with permission for load balancers to invoke it.
 
-    AWS ELB, 'Use Lambda functions as targets': without the permission AccessDenied.
+    AWS ELB, 'Use Lambda functions as targets': AccessDenied without the permission.
     """
     wanted = {item["Id"] for item in call.given("Targets", [])}
     there = {key[0] for key, item in call.world.ledger.targets.get(group.arn, {}).items() if item.gone_at is None}
@@ -28,7 +28,7 @@ def check_function(call: Call, group: Any) -> None:
 
 
 def permits(call: Call, arn: str, group: str) -> bool:
-    """Whether the function's policy has a statement for the group. moto keeps one for the function and all its aliases."""
+    """Whether the function's policy has a statement for the group. moto keeps one policy for the function and all its aliases."""
     from moto.awslambda.models import lambda_backends  # loads many services, so only where there are functions
 
     parts = arn.split(":")

@@ -31,7 +31,7 @@ IDENTITY = {
     "TargetControlPort": ("target_control_port", None),
 }
 GRPC_DEFAULTS: dict[str, Any] = {"Matcher": {"GrpcCode": "12"}, "HealthCheckPath": "/AWS.ALB/healthcheck"}
-"""AWS ELB, 'Health check settings': for the protocol version gRPC."""
+"""The defaults for the protocol version gRPC (AWS ELB, 'Health check settings')."""
 FOR_FUNCTIONS = {
     "ProtocolVersion": ("protocol_version", None),
     "HealthCheckPort": ("health_check_port", None),
@@ -63,7 +63,7 @@ def matcher_fits_the_protocol_version(call: Call) -> None:
 @before("CreateTargetGroup", "ModifyTargetGroup")
 def only_functions_go_unchecked(call: Call) -> None:
     """CreateTargetGroup, HealthCheckEnabled: for instances and addresses 'health checks are always enabled and can't be
-    disabled'. A function has neither protocol nor port, nor do its checks."""
+    disabled'. A group of functions has neither protocol nor port, and neither have its checks."""
     group = call.world.elb.target_groups.get(call.given("TargetGroupArn"))
     kind = group.target_type if group else call.given("TargetType", "instance")
     if kind != "lambda" and str(call.given("HealthCheckEnabled", True)).lower() == "false":
@@ -78,8 +78,8 @@ def only_functions_go_unchecked(call: Call) -> None:
 @around("CreateTargetGroup")
 def group_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
     """CreateTargetGroup: 'If you attempt to create multiple target groups with the same settings, each call
-    succeeds'; with other settings DuplicateTargetGroupName. It has the real default attributes. That the answer tells the load
-    balancer of a group that is there is from its shape (TargetGroup, LoadBalancerArns): no document says so."""
+    succeeds'; with other settings DuplicateTargetGroupName. A new group has AWS's default attributes. For an existing group, the
+    answer has its load balancer, as the answer's shape allows (TargetGroup, LoadBalancerArns); AWS doesn't document it."""
     for other in call.world.elb.target_groups.values():
         if other.name == call.given("Name"):
             if not same_settings(call, other):
@@ -116,7 +116,7 @@ def same_settings(call: Call, group: Any) -> bool:
 
 @around("DeleteTargetGroup")
 def group_in_use_stays(call: Call, proceed: Callable[[], Any]) -> Any:
-    """DeleteTargetGroup: ResourceInUse while a listener or rule forwards to it; one that's gone is no error."""
+    """DeleteTargetGroup: ResourceInUse while a listener or rule forwards to it; a group that doesn't exist is no error."""
     arn = call.given("TargetGroupArn")
     if arn not in call.world.elb.target_groups:
         return None
@@ -142,8 +142,8 @@ def timeout_is_below_the_interval(call: Call) -> None:
 
 @around("DescribeTargetGroups")
 def groups_show_their_balancer(call: Call, proceed: Callable[[], Any]) -> Any:
-    """DescribeTargetGroups: LoadBalancerArns is the load balancer that forwards to the group now (moto only ever
-    adds to it); a load balancer without groups gives an empty list."""
+    """DescribeTargetGroups: LoadBalancerArns is the load balancer that forwards to the group now (moto never
+    removes one); for a load balancer without groups the list is empty."""
     if len(call.given("TargetGroupArns", [])) > MOST_DESCRIBED:
         refuse("ValidationError", f"You cannot describe more than '{MOST_DESCRIBED}' target groups at a time")
     link_groups(call.world)

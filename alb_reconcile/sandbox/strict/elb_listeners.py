@@ -27,7 +27,7 @@ def listener_of(call: Call) -> Any:
 
 
 def complete_action(action: dict[str, Any], order: int, held: list[Any]) -> dict[str, Any]:
-    """An action as DescribeListeners and DescribeRules show it, with AWS's defaults filled in. `held` are those before."""
+    """An action as DescribeListeners and DescribeRules show it, with AWS's defaults filled in. `held` are the previous actions."""
     whole: dict[str, Any] = {**action, "Order": action.get("Order", order)}
     if action.get("Type") == "redirect":
         whole["RedirectConfig"] = REDIRECT | (action.get("RedirectConfig") or {})
@@ -52,7 +52,7 @@ def complete_actions(actions: list[Any], held: list[Any]) -> list[dict[str, Any]
 
 
 def check_actions(call: Call, actions: list[Any], balancer: Any, protocol: str, port: int) -> None:
-    """CreateListener, CreateRule: what a listener's actions may do, by its protocol and port."""
+    """CreateListener, CreateRule: check actions, by the listener's protocol and port."""
     check_order(actions, protocol)
     check_forwards(call, actions, balancer, protocol)
     for action in actions:
@@ -73,10 +73,11 @@ def check_redirect(config: dict[str, Any], protocol: str, port: int) -> None:
 
 
 def check_forwards(call: Call, actions: list[Any], balancer: Any, protocol: str) -> None:
-    """CreateListener, CreateRule: five groups a forward at most (TooManyTargetGroups), each there
-    (TargetGroupNotFound), of the load balancer's VPC, and of no other load balancer
-    (TargetGroupAssociationLimit); sticky ones of several in a sticky forward alone (argo-rollouts, pull request 1577); behind HTTP of protocol version HTTP1 (InvalidLoadBalancerAction:
-    aws-load-balancer-controller, issue 4497; AWS ELB, 'Target groups': HTTP2 and GRPC need an HTTPS listener)."""
+    """CreateListener, CreateRule: a forward has at most five groups (TooManyTargetGroups). Each group must exist (TargetGroupNotFound), be
+    in the load balancer's VPC, and be used by no other load balancer (TargetGroupAssociationLimit). Among several groups, a sticky one
+    needs a sticky forward (argo-rollouts, pull request 1577). Behind an HTTP listener the protocol version must be HTTP1
+    (InvalidLoadBalancerAction: aws-load-balancer-controller, issue 4497; AWS ELB, 'Target groups': HTTP2 and GRPC need an HTTPS
+    listener)."""
     for action in actions:
         arns = forwarded([action])
         if len(arns) > MOST_GROUPS:
@@ -94,7 +95,7 @@ def check_forwards(call: Call, actions: list[Any], balancer: Any, protocol: str)
             group = call.world.elb.target_groups.get(arn)
             if group is None:
                 refuse("TargetGroupNotFound", f"Target groups '{arn}' not found")
-            if group.target_type != "lambda" and group.vpc_id != balancer.vpc_id:  # functions are in none
+            if group.target_type != "lambda" and group.vpc_id != balancer.vpc_id:  # a group of functions has no VPC
                 refuse(
                     "InvalidConfigurationRequest", f"The target group '{arn}' is not in the VPC of the load balancer"
                 )
@@ -139,7 +140,7 @@ def check_tls(call: Call, protocol: str, certificates: list[Any], policy: str | 
 
 
 def is_issued(call: Call, arn: str) -> bool:
-    """ACM User Guide, "Services integrated with ACM": a certificate that is pending can't be deployed."""
+    """Whether a certificate is issued: a pending one can't be deployed (ACM User Guide, "Services integrated with ACM")."""
     certificate = acm_backends[call.world.account][call.world.region].get_certificate(arn)
     certificate.check()
     return bool(certificate.status == "ISSUED")
@@ -148,7 +149,7 @@ def is_issued(call: Call, arn: str) -> bool:
 @around("CreateListener")
 def listener_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
     """CreateListener: 'If you attempt to create multiple listeners with the same settings, each call succeeds';
-    a port that is taken with other settings is a DuplicateListener."""
+    if a listener with other settings has the port, DuplicateListener."""
     balancer = call.world.elb.load_balancers.get(call.given("LoadBalancerArn"))
     if balancer is None:
         refuse("LoadBalancerNotFound", f"Load balancer '{call.given('LoadBalancerArn')}' not found")
@@ -180,8 +181,8 @@ def settings_of(listener: Any) -> tuple[Any, ...]:
 
 @around("ModifyListener")
 def listener_keeps_what_is_not_given(call: Call, _: Callable[[], Any]) -> Any:
-    """ModifyListener: 'Any properties that you do not specify remain unchanged'; changing HTTPS to HTTP removes
-    the policy and certificates."""
+    """ModifyListener: 'Any properties that you do not specify remain unchanged'; a change from HTTPS to HTTP removes
+    the policy and the certificates."""
     listener = listener_of(call)
     balancer = call.world.elb.load_balancers[listener.load_balancer_arn]
     protocol = call.given("Protocol", listener.protocol)

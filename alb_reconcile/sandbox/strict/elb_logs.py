@@ -12,11 +12,11 @@ from .rule import Call, after, before, refuse
 LOGS = {"access_logs": "Access", "connection_logs": "Connection", "health_check_logs": "HealthCheck"}
 SERVICE = "logdelivery.elasticloadbalancing.amazonaws.com"
 US_EAST_1 = "127311923021"
-"""Elastic Load Balancing's own account in us-east-1, which older policies name."""
+"""Elastic Load Balancing's account in us-east-1, which older bucket policies name."""
 
 
 def switched_on(call: Call) -> Iterator[tuple[str, str, str]]:
-    """Which logs a request sets, their bucket, and the folder in it."""
+    """The logs that a request changes and that are enabled after it, with bucket and prefix."""
     given = {item["Key"]: str(item.get("Value", "")) for item in call.given("Attributes", [])}
     found = call.world.elb.load_balancers.get(call.given("LoadBalancerArn"))
     wanted = (found.attrs if found else {}) | given
@@ -30,7 +30,7 @@ def switched_on(call: Call) -> Iterator[tuple[str, str, str]]:
 def logs_need_a_bucket_that_lets_them_in(call: Call) -> None:
     """AWS ELB, 'Enable access logs for your Application Load Balancer': 'The bucket must have a bucket policy that grants Elastic
     Load Balancing permission to write', and 'must be located in the same Region'; in 'Troubleshooting' InvalidConfigurationRequest,
-    'Access Denied for bucket'. Principals are the service, or, as before August 2022, the region's account."""
+    'Access Denied for bucket'. The principal is the service or, as before August 2022, the region's account."""
     for _, bucket, prefix in switched_on(call):
         if not bucket:
             continue

@@ -21,8 +21,8 @@ _associate = WAFV2Backend.associate_web_acl
 
 
 def associate_web_acl(self: Any, web_acl_arn: str, resource_arn: str) -> None:
-    """AssociateWebACL: WAFNonexistentItemException for what isn't there. AWS WAF Developer Guide, 'Associating or disassociating
-    protection with an AWS resource': a resource has one web ACL at most (moto: any number)."""
+    """AssociateWebACL: WAFNonexistentItemException for an unknown web ACL or resource. AWS WAF Developer Guide, 'Associating or
+    disassociating protection with an AWS resource': a resource has one web ACL at most (moto: any number)."""
     world = World(self.account_id, self.region_name)
     if web_acl_arn not in self.wacls or resource_arn not in world.elb.load_balancers:
         raise WAFNonexistentItemException
@@ -34,7 +34,7 @@ def associate_web_acl(self: Any, web_acl_arn: str, resource_arn: str) -> None:
 
 @after("CreateLoadBalancer")
 def pools_are_kept(call: Call, result: Any) -> Any:
-    """CreateLoadBalancer: IpamPools; User Guide, 'IP address pools': for internet-facing load balancers only."""
+    """CreateLoadBalancer, IpamPools: only for internet-facing load balancers (User Guide, 'IP address pools')."""
     made = result["LoadBalancers"][0]
     set_pools(made, call.given("IpamPools") or {})
     return result
@@ -42,7 +42,7 @@ def pools_are_kept(call: Call, result: Any) -> Any:
 
 @around("ModifyIpPools")
 def pools_are_changed(call: Call, _: Callable[[], Any]) -> Any:
-    """ModifyIpPools: another pool, or none."""
+    """ModifyIpPools: replaces or removes the pool."""
     found = balancer(call)
     set_pools(found, {} if call.given("RemoveIpamPools") else call.given("IpamPools") or {})
     return {"IpamPools": found.ipam_pools}

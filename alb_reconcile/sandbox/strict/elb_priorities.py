@@ -27,7 +27,7 @@ def refuse_default(rule: Any) -> None:
 
 @around("CreateRule")
 def priority_is_free(call: Call, proceed: Callable[[], Any]) -> Any:
-    """CreateRule: PriorityInUse; ListenerNotFound; the answer shows conditions and actions completed."""
+    """CreateRule: PriorityInUse; ListenerNotFound; the answer has complete conditions and actions."""
     listener = next((li for li in call.world.listeners() if li.arn == call.given("ListenerArn")), None)
     if listener is None:
         refuse("ListenerNotFound", f"Listeners '{call.given('ListenerArn')}' not found")
@@ -40,22 +40,22 @@ def priority_is_free(call: Call, proceed: Callable[[], Any]) -> Any:
 
 @around("ModifyRule")
 def rule_keeps_what_is_not_given(call: Call, proceed: Callable[[], Any]) -> Any:
-    """ModifyRule: 'Any existing properties that you do not modify retain their current values'; never the
-    default rule (OperationNotPermitted). 'If you specify ResetTransforms, you can't specify Transforms'."""
+    """ModifyRule: 'Any existing properties that you do not modify retain their current values'; the default
+    rule can't be modified (OperationNotPermitted). 'If you specify ResetTransforms, you can't specify Transforms'."""
     rule = rule_of(call)
     refuse_default(rule)
     listener = listener_with(call, rule)
     if call.given("ResetTransforms") and call.given("Transforms"):
         refuse("ValidationError", "You cannot specify both transforms and reset transforms")
     if not call.given("Actions"):
-        call.params["Conditions"] = call.given("Conditions") or rule.conditions  # moto wants one of the two
+        call.params["Conditions"] = call.given("Conditions") or rule.conditions  # moto needs actions or conditions
     conditions = prepare(call, listener, [action.data for action in rule.actions])
     return complete(call, proceed(), conditions)
 
 
 def prepare(call: Call, listener: Any, held: list[Any]) -> list[Any]:
-    """Check what is asked for and put it as moto takes it. `held` are the rule's actions. Returns the conditions as they were
-    given."""
+    """Check a request's conditions, transforms and actions, and convert them to the form that moto takes. `held` are the rule's current
+    actions. Returns the conditions as they were given."""
     balancer = call.world.elb.load_balancers[listener.load_balancer_arn]
     conditions, actions = call.given("Conditions", []), complete_actions(call.given("Actions", []), held)
     check_conditions(conditions)
@@ -69,7 +69,7 @@ def prepare(call: Call, listener: Any, held: list[Any]) -> list[Any]:
 
 
 def complete(call: Call, result: Any, conditions: list[Any]) -> Any:
-    """The rule with all that was given, of which moto doesn't know everything."""
+    """Put conditions and transforms, which moto doesn't fully know, into the rules of moto's answer."""
     for rule in result["Rules"]:
         rule.conditions = [complete_condition(condition) for condition in conditions or rule.conditions]
         kept = [] if call.given("ResetTransforms") else getattr(rule, "transforms", [])
@@ -89,7 +89,7 @@ def rule_must_exist(call: Call, proceed: Callable[[], Any]) -> Any:
 
 @around("SetRulePriorities")
 def priorities_may_be_swapped(call: Call, _: Callable[[], Any]) -> Any:
-    """SetRulePriorities: all at once, so rules may swap; PriorityInUse for what is taken afterwards."""
+    """SetRulePriorities: changes all at once, so rules may swap; PriorityInUse if two rules would have one priority afterwards."""
     wanted = [(rule_of(call, item["RuleArn"]), int(item["Priority"])) for item in call.given("RulePriorities", [])]
     for rule, _priority in wanted:
         refuse_default(rule)

@@ -23,7 +23,7 @@ def taggable(call: Call) -> set[str]:
 
 @before("DescribeTags", "AddTags", "RemoveTags")
 def tagged_things_exist(call: Call) -> None:
-    """DescribeTags: 20 ARNs at most, and it fails whole when one is gone (LoadBalancerNotFound, …)."""
+    """DescribeTags: at most 20 ARNs; the call fails as a whole if a resource is gone (LoadBalancerNotFound, …)."""
     arns = call.given("ResourceArns", [])
     if len(arns) > MOST_ARNS:
         refuse("ValidationError", f"You cannot specify more than {MOST_ARNS} resource ARNs")
@@ -49,7 +49,7 @@ def fifty_tags_a_resource(call: Call, _: Callable[[], Any]) -> Any:
 
 @around("RemoveTags")
 def tags_of_everything_are_removed(call: Call, _: Callable[[], Any]) -> Any:
-    """RemoveTags: of trust stores, too, which moto doesn't know."""
+    """RemoveTags: also for trust stores, which moto doesn't know."""
     for arn in call.given("ResourceArns", []):
         call.world.elb.tagging_service.untag_resource_using_names(arn, call.given("TagKeys", []))
     return None

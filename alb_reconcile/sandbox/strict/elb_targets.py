@@ -20,7 +20,7 @@ def group_of(call: Call) -> Any:
 
 
 def keys(call: Call, group: Any) -> list[tuple[str, int]]:
-    """The (id, port) pairs of a request; the group's port where none is given, 0 for a function, which has none."""
+    """The (id, port) pairs of a request; the group's port if none is given, 0 for a function, which has no port."""
     return [(item["Id"], int(item.get("Port") or group.port or 0)) for item in call.given("Targets", [])]
 
 
@@ -66,14 +66,14 @@ def check_instance(call: Call, group: Any, instance_id: str) -> None:
 
 @around("DeregisterTargets")
 def targets_drain(call: Call, _: Callable[[], Any]) -> Any:
-    """DeregisterTargets: a target in use drains for deregistration_delay.timeout_seconds, another goes at once;
+    """DeregisterTargets: a target in use drains for deregistration_delay.timeout_seconds, any other leaves at once;
     'if the specified target does not exist, the action returns successfully'."""
     group = group_of(call)
     targets = call.world.ledger.targets.get(group.arn, {})
     balancer = balancer_for(call.world, group.arn)
     delay = call.timing.draining
     if delay is None:
-        delay = float(group.attributes.get("deregistration_delay.timeout_seconds", 0))  # a function has none
+        delay = float(group.attributes.get("deregistration_delay.timeout_seconds", 0))  # a function has no delay
     for key in keys(call, group):
         target = targets.get(key)
         if target is None or target.gone_at is not None:
@@ -89,7 +89,7 @@ def targets_drain(call: Call, _: Callable[[], Any]) -> Any:
 
 @around("DescribeTargetHealth")
 def health_is_told(call: Call, _: Callable[[], Any]) -> Any:
-    """DescribeTargetHealth: unused, initial, healthy, unhealthy, draining, each with its reason."""
+    """DescribeTargetHealth: unused, initial, healthy, unhealthy or draining, each with its reason."""
     group = group_of(call)
     targets = call.world.ledger.targets.get(group.arn, {})
     wanted = keys(call, group) or list(targets)

@@ -21,7 +21,7 @@ MOST_REVOCATIONS, MOST_VERIFYING = 30, 2
 
 
 def stub(_: Any) -> ActionResult:
-    """Where moto has no method for an action, a rule around it answers."""
+    """Stands in for an action that moto doesn't have: a rule answers it."""
     return ActionResult({})
 
 
@@ -30,7 +30,7 @@ def patches() -> list[tuple[Any, str, Any]]:
 
 
 def content(call: Call, bucket: str, key: str, version: str | None) -> bytes | None:
-    """What an object in S3 holds; None if there is none."""
+    """The content of an object in S3; None if it doesn't exist."""
     backend = s3_backends[call.world.account]["aws"]
     if bucket not in backend.buckets:
         return None
@@ -39,8 +39,8 @@ def content(call: Call, bucket: str, key: str, version: str | None) -> bytes | N
 
 
 def bundle(call: Call) -> tuple[int, str]:
-    """CreateTrustStore, ModifyTrustStore: CaCertificatesBundleNotFound, InvalidCaCertificatesBundle. Returns how many
-    certificates there are, and all of them."""
+    """CreateTrustStore, ModifyTrustStore: CaCertificatesBundleNotFound, InvalidCaCertificatesBundle. Returns the
+    number of certificates, and all of them as PEM."""
     where = [call.given(f"CaCertificatesBundleS3{part}") for part in ("Bucket", "Key", "ObjectVersion")]
     found = content(call, *where)
     if found is None:
@@ -127,8 +127,8 @@ def trust_stores_are_described(call: Call, _: Callable[[], Any]) -> Any:
 
 @around("AddTrustStoreRevocations")
 def revocations_are_added(call: Call, _: Callable[[], Any]) -> Any:
-    """AddTrustStoreRevocations: RevocationContentNotFound. 'Quotas': 30 lists a trust store. An id follows from the place here,
-    which AWS doesn't say."""
+    """AddTrustStoreRevocations: RevocationContentNotFound. 'Quotas': 30 lists a trust store. Here an id is derived from the place
+    in S3; AWS doesn't document its ids."""
     found, made = store_of(call), dict[int, tuple[int, str]]()
     for item in call.given("RevocationContents", []):
         where = (item.get("S3Bucket"), item.get("S3Key"), item.get("S3ObjectVersion"))
@@ -169,14 +169,14 @@ def revocations_are_removed(call: Call, _: Callable[[], Any]) -> Any:
 
 @around("DescribeTrustStoreRevocations")
 def revocations_are_described(call: Call, _: Callable[[], Any]) -> Any:
-    """DescribeTrustStoreRevocations: without the place in S3."""
+    """DescribeTrustStoreRevocations: doesn't show the place in S3."""
     found = store_of(call)
     return {"TrustStoreRevocations": [show_revocation(found, key) for key in sorted(found.revocations)]}
 
 
 def set_mutual(call: Call, listener: Any, protocol: str) -> None:
-    """CreateListener, ModifyListener: TrustStoreNotFound, TrustStoreNotReady; HTTPS only. 'Quotas': two listeners of a load
-    balancer verify. MutualAuthenticationAttributes: the default is off."""
+    """CreateListener, ModifyListener: TrustStoreNotFound, TrustStoreNotReady; HTTPS only. 'Quotas': at most two listeners of a load
+    balancer can verify. MutualAuthenticationAttributes: the default is off."""
     given, mutual = call.given("MutualAuthentication"), call.world.ledger.mutual
     check_mutual(call, protocol)
     if protocol != "HTTPS":
@@ -198,7 +198,7 @@ def set_mutual(call: Call, listener: Any, protocol: str) -> None:
 
 
 def check_mutual(call: Call, protocol: str) -> None:
-    """As `set_mutual` says, before anything is changed."""
+    """The checks for `set_mutual`, before anything is changed."""
     given = call.given("MutualAuthentication")
     if given is None:
         return
@@ -215,5 +215,5 @@ def check_mutual(call: Call, protocol: str) -> None:
 
 @before("DeleteListener")
 def mutual_authentication_goes_along(call: Call) -> None:
-    """A trust store isn't in use by what is gone."""
+    """DeleteListener: the listener no longer uses its trust store."""
     call.world.ledger.mutual.pop(call.given("ListenerArn"), None)

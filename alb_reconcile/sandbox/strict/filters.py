@@ -10,7 +10,7 @@ from .rule import Call, refuse
 
 MOST_VALUES = 200
 _ALSO_TAKEN = {"DescribeVpcs": {"cidr-block"}}
-"""What AWS doesn't document there and takes all the same: Ansible's amazon.aws.ec2_vpc_net filters by it."""
+"""Filters that AWS takes without documenting them: Ansible's amazon.aws.ec2_vpc_net uses one."""
 
 
 @cache
@@ -30,8 +30,8 @@ def _given(call: Call) -> list[Any]:
 
 
 def check_names(service: str, call: Call) -> None:
-    """EC2 InvalidParameterValue: The filter 'x' is invalid. FilterLimitExceeded: 'too many filters or too many filter
-    values'; Amazon EC2 User Guide, 'List and filter using the CLI and API': 200 values in a request."""
+    """Check a request's filters. InvalidParameterValue: 'The filter 'x' is invalid'. FilterLimitExceeded: 'too many filters or too many
+    filter values'; Amazon EC2 User Guide, 'List and filter using the CLI and API': 200 values in a request."""
     if sum(len(item.get("Values") or ()) for item in _given(call)) > MOST_VALUES:
         refuse("FilterLimitExceeded", f"The maximum number of filter values on a single call is {MOST_VALUES}")
     for item in _given(call):
@@ -43,7 +43,7 @@ def check_names(service: str, call: Call) -> None:
 
 @contextmanager
 def clear_refusal(call: Call) -> Iterator[None]:
-    """What moto leaves out is told to the client as an error, naming the filters."""
+    """Convert moto's failure for an unsupported filter to an error that names the filters."""
     try:
         yield
     except (NotImplementedError, KeyError) as error:

@@ -10,7 +10,7 @@ from moto.awslambda.policy import Policy
 
 
 class TakenError(LambdaClientError):
-    """moto has another code for it."""
+    """ResourceConflictException, for which moto has another code."""
 
     code = 409
 

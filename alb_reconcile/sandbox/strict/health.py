@@ -27,9 +27,9 @@ ZONE_NOT_ENABLED = "Target is in an Availability Zone that is not enabled for th
 
 @dataclass(frozen=True)
 class Check:
-    """A real health check of a registration. `began` is in AWS's time; `reason` is empty if it passed.
+    """The result of a real health check of a registration. `began` is on AWS's clock; `reason` is empty if the check passed.
 
-    `latency` is in HTTP time; `code` is the answer's, -1 without one.
+    `latency` is in real seconds; `code` is the answer's status, -1 without an answer.
     """
 
     group: str
@@ -42,12 +42,12 @@ class Check:
 
 
 class Health:
-    """AWS ELB, 'Target health status': unused, initial, healthy, unhealthy, draining."""
+    """Decides the states of targets: unused, initial, healthy, unhealthy, draining (AWS ELB, 'Target health status')."""
 
     def __init__(self) -> None:
         self.hook: HealthHook | None = None
         self.is_real = False
-        """Whether real checks are made: then `record` alone turns targets healthy or not, instead of the clock."""
+        """Whether real checks are made: then only `record` makes targets healthy or unhealthy, and not the clock."""
 
     def evaluate(self, world: World, now: float, timing: Timing) -> None:
         for arn, targets in world.ledger.targets.items():
@@ -89,7 +89,7 @@ class Health:
         self._turn(group, target, now, timing, reason)
 
     def _turn(self, group: Any, target: Registration, now: float, timing: Timing, reason: str) -> None:
-        """Healthy or not, once enough checks in a row have said so."""
+        """Make a target healthy or unhealthy when the time for enough checks in a row has passed."""
         phase, verdict = target.phase, target.verdict
         if phase == verdict:
             return
@@ -105,10 +105,9 @@ class Health:
             target.timeline.add(turned, verdict, reason)
 
     def record(self, world: World, check: Check, now: float) -> None:
-        """Count a real check. One pass is enough for a new target, else the group's thresholds hold.
+        """Count a real check. For a new target, one check that passes is enough; otherwise the group's thresholds apply.
 
-        AWS ELB, 'Target health status' and 'Health check settings'. What was asked before the target came (again) to
-        be in use doesn't count.
+        AWS ELB, 'Target health status' and 'Health check settings'. Checks from before the target was last taken into use don't count.
         """
         target = world.ledger.targets.get(check.group, {}).get((check.target, check.port))
         group = world.elb.target_groups.get(check.group)
@@ -148,7 +147,7 @@ def _or(given: float | None, derived: float) -> float:
 
 
 def forwarded(actions: list[Any]) -> list[str]:
-    """The target groups that actions forward to, at whatever weight."""
+    """The target groups that actions forward to, also at weight 0."""
     arns: list[str] = []
     for action in actions:
         data = action.data if hasattr(action, "data") else action
@@ -172,7 +171,7 @@ def balancer_of(world: World, group_arn: str) -> Any | None:
 
 
 def why_unused(world: World, group: Any, balancer: Any | None, target: Registration) -> str:
-    """The reason, with its description after a bar, or nothing."""
+    """Why a target is unused, as `reason|description`; empty if it is in use."""
     if balancer is None:
         return f"Target.NotInUse|{NOT_CONFIGURED}"
     zones = {subnet.availability_zone for subnet in balancer.subnets}

@@ -14,26 +14,26 @@ from moto.iam.models import InstanceProfile
 
 from .world import World
 
-# Large, and never changed by a request that the sandbox knows.
+# Large attributes that no request in the sandbox changes: copies share them.
 SHARED = ("amis", "snapshots", "managed_prefix_lists")
-# IAM's own objects, and what never changes.
+# Classes with objects that are IAM's, or that never change: copies contain the same objects.
 AS_THEY_ARE = (InstanceProfile, IPv4Address, IPv4Network, IPv6Address, IPv6Network)
 
 
 class History:
-    """Copies of the world as it was before each change, with the time until which each one held."""
+    """Copies of the worlds from before each change, each with the time until which it was current."""
 
     def __init__(self) -> None:
         self._past: dict[World, list[tuple[float, Copy]]] = {}
 
     def keep(self, world: World, until: float, horizon: float) -> None:
-        """The world is about to change: keep what it was, and drop what nobody can look back to."""
+        """Keep a copy of a world before a change. Copies from before `horizon` are dropped, since no read goes back so far."""
         past = [entry for entry in self._past.get(world, []) if entry[0] > horizon]
         self._past[world] = [*past, (until, Copy(world))]
 
     @contextmanager
     def shown(self, world: World, at: float) -> Iterator[None]:
-        """Within the block moto's backends are those of that time."""
+        """Replace moto's backends, inside the block, by those of that time."""
         held = next((copy for until, copy in self._past.get(world, []) if until > at), None)
         if held is None:
             yield
@@ -47,8 +47,8 @@ class History:
 
 
 class Copy:
-    """moto's backends of a world as they are now. It is pickled, which takes a fifth of the time of a deep copy, and most copies
-    are never looked at."""
+    """A copy of moto's backends of a world. It is pickled, since that takes a fifth of the time of a deep copy, and most copies are never
+    read."""
 
     def __init__(self, world: World) -> None:
         ec2, elb = world.ec2, world.elb
@@ -63,19 +63,19 @@ class Copy:
         self._pickled = stream.getvalue()
 
     def _keep(self, item: Any) -> tuple[Callable[[int], Any], tuple[int]]:
-        """The object itself."""
+        """Let a copy contain the object itself: a pickler's reducer."""
         self._kept.append(item)
         return _item, (len(self._kept) - 1,)
 
     def make(self) -> tuple[Any, Any]:
-        """Backends that are as those were."""
+        """New backends in the copied state."""
         ec2, elb = _Unpickler(self._pickled, self._kept).load()
         vars(ec2).update(self._shared)
         return ec2, elb
 
     @cached_property
     def backends(self) -> tuple[Any, Any]:
-        """The same each time, for who only looks."""
+        """Backends in the copied state, always the same ones, for reads."""
         return self.make()
 
 
@@ -85,7 +85,7 @@ def _without_shared(backend: EC2Backend) -> tuple[Any, ...]:
 
 
 def _item(number: int) -> Any:
-    """Stands in pickles for what gives back an object that is kept as it is."""
+    """Stands, in pickles, for the function that returns a kept object by its number."""
     raise NotImplementedError(number)
 
 

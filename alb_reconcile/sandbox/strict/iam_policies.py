@@ -10,14 +10,14 @@ from moto.iam.models import AWSManagedPolicy, IAMBackend
 
 @cache
 def known() -> dict[str, tuple[str, dict[str, Any]]]:
-    """By path and name, the name and what moto knows of it."""
+    """AWS's managed policies, by path and name: the name, and moto's data."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data
 
     return {f"{data['Path']}{name}": (name, data) for name, data in json.loads(aws_managed_policies_data).items()}
 
 
 def _load(self: Any, policy_arn: str) -> None:
-    """Let moto have a policy of AWS's."""
+    """Load one of AWS's managed policies into moto, if it isn't loaded."""
     _, _, path = policy_arn.partition(":iam::aws:policy")
     if path in known() and policy_arn not in self.managed_policies:
         name, data = known()[path]
@@ -35,7 +35,7 @@ def attach_role_policy(self: Any, policy_arn: str, role_name: str) -> None:
 
 
 def get_policy(self: Any, policy_arn: str) -> Any:
-    """GetPolicy: the same."""
+    """GetPolicy: NoSuchEntity for a policy that AWS doesn't have."""
     _load(self, policy_arn)
     return _get(self, policy_arn)
 
@@ -44,7 +44,7 @@ _remove = IAMBackend.remove_role_from_instance_profile
 
 
 def remove_role(self: Any, profile_name: str, role_name: str) -> None:
-    """RemoveRoleFromInstanceProfile: NoSuchEntity for a role that isn't in it (moto breaks)."""
+    """RemoveRoleFromInstanceProfile: NoSuchEntity for a role that isn't in the profile (moto fails)."""
     if all(role.name != role_name for role in self.get_instance_profile(profile_name).roles):
         raise NotFoundException(f"Role {role_name} in Instance Profile {profile_name} cannot be found.")
     _remove(self, profile_name, role_name)

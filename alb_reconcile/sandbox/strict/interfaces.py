@@ -9,7 +9,8 @@ from .world import World
 
 
 def place_interfaces(call: Call, balancer: Any) -> None:
-    """Give the load balancer an interface in each of its subnets, and let go of those elsewhere: they answer for minutes."""
+    """Make the load balancer's interfaces in its subnets; those in former subnets are removed later, since they still answer for
+    minutes."""
     held = call.world.ledger.balancer_interfaces.setdefault(balancer.arn, {})
     wanted = {subnet.id: subnet for subnet in balancer.subnets}
     for subnet_id in [subnet_id for subnet_id in held if subnet_id not in wanted]:
@@ -34,7 +35,7 @@ def make_interface(call: Call, balancer: Any, subnet: Any) -> Any:
 
 
 def dress_interfaces(call: Call, balancer: Any) -> None:
-    """The interfaces wear the load balancer's security groups."""
+    """Give the interfaces the load balancer's security groups."""
     groups = [group for group in call.world.groups() if group.id in balancer.security_groups]
     for interface_id in call.world.ledger.balancer_interfaces.get(balancer.arn, {}).values():
         call.world.ec2.enis[interface_id]._group_set = groups

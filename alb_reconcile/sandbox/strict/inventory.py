@@ -38,18 +38,18 @@ FURTHER = frozenset(SERVICES.values()) - {
     "acm", "ec2", "elbv2", "iam", "resourcegroupstaggingapi", "route53", "s3", "secretsmanager", "servicequotas", "sqs", "ssm",
     "sts", "wafv2",
 }  # fmt: skip
-"""Services of which nothing else here knows: their resources are told by what moto keeps."""
+"""Services without rules in this package: their resources are listed from moto's own objects."""
 VPC_ATTRIBUTES = ("enableDnsSupport", "enableDnsHostnames", "enableNetworkAddressUsageMetrics")
 INSTANCE_ATTRIBUTES = ("disableApiTermination", "disableApiStop", "instanceInitiatedShutdownBehavior", "userData")
 
 
 def answer(response: BaseResponse, action: str, result: Any) -> dict[str, Any]:
-    """moto's result as boto3 hands it out."""
+    """moto's result as boto3 returns it."""
     return parse(response.boto3_service_name, action, *response.serialized(ActionResult(result)))
 
 
 def parse(service: str, action: str, status: int, headers: Any, body: Any) -> dict[str, Any]:
-    """An answer as boto3 hands it out."""
+    """An HTTP answer as boto3 returns it."""
     model = get_service_model(service)
     shape = model.operation_model(action).output_shape
     raw = {"status_code": status, "headers": headers, "body": str(body).encode()}
@@ -64,11 +64,11 @@ def parser(protocol: str) -> Any:
 
 
 def take_inventory(world: World, ask: Ask) -> dict[str, dict[str, Any]]:
-    """By physical id, in order of id, as plain JSON values."""
+    """All resources by physical id, in the order of ids, as JSON values."""
     found: dict[str, dict[str, Any]] = {}
     for action, (name, key) in EC2_LISTS.items():
         for entry in ask("ec2", action).get(name, []):
-            if entry.get("State") not in ("deleted", "failed"):  # which AWS only remembers
+            if entry.get("State") not in ("deleted", "failed"):  # a deleted or failed one that AWS still shows
                 found[entry[key]] = entry
     for vpc_id in world.ec2.vpcs:
         for attribute in VPC_ATTRIBUTES:
@@ -126,7 +126,7 @@ def add_trust_stores(ask: Ask, found: dict[str, dict[str, Any]]) -> None:
 
 
 def add_buckets(world: World, found: dict[str, dict[str, Any]]) -> None:
-    """Of moto's own, whose S3 isn't asked by actions. Objects don't count."""
+    """Add S3's buckets from moto's objects, without their content, since `ask` can't ask S3."""
     for bucket in s3_backends[world.account]["aws"].buckets.values():
         tags = s3_backends[world.account]["aws"].tagger.list_tags_for_resource(bucket.arn)
         shut = bucket.public_access_block.to_config_dict() if bucket.public_access_block else None
@@ -136,7 +136,7 @@ def add_buckets(world: World, found: dict[str, dict[str, Any]]) -> None:
 
 
 def add_certificates(world: World, found: dict[str, dict[str, Any]]) -> None:
-    """Of ACM's own, which isn't asked by actions: what stays as it is while time passes."""
+    """Add ACM's certificates from moto's objects, since `ask` can't ask ACM: only the fields that time doesn't change."""
     kept = ("DomainName", "SubjectAlternativeNames", "Type", "KeyAlgorithm", "Serial")
     for arn, item in acm_backends[world.account][world.region]._certificates.items():
         told = item.describe()["Certificate"]
@@ -147,7 +147,7 @@ def add_certificates(world: World, found: dict[str, dict[str, Any]]) -> None:
 
 
 def add_others(world: World, found: dict[str, dict[str, Any]]) -> None:
-    """Of further services what moto has of each resource with an ARN in plain values, but for times."""
+    """Add the resources of other services (`FURTHER`) that have an ARN: the plain values of moto's objects, without times."""
     for backend in iter_taggable_backends(world.account, world.region):
         for resource in backend.iter_tagged_resources():
             if backend.SERVICE_NAMESPACE in FURTHER:
@@ -185,7 +185,7 @@ def tags(ask: Ask, arn: str) -> Any:
 
 
 def in_order(value: Any) -> Any:
-    """Lists without an order of their own, sorted."""
+    """The value with all of its lists sorted, since their order has no meaning."""
     if isinstance(value, dict):
         return {key: in_order(item) for key, item in sorted(value.items())}
     if isinstance(value, list):

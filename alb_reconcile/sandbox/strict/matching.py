@@ -11,8 +11,8 @@ _SPECIAL = frozenset("*?\\")
 
 @cache
 def pattern(wanted: str) -> re.Pattern[str]:
-    """AWS EC2, 'List and filter using the CLI and API': * and ? are wildcards, a backslash takes that away, and
-    brackets mean nothing."""
+    """A filter value as a regular expression. `*` and `?` are wildcards unless a backslash is before them; brackets have no meaning (AWS
+    EC2, 'List and filter using the CLI and API')."""
     parts = re.findall(r"\\.|.", wanted, re.DOTALL)
     wild = {"*": ".*", "?": "."}
     return re.compile("".join(wild.get(p) or re.escape(p[1:] if len(p) > 1 else p) for p in parts), re.DOTALL)
@@ -20,14 +20,14 @@ def pattern(wanted: str) -> re.Pattern[str]:
 
 @cache
 def _told_apart(wanted: tuple[Any, ...]) -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
-    """A filter's values that are meant literally, and the others: a list may have hundreds of elements to be matched."""
+    """A filter's literal values, and its patterns. They are separated for speed, since a list may have hundreds of elements to match."""
     texts = [str(one) for one in wanted]
     wild = [text for text in texts if _SPECIAL.intersection(text)]
     return frozenset(texts).difference(wild), tuple(map(pattern, wild))
 
 
 def matches(value: Any, wanted: Iterable[Any]) -> bool:
-    """Any of the filter's values matches the value, or any of its elements where it is a list."""
+    """Whether any of a filter's values matches the value or, if it is a list, any of its elements."""
     return _matches(value, tuple(wanted))
 
 

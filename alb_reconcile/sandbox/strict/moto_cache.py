@@ -10,7 +10,7 @@ from moto.core.utils import camelcase_to_underscores, method_names_from_class
 from moto.ec2.models.instance_types import InstanceTypeOfferingBackend
 
 method_of = functools.cache(camelcase_to_underscores)
-"""The name of the method that answers an action."""
+"""The name of moto's method for an action."""
 _method_names = functools.cache(method_names_from_class)
 
 
@@ -19,7 +19,7 @@ def _remembering(original: Any) -> Any:
 
     @functools.wraps(original)
     def get_possible_keys(picker: Any, context: AttributePickerContext) -> Iterator[str]:
-        """By which names a value may be found: the object's class, the key and the shape decide."""
+        """The names under which a value may be found, cached by the object's class, the key and the shape."""
         question = (*picker.alias_providers, type(context.obj), context.key, context.shape)
         if question not in known:
             known[question] = tuple(dict.fromkeys(original(picker, context)))
@@ -29,7 +29,7 @@ def _remembering(original: Any) -> Any:
 
 
 def _is_offered(self: Any, offering: dict[str, Any], filters: Any, location_type: str) -> bool:
-    """One that is asked for by its type alone, as each launch does of all that there are."""
+    """Whether an offering matches the filters: a faster way if the instance type is the only filter, as at each launch."""
     if filters.keys() == {"instance-type"}:
         return offering["InstanceType"] in filters["instance-type"]
     return bool(_matches_filters(self, offering, filters, location_type))

@@ -10,7 +10,7 @@ from .clock import Timing
 from .world import World
 
 SHOWN = ("deleted", "failed")
-"""States in which AWS only remembers one."""
+"""The states of a NAT gateway that is gone, but still shown."""
 
 
 class Nat(TaggedEC2Resource):
@@ -55,7 +55,7 @@ def address_of(world: World, allocation: str | None) -> Any | None:
 
 
 def holder_of(world: World, allocation: str) -> Nat | None:
-    """The NAT gateway that has an address."""
+    """The NAT gateway that has an Elastic IP address; None if there is none."""
     gateways = (item for item in world.ec2.nat_gateways.values() if item.state not in SHOWN)
     return next(
         (
@@ -68,14 +68,14 @@ def holder_of(world: World, allocation: str) -> Nat | None:
 
 
 def let_go(world: World, allocation: str) -> None:
-    """An address is free again."""
+    """Release an Elastic IP address by its allocation."""
     if address := address_of(world, allocation):
         release_from_interface(address)
 
 
 def release_from_interface(address: Any) -> None:
-    """An address is free again; an instance that runs gets one of Amazon's instead, if it had one (EC2 User Guide, 'Amazon EC2
-    instance IP addressing')."""
+    """Release an Elastic IP address from its interface. A running instance gets a public address of AWS instead, if it is to have one (EC2
+    User Guide, 'Amazon EC2 instance IP addressing')."""
     if address.eni:
         address.eni.public_ip = None
         if address.eni.instance and address.eni.instance.state == "running":
@@ -84,8 +84,8 @@ def release_from_interface(address: Any) -> None:
 
 
 def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -> None:
-    """What falls due: `nat failed`, `nat deleted`, `nat forgotten` of a gateway; `nat joined`, `nat left` of one of its
-    addresses."""
+    """Carry out an event that is due: `nat failed`, `nat deleted` or `nat forgotten` for a gateway; `nat joined` or `nat left` for one of
+    its addresses."""
     gateway = world.ec2.nat_gateways.get(subject.split(" ")[0])
     if gateway is None:
         return
@@ -105,7 +105,7 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
 
 
 def take_apart(world: World, gateway: Nat) -> None:
-    """Its interface and route table go, its addresses are free; it goes on showing what they were."""
+    """Remove a gateway's interface and route table, and release its addresses. The gateway still shows its former addresses."""
     for held in gateway.nat_gateway_addresses:
         if held.get("AllocationId"):
             let_go(world, held["AllocationId"])
@@ -115,7 +115,7 @@ def take_apart(world: World, gateway: Nat) -> None:
 
 
 def show(world: World, now: float) -> None:
-    """Write the states that hold at that time into the gateways."""
+    """Write the states at that time into the gateways."""
     for gateway_id, timeline in world.ledger.nats.items():
         if gateway := world.ec2.nat_gateways.get(gateway_id):
             gateway.state, reason = timeline.at(now)

@@ -21,7 +21,7 @@ IDS_EXCLUDE_PAGING = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How one action pages, from botocore's own description of it."""
+    """The paging parameters of an action, from botocore's model."""
 
     result: str
     token_in: str
@@ -41,14 +41,15 @@ def plan_of(service: str, action: str) -> Plan | None:
 
 
 class Pager:
-    """Deals out a list page by page. A token stands for what is left of the list that its first page came from."""
+    """Divides lists into pages. A token stands for the rest of the list from which the first page was taken."""
 
     def __init__(self, most_remembered: int = 500) -> None:
         self._left: OrderedDict[str, tuple[str, list[Any]]] = OrderedDict()
         self._most_remembered = most_remembered
 
     def asked(self, service: str, call: Call) -> tuple[str | None, int | None] | None:
-        """Take the paging parameters out of a request, so that moto answers it whole."""
+        """Remove the paging parameters from a request, so that moto answers with the whole list. Returns token and limit; None for an
+        action without pages."""
         plan = plan_of(service, call.action)
         if plan is None:
             return None
@@ -102,5 +103,5 @@ def check_limit(call: Call, limit: int) -> None:
 
 
 def asks_by_id(call: Call) -> bool:
-    """AWS answers a request that names its resources in one page."""
+    """Whether a request names its resources: AWS answers it in one page."""
     return any(name.endswith(("Ids", "Arns", "Names")) and value for name, value in call.params.items())

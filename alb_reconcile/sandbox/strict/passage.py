@@ -18,7 +18,7 @@ STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 4
 def settle(
     world: World, now: float, timing: Timing, health: Health, before_change: Callable[[World, float], None]
 ) -> None:
-    """Bring the world to the present. `before_change` is told of each thing that disappears on the way."""
+    """Bring the world to the present. `before_change` is called before each event that changes more than states."""
     for when, kind, subject in world.ledger.due(now):
         if kind != "state":
             before_change(world, when)
@@ -30,7 +30,7 @@ def settle(
 
 
 def show_states(world: World, now: float) -> None:
-    """Write the states that hold at that time into moto's objects. It changes nothing else."""
+    """Write the states at that time into moto's objects, and change nothing else."""
     ec2, ledger = world.ec2, world.ledger
     for instance in world.instances():
         if instance.id in ledger.instances:
@@ -73,7 +73,7 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
 
 
 def show_attached(world: World, subject: str) -> None:
-    """A volume, or a network interface, is attached."""
+    """Show a volume or a network interface as attached."""
     if attachment := getattr(world.ec2.volumes.get(subject), "attachment", None):
         attachment.status = "attached"
     if interface := world.ec2.enis.get(subject):
@@ -81,7 +81,7 @@ def show_attached(world: World, subject: str) -> None:
 
 
 class NoInterfaces(dict[int, Any]):
-    """The interfaces of a terminated instance: none, though moto asks for the first one's address."""
+    """The interfaces of a terminated instance, which has none. moto reads the first one's address all the same."""
 
     def __missing__(self, key: int) -> Any:
         return _NoAddress()
@@ -93,7 +93,7 @@ class _NoAddress:
 
 
 def end_instance(world: World, instance_id: str) -> None:
-    """A terminated instance has given up its interfaces, addresses, volumes, groups and profile."""
+    """Take interfaces, addresses, volumes, groups and profile from an instance that is terminated."""
     instance = world.instance(instance_id)
     if instance is None:
         return
@@ -103,7 +103,7 @@ def end_instance(world: World, instance_id: str) -> None:
     for address in world.ec2.addresses:
         if address.eni in nics:
             nat.release_from_interface(address)
-    instance.nics = NoInterfaces()  # moto would delete them half-way
+    instance.nics = NoInterfaces()  # moto would delete them only in part
     state, reason = instance._state, instance._reason
     instance.terminate()
     instance._state, instance._reason = state, reason or instance._reason

@@ -20,7 +20,8 @@ _VCPUS = (
     ("u", "L-43DA4232"),
     ("x", "L-7295265B"),
 )
-"""How the types begin that don't count as standard ones, and the quotas that AWS's console links to from "On-Demand Instance quotas"."""
+"""The prefixes of instance types that have quotas of their own, with the codes to which AWS's console links from "On-Demand Instance
+quotas"."""
 _ENDED = ("shutting-down", "terminated", "stopping", "stopped")
 
 
@@ -37,7 +38,8 @@ def addresses(call: Call) -> int:
 
 
 def nat_gateways(call: Call) -> int:
-    """Of a zone: "NAT gateways only count toward your quota in the pending, active, and deleting states"."""
+    """The NAT gateways of a zone after the request: "NAT gateways only count toward your quota in the pending, active, and deleting
+    states"."""
     subnet: Any = call.world.subnet(call.given("SubnetId", ""))
     if subnet is None:
         return 0
@@ -53,12 +55,12 @@ def gateway_endpoints(call: Call) -> int:
 
 
 def interface_endpoints(call: Call) -> int:
-    """Of a VPC, with those of Gateway Load Balancers."""
+    """The interface endpoints of a VPC after the request, with those of Gateway Load Balancers."""
     return _endpoints(call, "Interface", "GatewayLoadBalancer", vpc=call.given("VpcId"))
 
 
 def _endpoints(call: Call, *types: str, vpc: str = "") -> int:
-    """Those of some types, with the one that is made; none if that is of another type."""
+    """The endpoints of these types, including the new one; 0 if the new one is of another type."""
     if call.given("VpcEndpointType", "Gateway") not in types:
         return 0
     there = call.world.ec2.vpc_end_points.values()
@@ -66,17 +68,17 @@ def _endpoints(call: Call, *types: str, vpc: str = "") -> int:
 
 
 def subnets(call: Call) -> int:
-    """Of a VPC."""
+    """The subnets of a VPC after the request."""
     return len(call.world.subnets(call.given("VpcId"))) + 1
 
 
 def route_tables(call: Call) -> int:
-    """Of a VPC, with its main one."""
+    """The route tables of a VPC after the request, with its main table."""
     return len([1 for table in call.world.ec2.route_tables.values() if table.vpc_id == call.given("VpcId")]) + 1
 
 
 def routes(call: Call) -> int:
-    """Of a table, for IPv4; the local one isn't one that anybody makes."""
+    """The IPv4 routes of a table after the request, without the local route."""
     table = call.world.ec2.route_tables.get(call.given("RouteTableId"))
     there = table.routes if table else ()
     return len([1 for route in there if route.destination_cidr_block and not route.local]) + 1
@@ -87,7 +89,8 @@ def groups(call: Call) -> int:
 
 
 def group_rules(call: Call) -> int:
-    """Of a group and a direction: IPv4's or IPv6's, whichever are more; what names a group or a list counts for both."""
+    """The rules of a group in one direction after the request: those for IPv4 or for IPv6, whichever are more. A rule that names a group or
+    a prefix list counts for both."""
     group = find(call)
     held = [key_of(rule) for rule in rules_of(group, call.action)] if group else []
     peers = [key[3] for key in {*held, *permissions(call)}]
@@ -95,23 +98,23 @@ def group_rules(call: Call) -> int:
 
 
 def groups_given(call: Call) -> int:
-    """To an instance's network interface."""
+    """The security groups that the request gives to an instance's network interface."""
     return len(set(call.given("SecurityGroupIds") or call.given("Groups", [])))
 
 
 def vcpu_quota(kind: str) -> str:
-    """The code of the quota that an instance type counts for; none for a Mac, which runs on a dedicated host."""
+    """The code of the quota for which an instance type counts; empty for a Mac, which runs on a dedicated host."""
     return next((code for start, code in _VCPUS if kind.startswith(start)), "L-1216C47A")
 
 
 def vcpus(call: Call, kind: str) -> int:
-    """Of an instance type, by its default."""
+    """The default number of vCPUs of an instance type."""
     found = call.world.ec2.describe_instance_types([kind])
     return int(found[0]["VCpuInfo"]["DefaultVCpus"]) if found else 0
 
 
 def running_vcpus(call: Call, code: str) -> int:
-    """Of the running On-Demand instances that count for a quota: not spot instances, capacity blocks or those on dedicated hosts."""
+    """The vCPUs of the running On-Demand instances that count for a quota: not of spot instances, capacity blocks or dedicated hosts."""
     counted = (
         item
         for item in call.world.instances()
@@ -127,12 +130,12 @@ def balancers(call: Call) -> int:
 
 
 def listeners(call: Call) -> int:
-    """Of a load balancer."""
+    """The listeners of a load balancer after the request."""
     return len(_listeners(call)) + 1
 
 
 def rules(call: Call) -> int:
-    """Of a load balancer, without its listeners' default ones."""
+    """The rules of a load balancer after the request, without its listeners' default rules."""
     held = [rule for listener in _listeners(call) for rule in listener.rules.values()]
     return len([1 for rule in held if not rule.is_default]) + 1
 
@@ -142,7 +145,7 @@ def target_groups(call: Call) -> int:
 
 
 def target_groups_served(call: Call) -> int:
-    """By a load balancer's listeners and rules, each once."""
+    """The target groups to which a load balancer's listeners and rules forward after the request, each counted once."""
     held = [rule for listener in _listeners(call) for rule in listener.rules.values()]
     there = {arn for rule in held for arn in forwarded(rule.actions)}
     return len(there.union(forwarded([*call.given("DefaultActions", []), *call.given("Actions", [])])))
@@ -153,7 +156,7 @@ def targets_of_group(call: Call) -> int:
 
 
 def targets_of_balancer(call: Call) -> int:
-    """Of all groups that it forwards to; one that nobody forwards to has none."""
+    """The targets of all groups to which the request's load balancer forwards; 0 if no load balancer forwards to the request's group."""
     arn = group_of(call).arn
     balancer = balancer_of(call.world, arn)
     served = [
@@ -168,7 +171,7 @@ def _targets(call: Call, arn: str) -> set[tuple[str, int]]:
 
 
 def _listeners(call: Call) -> list[Any]:
-    """Those of the load balancer that a request makes a listener or a rule of, or changes one of."""
+    """The listeners of the load balancer in which a request makes or changes a listener or a rule."""
     arn = call.given("LoadBalancerArn") or call.given("ListenerArn") or call.given("RuleArn", "")
     mark = "/".join(arn.split("/")[1:4])
     found = (item for key, item in call.world.elb.load_balancers.items() if key.endswith(f"/{mark}"))

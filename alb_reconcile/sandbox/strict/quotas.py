@@ -20,7 +20,7 @@ GROUPS, GROUP_RULES, GROUPS_AN_INTERFACE, STANDARD_VCPUS = "L-E79EC296", "L-0EA8
 BALANCERS, LISTENERS, RULES = "L-53DA6B97", "L-B6DF7632", "L-7EED9B64"
 TARGET_GROUPS, TARGETS_A_GROUP, TARGETS_A_BALANCER = "L-B22855CB", "L-A0D0B863", "L-7E6692B2"
 CERTIFICATE_NAMES = "L-FB94F0B0"
-GROUPS_A_BALANCER = "target-groups-per-application-load-balancer"  # it can't be raised, and has no code
+GROUPS_A_BALANCER = "target-groups-per-application-load-balancer"  # this limit can't be raised, and has no code
 LIMITS = {
     "application-load-balancers": (BALANCERS, 50),
     "listeners-per-application-load-balancer": (LISTENERS, 50),
@@ -30,13 +30,13 @@ LIMITS = {
     "targets-per-target-group": (TARGETS_A_GROUP, 1000),
     "targets-per-application-load-balancer": (TARGETS_A_BALANCER, 1000),
 }
-"""By DescribeAccountLimits' names: the codes, and AWS's defaults."""
+"""The limits by their names in DescribeAccountLimits: the code, and AWS's default."""
 USUAL = {
     ADDRESSES: 5, NATS: 5, GATEWAY_ENDPOINTS: 20, ENDPOINTS: 50, SUBNETS: 200, ROUTE_TABLES: 200, ROUTES: 500, GROUPS: 2500,
     GROUP_RULES: 60, GROUPS_AN_INTERFACE: 5, CERTIFICATE_NAMES: 10,
 }  # fmt: skip
-"""AWS's defaults ("Amazon VPC quotas", and ACM's, which `acm` refuses), without those of VPCs, internet gateways and vCPUs: who tries many stacks is not to delete some
-before the next one."""
+"""AWS's defaults ("Amazon VPC quotas", and ACM's, which `acm` enforces). VPCs, internet gateways and vCPUs have no limit here, so that a
+user can try many stacks without deleting some."""
 _EDITS = ("CreateListener", "ModifyListener", "CreateRule", "ModifyRule")
 _AUTHORIZE = ("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
 QUOTAS: list[tuple[str, Callable[[Call], int], str, tuple[str, ...]]] = [
@@ -60,13 +60,13 @@ QUOTAS: list[tuple[str, Callable[[Call], int], str, tuple[str, ...]]] = [
     (TARGETS_A_GROUP, counts.targets_of_group, "TooManyTargets", ("RegisterTargets",)),
     (TARGETS_A_BALANCER, counts.targets_of_balancer, "TooManyTargets", ("RegisterTargets",)),
 ]  # fmt: skip
-"""The codes, how many there would be, what AWS refuses with, and the actions that it refuses (EC2 API Reference, "Error codes"; ELBv2's
-actions' own errors)."""
+"""Each quota's code, the function that counts the resources after a request, AWS's error code, and the actions that AWS refuses (EC2 API
+Reference, "Error codes"; for ELBv2 the errors of its actions)."""
 
 
 @before(*{action for _, _, _, actions in QUOTAS for action in actions})
 def what_is_made_is_limited(call: Call) -> None:
-    """The limits of "Amazon VPC quotas" and "Quotas for your Application Load Balancers"."""
+    """Refuse a request that would exceed a quota ("Amazon VPC quotas", "Quotas for your Application Load Balancers")."""
     for code, count, error, actions in QUOTAS:
         most = call.world.ledger.quotas.get(code)
         if most is not None and call.action in actions and count(call) > most:
@@ -74,8 +74,8 @@ def what_is_made_is_limited(call: Call) -> None:
 
 
 def most_by_quota(call: Call, least: int) -> int:
-    """How many instances of a launch the account may run (VcpuLimitExceeded where it isn't the least): the quota counts
-    the vCPUs of running On-Demand instances of its families ("Amazon EC2 instance type quotas")."""
+    """The most instances of a launch that the account may run; VcpuLimitExceeded if that is less than `least`. The quota counts the vCPUs
+    of running On-Demand instances of its families ("Amazon EC2 instance type quotas")."""
     kind = str(call.given("InstanceType", "m1.small"))
     quota = call.world.ledger.quotas.get(code := counts.vcpu_quota(kind))
     if quota is None or (call.given("Placement") or {}).get("Tenancy") == "host":
@@ -92,13 +92,13 @@ def most_by_quota(call: Call, least: int) -> int:
 
 @after("DescribeAccountLimits")
 def limits_are_the_accounts(call: Call, result: Any) -> Any:
-    """DescribeAccountLimits: AWS's defaults, where the account has no other quota (moto's aren't AWS's)."""
+    """DescribeAccountLimits: the account's quotas, else AWS's defaults (moto has other defaults)."""
     own = {name: call.world.ledger.quotas.get(code, default) for name, (code, default) in LIMITS.items()}
     return {"Limits": [{"Name": name, "Max": str(int(number))} for name, number in own.items()]}
 
 
 def _quota(self: Any, service_code: str, quota_code: str) -> dict[str, Any]:
-    """GetServiceQuota: NoSuchResourceException for one that the account has no value of."""
+    """GetServiceQuota: NoSuchResourceException if the account has no value for the quota."""
     found = World(self.account_id, self.region_name).ledger.quotas.get(quota_code)
     if found is None:
         raise NoSuchResource

@@ -26,7 +26,8 @@ ELB_REFERENCES = {
     "subnet-": ("SubnetNotFound", "The subnet ID '{}' is not found"),
     "sg-": ("InvalidSecurityGroup", "The security group ID '{}' is not valid"),
 }
-"""What ELBv2 says of EC2's resources (its API Reference: errors of CreateTargetGroup, CreateLoadBalancer, SetSubnets, SetSecurityGroups)."""
+"""ELBv2's errors for EC2's resources that it doesn't find (its API Reference: errors of CreateTargetGroup, CreateLoadBalancer, SetSubnets,
+SetSecurityGroups)."""
 ELB_ACTIONS = ("CreateTargetGroup", "CreateLoadBalancer", "SetSubnets", "SetSecurityGroups")
 ELB_NOT_FOUND = {
     ":loadbalancer/": ("LoadBalancerNotFound", "Load balancer '{}' not found"),
@@ -38,7 +39,7 @@ ELB_NOT_FOUND = {
 
 
 def not_found(physical_id: str) -> tuple[str, str]:
-    """The code and message with which AWS denies that an id exists."""
+    """The code and message of AWS's error for an id that doesn't exist."""
     known = ELB_NOT_FOUND if physical_id.startswith("arn:") else NOT_FOUND
     for mark, (code, message) in known.items():
         if mark in physical_id if physical_id.startswith("arn:") else physical_id.startswith(mark):
@@ -47,7 +48,7 @@ def not_found(physical_id: str) -> tuple[str, str]:
 
 
 def check(call: Call, lag: float) -> None:
-    """A request that names an id younger than the lag is answered as if the id didn't exist."""
+    """Refuse a request that names an id younger than the lag, as if the id didn't exist."""
     if lag <= 0:
         return
     created = call.world.ledger.created
@@ -66,8 +67,8 @@ def check(call: Call, lag: float) -> None:
 
 
 def _check_profile(call: Call, lag: float) -> None:
-    """RunInstances, AssociateIamInstanceProfile: EC2 hears late of a new profile (IAM User Guide, 'Changes that I make are not always
-    immediately visible'). The words are those of EC2, which terraform-provider-aws repeats a launch for."""
+    """RunInstances, AssociateIamInstanceProfile: EC2 learns of a new profile late (IAM User Guide, 'Changes that I make are not always
+    immediately visible'). The message is EC2's, for which terraform-provider-aws repeats a launch."""
     named = call.given("IamInstanceProfile") or {}
     arn, name = named.get("Arn", ""), named.get("Name", "")
     for profile in _profiles(call.world.account):
@@ -84,7 +85,7 @@ def _profiles(account: str) -> Iterator[Any]:
 
 
 def patches(clock: Callable[[], float]) -> list[tuple[Any, str, Any]]:
-    """Instance profiles remember when they were made, by AWS's clock."""
+    """A patch that notes when each instance profile was made, on AWS's clock."""
     from moto.iam.models import IAMBackend
 
     make = IAMBackend.create_instance_profile

@@ -29,13 +29,13 @@ _PAGE: Final = 300
 
 
 def aws_name(name: str) -> str:
-    r"""Route 53 Developer Guide, 'DNS domain name format': 'The asterisk … \052 in the response'."""
+    r"""A name with `\052` for an asterisk (Route 53 Developer Guide, 'DNS domain name format': 'The asterisk … \052 in the response')."""
     return name.replace("*", "\\052")
 
 
 def order_of(record: Any) -> tuple[str, str, str]:
-    """ListResourceRecordSets: 'sorts results first by DNS name with the labels reversed … Note the trailing dot', then by
-    type and set identifier."""
+    """The sort key of a record set. ListResourceRecordSets 'sorts results first by DNS name with the labels reversed … Note the trailing
+    dot', then by type and set identifier."""
     return _reversed(record.name), record.type, record.set_identifier or ""
 
 
@@ -44,7 +44,7 @@ def _reversed(name: str) -> str:
 
 
 def as_told(record: Any) -> dict[str, Any]:
-    """A record set as AWS says it."""
+    """A record set in the shape of AWS's answers."""
     told = {
         "Name": aws_name(record.name),
         "Type": record.type,
@@ -64,7 +64,7 @@ def as_told(record: Any) -> dict[str, Any]:
 
 
 def served(zone: Any, now: float) -> list[Any]:
-    """The records that name servers answer by now."""
+    """The records that name servers answer at `now`."""
     held = zone.__dict__.get("strict_served")
     return list(_latest(held, now)[0][1] if held else zone.rrsets)
 
@@ -74,7 +74,7 @@ def _latest(held: list[tuple[float, list[Any]]], now: float) -> list[tuple[float
 
 
 def records_of(world: World) -> dict[str, dict[str, Any]]:
-    """All of the account's record sets by their ids, each with what the TXT record about it says as its tags."""
+    """All record sets of the account, by id. The tags of each are those in the TXT record about it."""
     found: dict[str, dict[str, Any]] = {}
     tags: dict[str, list[dict[str, str]]] = {}
     for zone in route53_backends[world.account]["aws"].zones.values():
@@ -90,7 +90,7 @@ def records_of(world: World) -> dict[str, dict[str, Any]]:
 
 
 class Changes:
-    """What is asked of Route 53 in one strict AWS: one change after the other, each of which takes its time."""
+    """Answers requests to Route 53 in one strict AWS. Changes are made one after the other, and each takes some time."""
 
     def __init__(self, clock: Callable[[], float], timing: Timing, throttling: Throttling | None) -> None:
         self._clock, self._timing, self._throttling = clock, timing, throttling
@@ -118,7 +118,8 @@ class Changes:
             return ActionResult({"ChangeInfo": self._info(number, "PENDING")})
 
     def get_change(self, response: Any) -> ActionResult:
-        """ChangeInfo, Status: 'PENDING indicates that the changes in this request have not propagated to all Amazon Route 53 DNS servers'."""
+        """ChangeInfo, Status: 'PENDING indicates that the changes in this request have not propagated to all Amazon Route 53 DNS
+        servers'."""
         number = response._get_param("Id").rpartition("/")[2]
         with self._lock:
             ready = response.backend.__dict__.get("strict_changes", {}).get(number)
@@ -166,7 +167,7 @@ class Changes:
 
 
 def create_zone(original: Callable[..., Any]) -> Callable[..., Any]:
-    """CreateHostedZone: ids begin with Z; the SOA record has one value (moto writes it in a way that isn't listed)."""
+    """CreateHostedZone: ids begin with Z; the SOA record has one value (moto stores it in a form that lists don't show)."""
 
     @functools.wraps(original)
     def create_hosted_zone(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -16,7 +16,7 @@ _STRING: Final = re.compile(r'"((?:[^"\\]|\\[0-7]{3}|\\[^0-7])*)"')
 
 
 def plain(name: str) -> str:
-    """A name without the dot at its end, in lower case, with stars."""
+    """A name in lower case, without the dot at its end, and with stars that aren't escaped."""
     return name.replace("\\052", "*").lower().removesuffix(".")
 
 
@@ -33,7 +33,7 @@ def _invalid(text: str) -> NoReturn:
 
 
 def check_request(changes: Sequence[dict[str, Any]]) -> None:
-    """What is wrong whatever there is. Raises Route53ClientError."""
+    """Check changes without looking at the zone's records. Raises Route53ClientError."""
     values = [
         (2 if change["Action"] == "UPSERT" else 1, item["Value"])
         for change in changes
@@ -70,7 +70,7 @@ def _refuse(messages: Sequence[str]) -> NoReturn:
 
 
 def check_batch(backend: Any, zone: Any, changes: Sequence[dict[str, Any]]) -> list[Any]:
-    """The zone's records after the changes, of which all are made or none. Raises Route53ClientError with all that is wrong."""
+    """The zone's records after the changes; either all changes are made or none. Raises Route53ClientError with all problems."""
     records = {_key(item): item for item in zone.rrsets}
     problems: list[str] = []
     for change in changes:
@@ -131,7 +131,7 @@ def _check_record(backend: Any, zone: Any, record: dict[str, Any]) -> list[str]:
 
 
 def _check_value(kind: str, value: str) -> str:
-    """'Values': what each type takes."""
+    """The problem with a record's value, by the record's type (Developer Guide, 'Values'); empty if there is none."""
     if kind in ("A", "AAAA"):
         try:
             if ipaddress.ip_address(value).version == (4 if kind == "A" else 6):
@@ -150,7 +150,8 @@ def _check_value(kind: str, value: str) -> str:
 
 
 def _check_beside(zone: Any, records: dict[Key, Any], record: dict[str, Any]) -> list[str]:
-    """What may stand beside what: a CNAME beside nothing; of one name and type one sort of routing only."""
+    """The conflicts with other records of the same name. A CNAME allows no other record; records of one type need the same routing
+    policy."""
     name, kind, identifier = key_of(record)
     own, problems = plain(zone.name), []
     for other, there in records.items():
@@ -189,7 +190,8 @@ def _routing(item: Any) -> str:
 
 
 def _check_alias(zone: Any, records: dict[Key, Any], alias: dict[str, Any], kind: str) -> list[str]:
-    """AliasTarget, HostedZoneId and DNSName: of a load balancer its own, of a record one of the same zone and type, which is there."""
+    """The problems of an alias (AliasTarget, HostedZoneId and DNSName). A load balancer's alias needs the load balancer's own hosted zone;
+    any other needs a record of the same type that exists in the same zone."""
     target, zone_id = plain(alias["DNSName"]), alias["HostedZoneId"].rpartition("/")[2]
     told = f"Tried to create an alias that targets {target}., type {kind} in zone {zone_id}, but "
     if zone_id == zone.resource_id:

@@ -12,7 +12,7 @@ from .world import World
 
 
 class RefusedError(Exception):
-    """The error that the client is to get."""
+    """The error that the client gets."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -21,14 +21,14 @@ class RefusedError(Exception):
 
 @dataclass
 class Call:
-    """One API request on its way to moto."""
+    """An API request that moto hasn't answered yet."""
 
     action: str
     params: MutableMapping[str, Any]
     world: World
     timing: Timing
     now: float
-    moment: datetime  # the same on the calendar, for what users see
+    moment: datetime  # `now` as date and time, which users see
 
     def given(self, name: str, default: Any = None) -> Any:
         value = self.params.get(name)
@@ -39,7 +39,7 @@ _ILL: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 def refuse_ill_characters(service: str, params: Any) -> None:
-    """Answers of EC2 and ELBv2 are XML 1.0, which can't carry these characters: no value may have one (EC2, "Client error codes":
+    """Refuse values with characters that XML 1.0 can't contain, since answers of EC2 and ELBv2 are XML (EC2, "Client error codes":
     InvalidParameterValue; ELBv2: ValidationError)."""
     if isinstance(params, Mapping):
         params = [*params.keys(), *params.values()]
@@ -58,7 +58,7 @@ After = Callable[[Call, Any], Any]
 
 @dataclass(frozen=True)
 class Rule:
-    """A function, the actions it applies to, and where it stands."""
+    """A function, the actions to which it applies, and whether it runs before, around or after moto."""
 
     name: str
     actions: tuple[str, ...]
@@ -67,17 +67,17 @@ class Rule:
 
 
 def before(*actions: str) -> Callable[[Before], Rule]:
-    """The rule looks at the request; it may refuse it or complete its parameters."""
+    """Make a rule that checks a request before moto: it may refuse the request, or complete its parameters."""
     return lambda function: Rule(function.__name__, actions, "before", function)
 
 
 def around(*actions: str) -> Callable[[Around], Rule]:
-    """The rule answers the request, with or without moto's own answer."""
+    """Make a rule that answers a request, with or without moto's answer."""
     return lambda function: Rule(function.__name__, actions, "around", function)
 
 
 def after(*actions: str) -> Callable[[After], Rule]:
-    """The rule completes moto's answer."""
+    """Make a rule that completes moto's answer."""
     return lambda function: Rule(function.__name__, actions, "after", function)
 
 

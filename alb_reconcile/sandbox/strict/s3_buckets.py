@@ -19,7 +19,7 @@ def complete(original: Callable[..., Any]) -> Callable[..., Any]:
     """CreateBucket: takes tags (CreateBucketConfiguration, 'Tags'; moto drops them). Amazon S3 User Guide, 'Blocking public access to
     your Amazon S3 storage': 'By default, new buckets, access points, and objects don't allow public access' (moto: no block).
     PutBucketPolicy: 'HTTP/1.1 200' with an empty body (moto: the word True). LifecycleRule, ID: 'Unique identifier for the rule' (moto
-    takes two with one)."""
+    accepts two rules with the same ID)."""
 
     @functools.wraps(original)
     def respond(response: Any, request: Any, bucket_name: str, querystring: dict[str, Any]) -> Any:
@@ -40,11 +40,11 @@ def complete(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def exact(original: Callable[[Any], dict[str, str]]) -> Callable[[Any], dict[str, str]]:
-    """PutBucketTagging: takes tags as they are (moto: without the spaces around them)."""
+    """PutBucketTagging: stores tags unchanged (moto strips the spaces around them)."""
 
     @functools.wraps(original)
     def read(response: Any) -> dict[str, str]:
-        original(response)  # refuses what S3 refuses
+        original(response)  # refuses the tags that S3 refuses
         return {tag["Key"]: tag["Value"] for tag in tags_in(response.body)}
 
     return read

@@ -12,8 +12,8 @@ from moto.s3.responses import S3Response
 
 
 def one_at_a_time(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """PutObject: S3 judges a condition and stores the object in one step (Amazon S3 User Guide, "How to prevent object
-    overwrites with conditional writes": of several writers one succeeds); moto's threads may come in between.
+    """PutObject: S3 checks a condition and stores the object in one step (Amazon S3 User Guide, "How to prevent object
+    overwrites with conditional writes": of several writers one succeeds); in moto, another thread may write in between.
     If-None-Match takes `*` only (API reference, PutObject); moto ignores anything else.
     """
     lock = threading.Lock()
@@ -29,8 +29,8 @@ def one_at_a_time(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def of_its_owner(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Amazon S3 User Guide, "Verifying bucket ownership with bucket owner condition": AccessDenied (403) where the bucket
-    isn't the expected account's (moto doesn't look)."""
+    """Amazon S3 User Guide, "Verifying bucket ownership with bucket owner condition": AccessDenied (403) if the bucket
+    isn't the expected account's (moto doesn't check)."""
 
     @functools.wraps(original)
     def respond(response: Any) -> Any:

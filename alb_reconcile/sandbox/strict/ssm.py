@@ -9,7 +9,7 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 
 
 def by_pages(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The first page has nothing but a token: "The number of items returned, however, can be between zero and the value of
+    """Make the first page empty except for a token: "The number of items returned, however, can be between zero and the value of
     MaxResults" (SSM API Reference, DescribeParameters)."""
 
     @functools.wraps(original)

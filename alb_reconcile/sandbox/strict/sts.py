@@ -12,13 +12,13 @@ from moto.sts.responses import TokenResponse
 from moto.utilities.utils import get_partition
 
 _CHAINED: Final = 3600
-"""Seconds of a session that another assumed role asks for (IAM User Guide, "Role chaining")."""
+"""The most seconds of a session that is requested with another role's session (IAM User Guide, "Role chaining")."""
 
 
 def judged(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """AssumeRole: AccessDenied where there is no such role, or its trust policy doesn't allow the caller, with this external
+    """AssumeRole: AccessDenied if there is no such role, or its trust policy doesn't allow the caller, with this external
     id and these session tags (STS API Reference, AssumeRole; IAM User Guide, "Access to AWS accounts owned by third parties", "Pass
-    session tags in AWS STS"). ValidationError for a session that is longer than the role's, or than a chained one may be."""
+    session tags in AWS STS"). ValidationError for a session that is longer than the role or role chaining allows."""
 
     @functools.wraps(original)
     def assume_role(response: Any) -> Any:
@@ -48,7 +48,7 @@ def judged(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _role_of(arn: str, region: str) -> Any:
     account = arn.split(":")[4] if arn.count(":") > 4 else ""
-    if account not in iam_backends:  # to look for it would make it
+    if account not in iam_backends:  # a look-up would make the account
         return None
     roles = iam_backends[account][get_partition(region)].roles.values()
     return next((role for role in roles if role.arn == arn), None)
@@ -82,14 +82,14 @@ def _fits(statement: Any, action: str, caller: str, asked: Mapping[str, str | No
 
 
 def _role_behind(caller: str) -> str:
-    """The ARN of the role of an assumed one, without its path."""
+    """The ARN, without a path, of the role of a caller's session; a caller without a role as it is."""
     if ":assumed-role/" not in caller:
         return caller
     return f"{caller.replace(':sts:', ':iam:').replace(':assumed-role/', ':role/').rpartition('/')[0]}"
 
 
 def _holds(operator: str, values: Any, found: str | None) -> bool:
-    """One condition; of operators that aren't known here none holds."""
+    """Whether a condition holds. A condition with an unknown operator doesn't."""
     if found is None:
         return False
     if operator == "StringEquals":

@@ -1,4 +1,4 @@
-"""Imitates GetResources of the Resource Groups Tagging API, whose index shows changes late (moto's shows them at once).
+"""Imitates GetResources of the Resource Groups Tagging API, which shows changes late (moto shows them at once).
 
 Resource Groups Tagging API Reference, GetResources: "Returns all the tagged or previously tagged resources", 100 a page at most, until
 PaginationToken is empty; 20 values of a key in TagFilters. Here it is behind by as much as other reads are, and so it has what was deleted
@@ -20,7 +20,7 @@ from .world import World
 _MOST: Final = 100
 _MOST_VALUES: Final = 20
 _CHANGES: Final = ("tag_resource", "untag_resource_using_names", "delete_all_tags_for_resource")
-"""What changes tags in those services of moto's that have them in its own store."""
+"""The methods that change tags in moto's tag store, which some of its services use."""
 
 
 def patches(
@@ -39,7 +39,7 @@ def patches(
         return change
 
     def get_resources(response: Any) -> ActionResult:
-        """InvalidParameterException for more values than a filter takes, and for pages that are too long."""
+        """GetResources: InvalidParameterException for more values than a filter takes, and for pages that are too long."""
         filters = response._get_param("TagFilters", [])
         if any(len(item.get("Values", ())) > _MOST_VALUES for item in filters):
             raise ResourceGroupsTaggingAPIError("InvalidParameterException", "A filter takes 20 values at most.")
@@ -65,7 +65,7 @@ def patches(
 
 
 def _seen(world: World, at: float) -> dict[str, tuple[str, dict[str, str]]]:
-    """What is tagged, by ARN, with its type, as it was then."""
+    """The tagged resources at that time, by ARN, each with its type and tags."""
     present = {
         item.arn: (item.resource_type, item.tags)
         for backend in iter_taggable_backends(world.account, world.region)

@@ -10,15 +10,15 @@ from .rule import Call, refuse
 
 
 class Throttling:
-    """The buckets of all accounts and regions. `share`: of what they are refilled with, as much as others leave."""
+    """The buckets of all accounts and regions. `share`: the share of the refill rate that other clients leave."""
 
     def __init__(self, share: float = 1.0) -> None:
         self._share = share
         self._levels: dict[tuple[str, str, str], tuple[float, float]] = {}
-        """Tokens at a moment, by account, region and bucket."""
+        """The tokens in each bucket, and when that was, by account, region and bucket."""
 
     def take(self, service: str, call: Call, now: float) -> None:
-        """Take a request's tokens, from all of its buckets or from none. Refuses as AWS does."""
+        """Take a request's tokens from all of its buckets, or from none if it is refused. The error is AWS's."""
         left: dict[tuple[str, str, str], tuple[float, float]] = {}
         for name, bucket, tokens in buckets_of(service, call.action, lambda: call.params):
             key = call.world.account, call.world.region, f"{service} {name}"
@@ -31,7 +31,7 @@ class Throttling:
 
 
 def throttle(service: str) -> NoReturn:
-    """The guide for ELB calls the code ThrottlingException, as CloudTrail does; on the wire it is Throttling (boto3#3125)."""
+    """Refuse a request. ELB's guide and CloudTrail call the code ThrottlingException; in answers it is Throttling (boto3#3125)."""
     if service == "ec2":
         refuse("RequestLimitExceeded", "Request limit exceeded.", status=503)
     refuse("Throttling", "Rate exceeded")

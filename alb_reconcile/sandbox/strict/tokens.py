@@ -9,8 +9,8 @@ from .rule import Call, refuse
 
 
 def made_once(call: Call, key: str, there: Mapping[str, Any], make: Callable[[], Any]) -> Any:
-    """The answer to a create: of what its token has made before, as long as it is there; IdempotentParameterMismatch for other
-    parameters. `key` is the answer's key for what was made."""
+    """The answer to a create request. If its token has made a resource that still exists, the answer has that resource;
+    IdempotentParameterMismatch for other parameters. `key` is the answer's key for the resource."""
     token, digest = call.given("ClientToken"), fingerprint(call.params)
     if token is None:
         return make()

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 @dataclass
 class Timeline:
-    """States and when they begin. Reading it at an earlier time gives the earlier state, as lag needs."""
+    """States and when they begin. A read at an earlier time gives the earlier state, as lag needs."""
 
     entries: list[tuple[float, str, str]] = field(default_factory=list)
 
     def add(self, when: float, state: str, reason: str = "") -> None:
-        """From then on it is that state; what was planned for later is off."""
+        """Begin a state at that time; states that were planned for later are dropped."""
         self.entries = [entry for entry in self.entries if entry[0] <= when]
         self.entries.append((when, state, reason))
 
@@ -39,10 +39,10 @@ class Registration:
     id: str
     port: int
     since: float
-    zone: str = ""  # of a target by address
+    zone: str = ""  # for a target by address
     verdict: str = "healthy"
     verdict_since: float = 0.0
-    streak: int = 0  # real checks in a row: passed, or with a minus sign failed
+    streak: int = 0  # real checks in a row: positive if passed, negative if failed
     gone_at: float | None = None
     timeline: Timeline = field(default_factory=Timeline)
 
@@ -53,8 +53,8 @@ class Registration:
 
 @dataclass
 class TrustStore:
-    """A trust store, which moto doesn't have. `revocations` are numbers of entries by id; `bundle` and `lists` what was
-    read from S3 (PEM), the lists by id."""
+    """A trust store, which moto doesn't have. `revocations` are the numbers of revoked certificates by list id; `bundle` and `lists` (by
+    id) are the files from S3 (PEM)."""
 
     arn: str
     name: str
@@ -67,7 +67,7 @@ class TrustStore:
 
 @dataclass
 class Ledger:
-    """What the rules remember beside moto's own objects."""
+    """The state that the rules keep in addition to moto's objects."""
 
     instances: dict[str, Timeline] = field(default_factory=dict)
     balancers: dict[str, Timeline] = field(default_factory=dict)
@@ -78,27 +78,27 @@ class Ledger:
     unhealthy: dict[tuple[str, str], str] = field(default_factory=dict)  # (group, instance) → reason
     tokens: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # → (digest, reservation)
     reservations: dict[str, list[str]] = field(default_factory=dict)
-    no_capacity: set[str] = field(default_factory=lambda: {"p5.48xlarge"})  # instance types of which AWS has none now
+    no_capacity: set[str] = field(default_factory=lambda: {"p5.48xlarge"})  # instance types without capacity
     usual_quotas: ClassVar[Mapping[str, float]] = {}
     quotas: dict[str, float] = field(default_factory=lambda: dict(Ledger.usual_quotas))
-    """By Service Quotas' codes; without one there is no limit."""
-    denied: set[str] = field(default_factory=set)  # actions of EC2 that nobody may call
-    service_roles: set[str] = field(default_factory=set)  # service-linked roles that are there
+    """Quotas by Service Quotas' codes; without an entry there is no limit."""
+    denied: set[str] = field(default_factory=set)  # actions of EC2 that are refused
+    service_roles: set[str] = field(default_factory=set)  # service-linked roles that exist
     hidden: set[str] = field(default_factory=set)  # interfaces that an AWS service manages and hides
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
     mutual: dict[str, dict[str, Any]] = field(default_factory=dict)  # listener → MutualAuthentication
     certificates_left: dict[str, tuple[float, list[str]]] = field(
         default_factory=dict
-    )  # ARN → when its last users let it go
+    )  # ARN → when its last users gave it up, and these users
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     modified: dict[str, float] = field(default_factory=dict)  # volume → when it was last modified
-    creating: dict[str, float] = field(default_factory=dict)  # volume → until when it is
+    creating: dict[str, float] = field(default_factory=dict)  # volume → until when it is `creating`
     created: dict[str, float] = field(default_factory=dict)
     events: list[tuple[float, str, str]] = field(default_factory=list)
     trail: list[Any] = field(default_factory=list)  # cloudtrail.Change
     tagged: dict[str, list[tuple[float, dict[str, str]]]] = field(
         default_factory=dict
-    )  # ARN → until when it had which tags
+    )  # ARN → former tags, each with the time until which it had them
 
     def schedule(self, when: float, kind: str, subject: str) -> None:
         heapq.heappush(self.events, (when, kind, subject))
@@ -110,7 +110,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class World:
-    """One account and region. The backends are looked up each time, since lag puts older ones in their place."""
+    """One account and region. The backends are looked up at each use, since lag may replace them by older ones."""
 
     account: str
     region: str
@@ -124,12 +124,12 @@ class World:
         return self._here(_backends()[1])
 
     def _here(self, backends: Any) -> Any:
-        # moto's own look-up, which makes what isn't there, takes a lock each time
+        # moto's own look-up, which makes missing backends, takes a lock each time
         return backends.get(self.account, {}).get(self.region) or backends[self.account][self.region]
 
     @property
     def ledger(self) -> Ledger:
-        # Kept on the backend, so that moto's reset and a deep copy take it along.
+        # Kept on the backend, so that moto's reset deletes it and copies contain it.
         kept = self.ec2.__dict__
         if "strict_ledger" not in kept:
             kept["strict_ledger"] = Ledger()
@@ -143,7 +143,7 @@ class World:
         return next((i for i in self.instances() if i.id == instance_id), None)
 
     def target_instance(self, group: Any, target: str) -> Any | None:
-        """The instance that a target of a group is, by its id or by its private address in the group's VPC."""
+        """The instance of a group's target, which is an instance id or a private address in the group's VPC."""
         if group.target_type != "ip":
             return self.instance(target)
         return next((i for i in self.instances() if i.vpc_id == group.vpc_id and target in private_addresses(i)), None)
@@ -204,7 +204,7 @@ def _backends() -> tuple[Any, Any]:
 
 
 def private_addresses(instance: Any) -> list[str]:
-    """The private addresses of an instance's interfaces, IPv6 ones included."""
+    """The private addresses of an instance's interfaces, including IPv6 addresses."""
     nics = instance.nics.values()
     found = [address["PrivateIpAddress"] for nic in nics for address in nic.private_ip_addresses]
     return [*found, *(address for nic in nics for address in nic.ipv6_addresses)]

@@ -1,4 +1,4 @@
-"""The answers that a load balancer gives itself, in an Application Load Balancer's words."""
+"""Makes Envoy's LocalReplyConfig: the status, page and headers of answers that an Application Load Balancer gives itself."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,8 +7,8 @@ from alb_reconcile.sandbox.identity.service import STANDS_FOR_561
 from alb_reconcile.sandbox.pages import word_page
 
 SERVER: Final = "awselb/2.0"
-# What Envoy calls the cause, and the status that an ALB gives for it (AWS ELB, "Troubleshoot"): no connection, one
-# that ends too soon, an answer that is no HTTP; no target; no answer in time.
+# The status that an ALB answers (AWS ELB, "Troubleshoot"), with Envoy's flags for the causes: 502 without a connection, for a
+# connection that ends too soon, and for an answer that isn't HTTP; 503 without a target; 504 without an answer in time.
 _CAUSES: Final = (
     (502, ("UF", "UC", "UR", "UPE", "LR")),
     (503, ("UH", "NC", "UO", "URX")),
@@ -18,7 +18,7 @@ _CAUSES: Final = (
 
 
 def own_answers(inserted: Mapping[str, str], tells_server: bool) -> dict[str, Any]:
-    """Envoy's LocalReplyConfig. `inserted`: headers that all answers of the listener get."""
+    """Envoy's LocalReplyConfig. `inserted`: headers that the listener sets in all answers."""
     headers = [_header(key, value.replace("%", "%%")) for key, value in inserted.items()]
     headers += [_header("Server", SERVER)] if tells_server else []
     mappers = [_by_cause(status, flags) for status, flags in _CAUSES]

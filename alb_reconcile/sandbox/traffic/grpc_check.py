@@ -12,13 +12,13 @@ import h2.exceptions
 from alb_reconcile.sandbox.client import HOST
 
 UNKNOWN = 2
-"""The status of an answer that has none (gRPC, 'Status codes')."""
+"""The status (UNKNOWN) of an answer without a status (gRPC, 'Status codes')."""
 _EMPTY = b"\0\0\0\0\0"
-"""A message of no bytes, in its frame."""
+"""An empty message in gRPC's framing."""
 
 
 async def call(port: int, path: str, host: str, agent: str, *, secure: bool) -> int:
-    """The gRPC status that a method answers on a local port. Raises OSError, ValueError (what isn't HTTP/2).
+    """Call a method on a local port. Returns the gRPC status. Raises OSError; ValueError for an answer that isn't HTTP/2.
 
     AWS ELB, 'Health checks for Application Load Balancer target groups': with the protocol version gRPC the path is the
     method's, `/package.service/method`.
@@ -64,6 +64,6 @@ async def _exchange(
 
 def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # an ALB doesn't validate its targets' either
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # an ALB verifies no target either
     context.set_alpn_protocols(["h2"])
     return context

@@ -11,7 +11,7 @@ from alb_reconcile.sandbox.traffic.snapshot import Listener, TargetGroup
 from alb_reconcile.sandbox.traffic.transforms import FAILED
 
 NODE: Final = "127.0.0.1"
-"""The address of the only node that a load balancer has here."""
+"""The address of a load balancer's node; here a load balancer has only one."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _FAILURES: Final = {
     "certificate_has_expired": "ClientCertExpired",
@@ -30,7 +30,8 @@ Record = Mapping[str, Any]
 
 
 def access_entry(record: Record, found: Listener, moment: datetime, target: str, group: str, certificate: str) -> str:
-    """AWS ELB, 'Access log entries'. `target`, `group` and `certificate`: address and port, and ARNs; empty where there is none."""
+    """A line of an access log (AWS ELB, 'Access log entries'). `target` is an address and port, `group` and `certificate` are ARNs; each is
+    empty if there is none."""
     scheme, created = found.protocol.lower(), moment
     is_refused = record.get("details") == "lua_response" and record.get("actions") != "redirect"
     transformed = _transformed(record)
@@ -74,7 +75,7 @@ def access_entry(record: Record, found: Listener, moment: datetime, target: str,
 
 
 def connection_entry(record: Record, found: Listener, moment: datetime) -> str:
-    """AWS ELB, 'Connection log entries'."""
+    """A line of a connection log (AWS ELB, 'Connection log entries')."""
     host, _, port = str(record["client"]).rpartition(":")
     is_secure = found.protocol == "HTTPS"
     begin, end = record.get("begin"), record.get("end")
@@ -98,7 +99,7 @@ def connection_entry(record: Record, found: Listener, moment: datetime) -> str:
 
 
 def health_entry(check: Check, group: TargetGroup, target: str, moment: datetime, balancer: str) -> str:
-    """AWS ELB, 'Health check log entries'."""
+    """A line of a health check log (AWS ELB, 'Health check log entries')."""
     kinds = {"GRPC": "grpc", "HTTP2": "h2"}
     reasons = {"Target.Timeout": "TimedOut", "Target.ResponseCodeMismatch": "ResponseCodeMismatch"}
     reason = reasons.get(check.reason.partition("|")[0], "ConnectionReset") if check.reason else "-"
@@ -122,7 +123,8 @@ def health_entry(check: Check, group: TargetGroup, target: str, moment: datetime
 
 
 def choose_certificate(name: str | None, arns: Sequence[str], names: Callable[[str], Sequence[str]]) -> str:
-    """Whose certificate a client gets that asks for a name: one that is for it, by a wildcard too, or the default one."""
+    """The ARN of the certificate for a name that a client asks for: the first that covers the name, also by a wildcard, else the default
+    one, which is the first."""
     asked = (name or "").lower()
     for text in (asked, "*." + asked.partition(".")[2]):
         for arn in arns:
@@ -132,7 +134,7 @@ def choose_certificate(name: str | None, arns: Sequence[str], names: Callable[[s
 
 
 def name_of_balancer(arn: str) -> str:
-    """The resource id: app/NAME/ID."""
+    """A load balancer's resource id, app/NAME/ID."""
     return arn.partition(":loadbalancer/")[2] or arn
 
 
@@ -141,7 +143,7 @@ def stamp(moment: datetime) -> str:
 
 
 def quoted(text: object) -> str:
-    """In quotes, with a hyphen for nothing. What would end it is written as a code."""
+    """The text in quotes; a hyphen if it is empty. Quotes and characters that can't be printed are escaped."""
     safe = "".join(
         f"\\x{ord(char):02x}" if char == '"' or not char.isprintable() else char for char in str(text or "-")
     )
@@ -149,12 +151,12 @@ def quoted(text: object) -> str:
 
 
 def trace_of(record: Record) -> str:
-    """The connection's id, which its requests have, too."""
+    """The trace id of a connection. The connection's requests have the same id."""
     return f"TID_{uuid5(NAMESPACE_OID, '{client} {connection}'.format_map(record)).hex}"
 
 
 def _executed(record: Record) -> str:
-    """The actions that were taken: who isn't let in gets no further than what asks for that."""
+    """The actions that were executed: if authentication refused the request, not the action after it."""
     actions = str(record.get("actions") or "")
     return actions.rpartition(",")[0] if str(record.get("details")).startswith("ext_authz_") else actions
 
@@ -173,7 +175,7 @@ def _seconds(microseconds: object) -> str:
 
 
 def _transformed(record: Record) -> tuple[str, str, str]:
-    """Host, URL and status of a transform; nothing where a rule has none."""
+    """The transformed host and URL, and the transform's status; all empty if the rule has no transform."""
     host, path = record.get("sent_host"), record.get("sent_path")
     if host is None and path is None:
         return "", "", ""

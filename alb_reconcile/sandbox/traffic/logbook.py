@@ -25,14 +25,14 @@ from alb_reconcile.sandbox.traffic.routes import name_of
 from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, Snapshot
 
 INTERVAL: Final = 300
-"""Seconds of AWS from one file to the next (AWS ELB, 'Access log files')."""
+"""Seconds, on AWS's clock, from one file to the next (AWS ELB, 'Access log files')."""
 _NAMES: Final = {"access": "", "connection": "conn_log.", "health_check": "health_check_log_"}
 Deliver = Callable[[str, str, str, bytes], None]
-"""Puts an object into S3: account, bucket, key, content."""
+"""A function that puts an object into S3, by account, bucket, key and content."""
 
 
 class _Log(NamedTuple):
-    """One log of a load balancer, and where it goes."""
+    """One log of a load balancer, with its bucket and prefix."""
 
     balancer: str
     kind: str
@@ -41,9 +41,9 @@ class _Log(NamedTuple):
 
 
 class Logbook:
-    """Keeps what there is to be logged until its five minutes are over. The methods are called by one thread.
+    """Collects log lines, and delivers them every five minutes. Only one thread may call its methods.
 
-    `records` is what Envoy writes; `targets` tells which instance and port a local port stands for.
+    `records` is the file that Envoy writes; `targets` gives the instance and port behind each local port.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Logbook:
         self._groups: dict[str, str] = {}
 
     def write(self, snapshot: Snapshot, checks: Iterable[Check], now: float, moment: datetime) -> None:
-        """Take what was recorded since, and hand over what is due. `now` (seconds) and `moment` are AWS's time."""
+        """Collect new records and checks, and deliver logs that are due. `now` (seconds) and `moment` are the time on AWS's clock."""
         self._learn(snapshot)
         for record in self._new_records():
             self._add(record, moment)
@@ -70,14 +70,14 @@ class Logbook:
         self._window = window
 
     def flush(self, end: datetime) -> None:
-        """Hand over all there is, as the log of the time that ended then."""
+        """Deliver all lines, as logs of the interval that ended at `end`."""
         for log, lines in self._lines.items():
             content = gzip.compress("".join(f"{line}\n" for line in lines).encode())
             self._deliver(_account(log.balancer), log.bucket, _key(log, end), content)
         self._lines.clear()
 
     def _learn(self, snapshot: Snapshot) -> None:
-        """What is gone may still be in a record that comes late, so nothing is forgotten."""
+        """Note the resources' names and addresses. None is forgotten, since a late record may name a deleted resource."""
         self._addresses |= {item.id: item.private_ip for item in snapshot.instances}
         self._certificates |= snapshot.certificates
         self._groups |= {name_of(arn): arn for arn in snapshot.target_groups}
@@ -91,7 +91,7 @@ class Logbook:
             file.seek(self._read)
             for line in file:
                 if not line.endswith(b"\n"):
-                    return  # the rest of it comes later
+                    return  # Envoy hasn't written all of the line yet
                 self._read += len(line)
                 yield json.loads(line)
 
@@ -129,13 +129,13 @@ class Logbook:
             self._lines[_Log(balancer.arn, kind, bucket, prefix)].append(line)
 
     def _target(self, upstream: str | None) -> str:
-        """The address and port in AWS of what Envoy connected to."""
+        """The address and port, in AWS, of the target to which Envoy connected; empty if it isn't known."""
         _, _, port = (upstream or "").rpartition(":")
         found = self._targets().get(int(port)) if port.isdigit() else None
         return f"{self._addresses.get(found[0], found[0])}:{found[1]}" if found else ""
 
     def _in_aws(self, at: float, moment: datetime) -> datetime:
-        """When something was in AWS's time; how long it took is HTTP time."""
+        """The moment on AWS's clock of a time on this machine's. Only moments are scaled by `speed`; durations in logs aren't."""
         return moment - timedelta(seconds=(time.time() - at) * self._speed)
 
 
@@ -144,7 +144,7 @@ def _account(arn: str) -> str:
 
 
 def _key(log: _Log, end: datetime) -> str:
-    """AWS ELB, 'Access log files', 'Connection log files', 'Health check log files'."""
+    """The object key of a log file (AWS ELB, 'Access log files', 'Connection log files', 'Health check log files')."""
     _, _, _, region, account, _ = log.balancer.split(":", 5)
     prefix = f"{log.prefix.strip('/')}/" if log.prefix.strip("/") else ""
     resource = name_of_balancer(log.balancer).replace("/", ".")

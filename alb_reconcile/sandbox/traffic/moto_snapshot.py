@@ -28,13 +28,14 @@ from alb_reconcile.sandbox.traffic.snapshot import (
 )
 
 _DIGITS: Final = 16
-"""Of the digest in an instance's `alb-reconcile:user-data` tag, which has to be the same one."""
+"""The number of digits of the digest in an instance's `alb-reconcile:user-data` tag, which must be the same digest."""
 
 
 def take_snapshot(strict: StrictAws, ports: tuple[int, ...] = (80,)) -> Snapshot:
-    """What all accounts and regions have that traffic depends on, as it is now.
+    """The current state, of all accounts and regions, on which traffic depends.
 
-    `ports`: where instances listen whose user data doesn't say it. The caller holds the strict AWS's lock, and has brought every world to the present.
+    `ports`: the ports of instances with user data that doesn't name any. The caller holds the strict AWS's lock, and has brought every
+    world to the present.
     """
     now = strict.clock()
     balancers: list[LoadBalancer] = []
@@ -98,7 +99,7 @@ def _mutual(world: World, listener: str) -> Mutual | None:
 
 
 def _rule(found: Any, priority: int | None) -> Rule:
-    # Copies, since the snapshot is looked at while the next request changes what it was taken from.
+    # Copies, since the snapshot is used while later requests change moto's objects.
     conditions = copy.deepcopy(list(found.conditions))
     actions = [copy.deepcopy(action.data) for action in found.actions]
     transforms = copy.deepcopy(list(getattr(found, "transforms", None) or []))  # which moto doesn't know
@@ -159,7 +160,7 @@ def _instances(world: World, ports: tuple[int, ...]) -> Iterator[Instance]:
 
 
 def _names(arn: str) -> tuple[str, ...]:
-    """The domain names of a certificate of ACM or IAM; nothing for one that is gone."""
+    """The domain names of a certificate of ACM or IAM; empty if the certificate is deleted."""
     from moto.acm.models import acm_backends
     from moto.iam.models import iam_backends
 
@@ -175,7 +176,7 @@ def _names(arn: str) -> tuple[str, ...]:
 
 
 def _imported(arn: str) -> Imported | None:
-    """An imported certificate of ACM; None for any other one."""
+    """An imported certificate of ACM; None for any other certificate."""
     from moto.acm.models import acm_backends
 
     _, _, service, region, account, _ = arn.split(":", 5)
@@ -187,7 +188,7 @@ def _imported(arn: str) -> Imported | None:
 
 
 def _names_in(pem: str) -> tuple[str, ...]:
-    """The domain names that a certificate (PEM) is for; nothing for one that makes no sense."""
+    """The domain names of a certificate (PEM); empty if it can't be read."""
     try:
         extensions = x509.load_pem_x509_certificate(pem.encode()).extensions
         return tuple(

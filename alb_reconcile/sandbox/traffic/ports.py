@@ -7,9 +7,9 @@ HOST: Final = "127.0.0.1"
 
 
 class Port:
-    """A port that the kernel chose, kept from everybody but this user's processes that share it (SO_REUSEPORT).
+    """A port that the kernel chose. Only this user's processes that share it (SO_REUSEPORT) can listen on it.
 
-    Nothing listens on it until somebody does: connections to it are refused.
+    Connections are refused until a process listens.
     """
 
     def __init__(self) -> None:
@@ -19,5 +19,5 @@ class Port:
         self.number: int = self._socket.getsockname()[1]
 
     def close(self) -> None:
-        """Anybody may have it from now on."""
+        """Release the port."""
         self._socket.close()

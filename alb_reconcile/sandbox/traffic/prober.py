@@ -18,16 +18,16 @@ from alb_reconcile.sandbox.traffic.snapshot import HealthCheck
 
 _AGENT: Final = "ELB-HealthChecker/2.0"
 _SHORTEST: Final = 0.1
-"""Seconds between two checks of a target, however fast AWS's time runs."""
+"""The fewest seconds between two checks of a target, however fast AWS's clock runs."""
 Key = tuple[str, str, int]
 """A registration: the target group's ARN, the instance's id, the target's port."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """How a target is checked: its group's settings and protocol version, and the local port that stands for the instance's.
+    """How a target is checked: its group's settings and protocol version, and the local port in place of the instance's port.
 
-    Without one nobody listens there; with `is_shut_out` nothing comes through to it.
+    Without a local port, connections are refused; with `is_shut_out`, requests get no answer.
     """
 
     check: HealthCheck
@@ -38,10 +38,9 @@ class Probe:
 
 
 class Prober:
-    """Checks targets from a thread of its own. `clock` is AWS's, in seconds; intervals are divided by `speed`.
+    """Checks targets in its own thread. `clock` is AWS's, in seconds; intervals are divided by `speed`.
 
-    A check's time-out is HTTP time, which is never scaled. AWS ELB, 'Health checks for Application Load Balancer
-    target groups'.
+    Time-outs of checks aren't scaled. AWS ELB, 'Health checks for Application Load Balancer target groups'.
     """
 
     def __init__(self, clock: Callable[[], float], speed: float) -> None:
@@ -54,11 +53,11 @@ class Prober:
         self._thread.start()
 
     def watch(self, probes: Mapping[Key, Probe]) -> None:
-        """From now on these are checked, the new ones at once."""
+        """Check these targets from now on, and no others; new ones are checked at once."""
         self._loop.call_soon_threadsafe(self._watch, dict(probes))
 
     def results(self) -> list[Check]:
-        """What has been found since the last time, in order."""
+        """The results since the last call, in order."""
         found = []
         with suppress(IndexError):
             while True:
@@ -66,7 +65,7 @@ class Prober:
         return found
 
     def close(self) -> None:
-        """End it, and wait for that."""
+        """End the thread, and wait until it has ended."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
@@ -103,7 +102,7 @@ class Prober:
             await asyncio.sleep(max(0.0, started + interval - time.monotonic()))
 
     async def _ask(self, probe: Probe) -> tuple[str, int]:
-        """Why the check failed, as code and description with a bar between, or nothing; and the answer's status, or -1."""
+        """Why the check failed, as `code|description`, empty if it passed; and the answer's status, -1 without an answer."""
         check = probe.check
         try:
             async with asyncio.timeout(check.timeout):
@@ -121,7 +120,7 @@ class Prober:
         return f"Target.ResponseCodeMismatch|Health checks failed with these codes: [{code}]", code
 
     async def _code(self, probe: Probe, port: int) -> int:
-        """The status that a target answers: HTTP's, or gRPC's."""
+        """The HTTP or gRPC status of a target's answer."""
         check = probe.check
         if probe.version == "GRPC":
             return await grpc_check.call(port, check.path, probe.host, _AGENT, secure=check.protocol == "HTTPS")
@@ -144,7 +143,7 @@ class Prober:
 
 
 def matches(matcher: str, code: int) -> bool:
-    """Whether a group's matcher accepts the status code: 200, 200,202 or 200-399, or a mixture; 0-99 for gRPC."""
+    """Whether a group's matcher accepts a status code. A matcher is like 200, 200,202 or 200-399, or a mixture; for gRPC like 0-99."""
     for part in matcher.split(","):
         first, _, last = part.strip().partition("-")
         if first.isdigit() and int(first) <= code <= (int(last) if last.isdigit() else int(first)):

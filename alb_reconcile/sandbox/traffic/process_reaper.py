@@ -10,7 +10,7 @@ from contextlib import suppress
 
 
 def main() -> None:
-    """Read process groups, a line each (negative: it has ended), and kill those that are left when the pipe closes."""
+    """Read numbers of process groups, one a line (negative: the group has ended). Kill the groups that are left when the pipe closes."""
     groups: set[int] = set()
     for line in sys.stdin:
         number = int(line)

@@ -23,7 +23,8 @@ from alb_reconcile.sandbox.traffic.snapshot import Addresses, Instance
 RESTART: Final = 3.0
 """Seconds until a process that ended by itself is started again: RestartSec of the demo's unit."""
 _QUICK: Final = 10.0
-"""One that ended sooner than that didn't come up; after five in a row the pause doubles, up to the longest."""
+"""A process that ended within these seconds of its start has failed to start. After five such failures in a row (`_PATIENT`), the pause
+doubles each time, up to `_LONGEST`."""
 _PATIENT: Final = 5
 _LONGEST: Final = 60.0
 GRACE: Final = 10.0
@@ -31,12 +32,12 @@ GRACE: Final = 10.0
 _KEPT: Final = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ")
 _MARK: Final = "ALB_RECONCILE_SANDBOX_INSTANCES"
 _PORTS: Final = range(20000, 32000)
-"""Below the ports that the system gives to outgoing connections, so that a restart finds its port free."""
+"""Ports below those that the system uses for outgoing connections, so that a restarted process finds its port free."""
 _WANTED: Final = ("pending", "running")
 
 
 def web_api_file() -> Path:
-    """The demo's web API: in a wheel it lies inside the package, in a checkout beside it."""
+    """The file of the demo's web API: in a wheel it is inside the package, in a checkout next to the package."""
     package = Path(__file__).parent.parent.parent
     inside = package / "user-data" / "web-api.py"
     return inside if inside.is_file() else package.parent / "specs" / "user-data" / "web-api.py"
@@ -44,21 +45,21 @@ def web_api_file() -> Path:
 
 @dataclass(frozen=True)
 class Program:
-    """What the instances run, and in which folder."""
+    """The command that the instances run, and its folder."""
 
     arguments: tuple[str, ...]
     folder: Path
 
     @classmethod
     def choose(cls, serve: str, folder: Path) -> Program:
-        """The user's own command line, split like a shell does and run without one; without it the demo's."""
+        """The user's command line, split as by a shell but run without one; if it is empty, the demo's web API."""
         if serve:
             return cls(tuple(shlex.split(serve)), folder)
         return cls((sys.executable, "-I", "-S", str(web_api_file()), "serve"), Path("/"))
 
 
 class Reaper:
-    """The process that kills the instances' process groups when this one is gone."""
+    """The process that kills the instances' process groups when this process has ended."""
 
     def __init__(self) -> None:
         self._groups: set[int] = set()
@@ -73,19 +74,19 @@ class Reaper:
         )
 
     def hold(self, group: int) -> None:
-        """From now on the group dies with this process."""
+        """Let the group be killed when this process ends."""
         self._groups.add(group)
         self._tell(group)
 
     def let_go(self, group: int) -> None:
-        """The group has ended; its number may come to mean another one."""
+        """Don't kill a group that has ended, since another group may get its number."""
         self._groups.discard(group)
         self._tell(-group)
 
     def _tell(self, number: int) -> None:
         try:
             self._write([number])
-        except BrokenPipeError:  # somebody has killed it
+        except BrokenPipeError:  # the reaper was killed
             self._process.communicate()
             self._process = self._start()
             self._write(self._groups)
@@ -96,13 +97,13 @@ class Reaper:
         self._process.stdin.write("".join(f"{number}\n" for number in numbers).encode())
 
     def close(self) -> None:
-        """Kill the groups that are left, and wait for that."""
+        """Kill the groups that are left, and wait for the reaper's end."""
         with suppress(BrokenPipeError):
             self._process.communicate()
 
 
 class _Service:
-    """One instance's process, over all its starts."""
+    """The process of one instance, through all its restarts."""
 
     def __init__(self, instance: Instance, port: int) -> None:
         self.instance = instance
@@ -111,7 +112,7 @@ class _Service:
         self.boots = instance.boots
         self.started = self.due = 0.0
         self.kill_at: float | None = None
-        """Set once it has been told to end."""
+        """When to kill the process; None unless it has got SIGTERM."""
         self.restarts = self.quick = 0
         self.note = ""
 
@@ -120,7 +121,7 @@ class _Service:
         return self.instance.state in _WANTED
 
     def tell(self) -> Process:
-        process = self.process  # once, since another thread may be at it
+        process = self.process  # read once, since another thread may change it
         if process is None:
             state = ("waits" if self.due else "starts") if self.wanted else "stopped"
         else:
@@ -131,9 +132,9 @@ class _Service:
 
 
 class Processes:
-    """Keeps a process for each instance that is pending or running. It is used by one thread; `tell` by any.
+    """Keeps a process for each instance that is pending or running. Only one thread may use it, except `tell`.
 
-    `folder` holds a log for each instance, with the output since its last start. `clock` is in seconds of HTTP time.
+    `folder` holds a log for each instance, with the output since its last start. `clock` is in real seconds, not AWS's.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class Processes:
         self._program, self._folder, self._clock, self._restart = program, folder, clock, restart
         self._services: dict[str, _Service] = {}
         self._leaving: list[_Service] = []
-        """Those whose instance is terminated while they still finish what they do."""
+        """Processes of terminated instances that haven't ended yet."""
         folder.mkdir(parents=True, exist_ok=True)
         for log in folder.glob("*.log"):
             log.unlink()
@@ -150,11 +151,11 @@ class Processes:
         self._reaper = Reaper()
 
     def addresses(self) -> Addresses:
-        """The local port is an instance's own for as long as it is there; its web API answers at no other port of AWS's."""
+        """The local port for each instance and each port of its web API. An instance keeps its local port as long as it exists."""
         return {(name, port): item.port for name, item in self._services.items() for port in item.instance.ports}
 
     def begin(self, instances: Sequence[Instance]) -> None:
-        """Note what is wanted, start what isn't there yet, and what has ended by itself and waited long enough."""
+        """Take over the instances' states, start missing processes, and restart those that ended by themselves when their pause is over."""
         for instance in instances:
             if instance.id not in self._services:
                 self._services[instance.id] = _Service(instance, self._free_port())
@@ -171,7 +172,7 @@ class Processes:
                 self._start(service, now)
 
     def end(self) -> None:
-        """Tell those to end that aren't wanted any more or are to be rebooted, and kill those that don't."""
+        """Send SIGTERM to processes of instances that are to stop or to reboot, and SIGKILL to those that haven't ended in time."""
         now = self._clock()
         for service in (*self._services.values(), *self._leaving):
             if service.process is None:
@@ -184,11 +185,11 @@ class Processes:
                 _signal(service.process.pid, signal.SIGTERM)
 
     def tell(self) -> tuple[Process, ...]:
-        """What there is, by instance id."""
+        """All processes, in the order of instance ids."""
         return tuple(service.tell() for _, service in sorted(self._services.copy().items()))
 
     def clear(self) -> None:
-        """Kill all of them, and forget the instances."""
+        """Kill all processes, and forget the instances."""
         for service in (*self._services.values(), *self._leaving):
             if service.process is not None:
                 _signal(service.process.pid, signal.SIGKILL)
@@ -198,7 +199,7 @@ class Processes:
         self._services, self._leaving = {}, []
 
     def close(self) -> None:
-        """Kill all of them, and everything that they have started."""
+        """Kill all processes and the processes that they have started."""
         self._reaper.close()
         for service in (*self._services.values(), *self._leaving):
             if service.process is not None:
@@ -235,7 +236,7 @@ class Processes:
         process = service.process
         if process is None or process.poll() is None:
             return
-        _signal(process.pid, signal.SIGKILL)  # what it may have left in its group
+        _signal(process.pid, signal.SIGKILL)  # processes that it may have left in its group
         self._reaper.let_go(process.pid)
         service.process = None
         if service.kill_at is not None:
@@ -252,7 +253,7 @@ class Processes:
         service.note, service.due = note, now + pause
 
     def _let_go(self, service: _Service) -> None:
-        """The instance is terminated: its address is free, its process has the rest of its time to end."""
+        """Release a terminated instance's port. Its process may still use the time that it has to end."""
         self._log(service).unlink(missing_ok=True)
         if service.process is not None:
             service.instance = replace(service.instance, state="terminated")
@@ -300,7 +301,7 @@ def _how(code: int) -> str:
 
 
 def _end_remains(folder: str) -> None:
-    """Kill what an earlier sandbox of this folder left behind, if its reaper was killed with it (Linux has /proc)."""
+    """Kill processes that an earlier sandbox of this folder left, as when its reaper was killed, too (on Linux, which has /proc)."""
     mark = f"{_MARK}={folder}".encode()
     for file in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):

@@ -5,14 +5,14 @@ from dataclasses import replace
 from alb_reconcile.sandbox.traffic.snapshot import LoadBalancer, Snapshot, TargetGroup, TargetState
 
 _KNOWN = ("initial", "healthy", "unhealthy")
-"""States that the nodes themselves find out, by their health checks."""
+"""States that the nodes find out by their own health checks, not from the control plane."""
 
 
 class Propagation:
-    """Changes of listeners, rules, target groups and registrations reach the nodes at the end of a window of `seconds`.
+    """Passes changes of listeners, rules, target groups and registrations on to the nodes at the end of each window of `seconds`.
 
     aws-load-balancer-controller, pull request 4039: ALB batches changes in windows of 10 s before they reach the data
-    plane. A load balancer that becomes active has what it was configured with until then. Zero: at once.
+    plane. A load balancer that becomes active has its configuration of that moment. With zero, changes reach the nodes at once.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -22,15 +22,15 @@ class Propagation:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the nodes don't know of a change yet."""
+        """Whether there is a change that the nodes don't know yet."""
         return bool(self._seconds) and self._last != self._shown
 
     def is_due(self, now: float) -> bool:
-        """Whether a change waits whose window has ended at `now`: on AWS the nodes would know of it."""
+        """Whether a change waits though its window has ended at `now`: on AWS the nodes would know of it."""
         return self.is_waiting and now // self._seconds != self._window
 
     def pass_on(self, snapshot: Snapshot, now: float) -> Snapshot:
-        """What the nodes know at `now` (seconds of AWS), where `snapshot` is what holds."""
+        """The snapshot that the nodes know at `now` (seconds on AWS's clock). `snapshot` is the control plane's current state."""
         window = now // self._seconds if self._seconds else None
         self._last = snapshot
         if window is None or window != self._window:
@@ -67,7 +67,7 @@ class Propagation:
 
 
 def _as_checked(target: TargetState, present: TargetGroup | None) -> TargetState:
-    """A registration that the nodes know, with what their checks have said since."""
+    """A registration as the nodes know it, with the current result of its health checks."""
     same = (
         (item for item in present.targets if (item.instance_id, item.port) == (target.instance_id, target.port))
         if present

@@ -10,14 +10,14 @@ from alb_reconcile.sandbox.strict.health import balancer_of
 from alb_reconcile.sandbox.strict.world import World
 
 _WIDE = {4: 1, 6: 3}
-"""How many bits a destination has at most that is most of the internet: 0.0.0.0/1, 2000::/3."""
+"""The longest prefix, in bits by IP version, of a destination that covers most of the internet: 0.0.0.0/1, 2000::/3."""
 
 
 def find_shut_out(world: World) -> Iterator[tuple[str, str, int]]:
-    """The registrations (target group, instance, port) whose health checks no security group lets through.
+    """The registrations (target group, instance, port) that security groups cut off from the load balancer's requests or health checks.
 
-    AWS ELB, 'Target security groups': they 'must allow traffic from the load balancer' on the target's port and on
-    the health check's. That a rule covers one of the load balancer's nodes is enough here.
+    AWS ELB, 'Target security groups': they 'must allow traffic from the load balancer' on the target's port and on the health check's port.
+    Here it is enough that a rule covers one of the load balancer's nodes.
     """
     groups = {group.id: group for group in world.groups()}
     for arn, targets in world.ledger.targets.items():
@@ -33,11 +33,11 @@ def find_shut_out(world: World) -> Iterator[tuple[str, str, int]]:
 
 
 def find_ingress(world: World) -> Iterator[tuple[str, tuple[range, ...]]]:
-    """The ports at which each load balancer's groups let clients in.
+    """The ports at which each load balancer's security groups let clients in, by ARN.
 
     AWS ELB, 'Security groups for your Application Load Balancer': they need an inbound rule for each listener's port.
-    Who the clients are isn't known here: a rule for anybody counts, but none for the load balancer's own groups, such
-    as a default group's.
+    The clients' addresses aren't known here, so a rule for any peer counts, except a rule for one of the load balancer's own groups, as
+    default groups have.
     """
     groups = {group.id: group for group in world.groups()}
     for balancer in world.elb.load_balancers.values():
@@ -55,9 +55,9 @@ def find_ingress(world: World) -> Iterator[tuple[str, tuple[range, ...]]]:
 
 
 def find_mute(world: World) -> Iterator[tuple[str, float]]:
-    """The share of an internet-facing load balancer's nodes whose subnet has no route to an internet gateway, by its ARN.
+    """The share of an internet-facing load balancer's nodes that are in subnets without a route to an internet gateway, by its ARN.
 
-    Nodes in subnets that it has left count until they are gone: clients know their addresses.
+    Nodes in former subnets count until they are gone, since clients know their addresses.
     """
     places: dict[str, list[Any]] = defaultdict(list)
     for interface in world.ec2.enis.values():
@@ -71,7 +71,7 @@ def find_mute(world: World) -> Iterator[tuple[str, float]]:
 
 
 def has_way_out(world: World, subnet: Any, version: int = 4) -> bool:
-    """Whether a subnet has a route to an internet gateway by which answers get to clients, by that version of IP."""
+    """Whether a subnet has a route to an internet gateway for most of the internet, in that version of IP: so answers reach clients."""
     tables = [table for table in world.ec2.route_tables.values() if table.vpc_id == subnet.vpc_id]
     own = [table for table in tables if subnet.id in table._associations.values()]
     routes = [
@@ -98,7 +98,7 @@ def _passes(world: World, groups: dict[str, Any], balancer: Any, instance: Any, 
 
 
 def _lets(rules: list[Key], port: int, groups: Collection[str], addresses: Collection[str | None]) -> bool:
-    """Whether a rule is for the port and for one of the peers. What a prefix list holds isn't known here: anything."""
+    """Whether a rule is for the port and for one of the peers. The content of prefix lists isn't known here: they match every peer."""
     for protocol, first, last, kind, peer in rules:
         if protocol != ANY and (protocol != "tcp" or not int(first or 0) <= port <= int(last or 0)):
             continue

@@ -7,7 +7,7 @@ from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer
 from alb_reconcile.sandbox.traffic.transforms import NAMESPACE
 
 ROUTE: Final = "alb.route"
-"""Where a route says, in its metadata, what the log tells of it."""
+"""The key in a route's metadata for what the access log says of the route."""
 _TYPE: Final = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _EVERY: Final = {
     "at": "%START_TIME(%s.%6f)%",
@@ -57,17 +57,17 @@ _CONNECTION: Final = {
 
 
 def is_logged(balancer: LoadBalancer, kind: str) -> bool:
-    """Whether a load balancer's attributes want a log: access, connection or health_check."""
+    """Whether a load balancer's attributes enable a log: access, connection or health_check."""
     return balancer.attributes.get(f"{kind}_logs.s3.enabled") == "true"
 
 
 def record_requests(balancer: LoadBalancer, found: Listener, file: Path) -> list[dict[str, Any]]:
-    """The access loggers of Envoy's HttpConnectionManager."""
+    """The access loggers of Envoy's HttpConnectionManager, which record requests."""
     return _logger(balancer, found, file, "access", _REQUEST) if is_logged(balancer, "access") else []
 
 
 def record_connections(balancer: LoadBalancer, found: Listener, file: Path) -> list[dict[str, Any]]:
-    """The access loggers of Envoy's listener, which record a connection when it ends."""
+    """The access loggers of an Envoy listener, which record each connection when it ends."""
     return _logger(balancer, found, file, "connection", _CONNECTION) if is_logged(balancer, "connection") else []
 
 

@@ -1,4 +1,4 @@
-"""Relays connections between the front and the instances, and cuts those to targets whose deregistration delay has passed.
+"""Relays connections between the front and the instances, and cuts those to targets after the deregistration delay.
 
 The front's Envoy lets a connection to a target end by itself, however long that takes. One that passes on TCP, and gives
 the listeners that it loses no time to drain, closes it.
@@ -19,7 +19,7 @@ _CLUSTERS: Final = "clusters"
 _LISTENERS: Final = "listeners"
 _DELAY: Final = "deregistration_delay.timeout_seconds"
 Key = tuple[str, str, int, int]
-"""A registration (target group, instance, port), and the local port that stands for it."""
+"""A registration (target group, instance, port), and the instance's local port."""
 
 
 @dataclass
@@ -27,15 +27,15 @@ class _Relay:
     port: Port
     delay: float
     due: float | None = None
-    """When to cut it, once its target is deregistered."""
+    """When to cut the relay's connections; None unless its target was deregistered."""
 
 
 class Relays:
-    """One for each registration, on a local port of its own. The methods are called by one thread.
+    """The relays: one for each registration, on a local port of its own. Only one thread may call its methods.
 
-    AWS ELB, 'Deregistration delay' and 'HTTP 502': requests that are still under way when it ends fail. It is counted
-    from when the load balancer knows, in HTTP time (`clock`), like all that requests take. A target of a group to which nothing
-    forwards has none, since it is `unused`, and leaves at once. Raises TrafficError.
+    AWS ELB, 'Deregistration delay' and 'HTTP 502': requests that are still open when the delay ends fail. The delay begins when the load
+    balancer knows of the deregistration, and is in real seconds (`clock`), like the duration of requests. A target of a group to which
+    nothing forwards is `unused`: it has no delay, and leaves at once. Raises TrafficError.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,14 +43,14 @@ class Relays:
         self._clock = clock
         self._relays: dict[Key, _Relay] = {}
         self.targets: dict[int, tuple[str, int]] = {}
-        """The instance and port that each local port stands for, or stood for last."""
+        """The instance and port behind each relay's local port, now or last."""
         self._files = Files(folder)
         for name in (_CLUSTERS, _LISTENERS):
             self._files.write(name, [])
         self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS), drain=0)
 
     def lead(self, snapshot: Snapshot, addresses: Addresses) -> Mapping[str, Addresses]:
-        """The relays to all that is registered and listens, by target group; when it returns, they pass on."""
+        """Make the relays of all registered targets that listen. Returns their local ports, by target group, when they relay."""
         now, led = self._clock(), dict[str, dict[tuple[str, int], int]]()
         staying: set[Key] = set()
         for group in snapshot.target_groups.values():
@@ -74,7 +74,7 @@ class Relays:
         return led
 
     def cut(self) -> None:
-        """Close the connections of those whose time is over, and start Envoy again if it has ended."""
+        """Close the connections of relays with an expired delay, and start Envoy again if it has ended."""
         if self._envoy.pid is None:
             self._envoy.start()
         over = [key for key, relay in self._relays.items() if relay.due is not None and relay.due <= self._clock()]
@@ -85,7 +85,7 @@ class Relays:
             port.close()
 
     def close(self) -> None:
-        """End Envoy, and wait for that."""
+        """End Envoy, and wait until it has ended."""
         self._envoy.close()
         for relay in self._relays.values():
             relay.port.close()

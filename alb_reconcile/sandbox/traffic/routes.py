@@ -22,20 +22,20 @@ from alb_reconcile.sandbox.traffic.transforms import rewrites
 LUA: Final = "envoy.filters.http.lua"
 _LUA_PER_ROUTE: Final = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 ROUTES: Final = "routes"
-"""What Envoy calls the one RouteConfiguration of all listeners: it watches one file for it, however many they are."""
+"""Envoy's name of the RouteConfiguration that all listeners share, so that Envoy watches one file however many listeners there are."""
 _TYPE: Final = "type.googleapis.com/envoy."
 _LISTENER: Final = "x-sandbox-listener"
-"""The request header by which Envoy finds a listener's own rules."""
+"""The request header by which Envoy finds the rules of the request's listener."""
 _LONGEST_BODY: Final = 4096  # 1,024 characters of four bytes: a fixed response's limit
 
 
 def name_of(arn: str) -> str:
-    """How Envoy's cluster, listener or virtual host for it is called."""
+    """The name of the Envoy cluster, listener or virtual host for an ARN."""
     return digest(arn, 16)
 
 
 def configuration(virtual_hosts: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Envoy's RouteConfiguration."""
+    """Envoy's RouteConfiguration with these virtual hosts, one for each listener."""
     return {
         "@type": f"{_TYPE}config.route.v3.RouteConfiguration",
         "name": ROUTES,
@@ -47,14 +47,14 @@ def configuration(virtual_hosts: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def tell_listener(listener: Listener) -> dict[str, Any]:
-    """Envoy's extension that puts the listener's name into each request, whatever the client says there."""
+    """Envoy's extension that puts the listener's name into a header of each request, in place of the client's value."""
     kind = f"{_TYPE}extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     config = {"@type": kind, "mutations": [{"append": header(_LISTENER, name_of(listener.arn))}]}
     return {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": config}
 
 
 class Router:
-    """Translates one listener. `doors`: the local ports of its load balancer's listeners, by their own ports."""
+    """Converts the rules of one listener. `doors`: the local ports of its load balancer's listeners, by their ports in AWS."""
 
     def __init__(
         self, snapshot: Snapshot, balancer: LoadBalancer, listener: Listener, doors: Mapping[int, int]
@@ -65,7 +65,7 @@ class Router:
         self._doors = {str(port): str(local) for port, local in doors.items()}
 
     def virtual_host(self) -> dict[str, Any]:
-        """Envoy's VirtualHost."""
+        """Envoy's VirtualHost of the listener."""
         routes = [*self._unanswered(), *callback_routes(self._balancer, self._listener)]
         for rule in self._listener.rules:
             routes += (guarded(route, self._balancer, self._listener, rule) for route in self._routes(rule))
@@ -73,7 +73,7 @@ class Router:
         return {"name": name, "domains": [name], "routes": routes, **header_changes(self._attributes, self._listener)}
 
     def _unanswered(self) -> Iterator[dict[str, Any]]:
-        """Requests that come to nodes without a way back: a share of all, since one node stands for all here."""
+        """A route that answers 504 to the share of requests that would come to nodes without a route back; here one node stands for all."""
         if self._mute:
             share = {"numerator": round(self._mute * 10_000), "denominator": "TEN_THOUSAND"}
             fraction = {"runtime_key": "mute", "default_value": share}
@@ -86,7 +86,7 @@ class Router:
         headers = match_headers(rule.conditions)
         if headers is None:
             return
-        # The last one: what comes before it is asked for by `guarded`.
+        # The last action routes; `guarded` adds the authentication before it.
         action = max(rule.actions, key=lambda item: item.get("Order") or 0, default={})
         kind, match = action.get("Type"), match_path(rule.conditions) | {"headers": headers}
         told = _metadata(rule)
@@ -111,7 +111,7 @@ class Router:
             "query": config.get("Query", "#{query}") or "",
         }
         here: dict[str, Any] = {"port": str(self._listener.port), "protocol": self._listener.protocol}
-        # Lua answers before it comes to Envoy's own answer, which can't put a location together.
+        # Lua answers redirects: Envoy's own answer, which comes after, can't build a location.
         here |= {"response": inserted(self._listener.attributes)}
         return _context({"redirect": wanted, "doors": self._doors} | here) | {"direct_response": {"status": status}}
 
@@ -120,14 +120,14 @@ class Router:
         given = config.get("TargetGroups") or [{"TargetGroupArn": action.get("TargetGroupArn", "")}]
         weights = {item["TargetGroupArn"]: int(item.get("Weight", 1)) for item in given}
         if len(weights) == 1:
-            weights = dict.fromkeys(weights, 1)  # all of it, whatever its weight is
+            weights = dict.fromkeys(weights, 1)  # a single group gets all requests, whatever its weight
         if not sum(weights.values()):
             yield {"match": match} | _page(503)
             return
         stickiness = config.get("TargetGroupStickinessConfig") or {}
         seconds = int(stickiness.get("DurationSeconds") or 0) if stickiness.get("Enabled") else 0
         if seconds:
-            for arn in weights:  # also at weight 0: who was there before comes back
+            for arn in weights:  # also at weight 0: clients that were there before return
                 cookie = compare("cookie", f"(?:.*;)?\\s*AWSALBTG={name_of(arn)}(?:;.*)?")
                 stuck = match | {"headers": [*match["headers"], cookie]}
                 yield {"match": stuck} | self._to_groups({arn: 1}, seconds)
@@ -155,20 +155,21 @@ class Router:
             context["sticky"] = sticky
         if seconds:
             context["group"] = {"id": name_of(arn), "seconds": seconds}
-        target = header("x-sandbox-target", "%UPSTREAM_REMOTE_ADDRESS%")  # for Lua, which takes it out again
+        target = header("x-sandbox-target", "%UPSTREAM_REMOTE_ADDRESS%")  # for Lua, which removes it
         told = {"response_headers_to_add": [target]} if sticky or seconds else {}
         return _context(context) | told
 
 
 def _metadata(rule: Rule) -> dict[str, Any]:
-    """What the access log tells of a rule: its priority, 0 for the default one, and its actions."""
+    """A route's metadata for the access log: the rule's priority, 0 for the default rule, and its actions."""
     kinds = [str(item.get("Type")) for item in sorted(rule.actions, key=lambda item: item.get("Order") or 0)]
     named = ",".join("authenticate" if kind.startswith("authenticate-") else kind for kind in kinds)
     return {"metadata": {"filter_metadata": {ROUTE: {"priority": str(rule.priority or 0), "actions": named}}}}
 
 
 def _sticky(group: TargetGroup | None) -> dict[str, Any] | None:
-    """AWS ELB, 'Sticky sessions': by the load balancer's own cookie, or beside the application's."""
+    """The stickiness of a group, None if it has none: by the load balancer's cookie, or by an application cookie (AWS ELB, 'Sticky
+    sessions')."""
     attributes = group.attributes if group else {}
     if attributes.get("stickiness.enabled") != "true":
         return None
@@ -183,7 +184,7 @@ def _context(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A fixed response: text that says that it is UTF-8, as an ALB's does."""
+    """The route's part for a fixed response. Text has the charset UTF-8, as an ALB's has."""
     kind = config.get("ContentType") or "text/plain"
     if kind.startswith("text/"):
         kind += "; charset=utf-8"

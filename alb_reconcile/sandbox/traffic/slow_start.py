@@ -10,22 +10,23 @@ _ALWAYS: Final = float("-inf")
 
 
 class SlowStart:
-    """Remembers since when each target gets requests. `speed` divides AWS's time; `clock` is in seconds of HTTP time.
+    """Remembers since when each target gets requests. `speed` divides the duration; `clock` is in real seconds, not AWS's.
 
-    AWS ELB, 'Slow start mode': only beside a target that isn't in it, so not the first ones, nor those that were there
-    before it was enabled. Envoy's own would begin again for all of a group whenever one of its targets comes or goes.
+    AWS ELB, 'Slow start mode': a target starts slowly only if another target has finished its slow start: so neither a group's first
+    targets do, nor those that were registered before the mode was enabled. Envoy's own slow start isn't used: it would begin again for all
+    targets of a group whenever one joins or leaves.
     """
 
     def __init__(self, speed: float, clock: Callable[[], float]) -> None:
         self._speed, self._clock = speed, clock
         self._since: dict[str, dict[int, float]] = {}
-        """By target group and local port."""
+        """When each local port began to get requests, by target group."""
         self.is_under_way = False
 
     def weigh(
         self, groups: Mapping[str, TargetGroup], ports: Mapping[str, Mapping[int, int]]
     ) -> dict[str, dict[int, int]]:
-        """The weight of each local port, by target group, for the number of targets on it."""
+        """The weight of each local port, by target group. `ports` has the number of targets on each."""
         before, self._since, self.is_under_way = self._since, {}, False
         return {arn: self._weigh(group, before.get(arn, {}), ports[arn]) for arn, group in groups.items()}
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Addresses = Mapping[tuple[str, int], int]
-"""The local ports that instances listen on, by an instance's id and the port that AWS knows."""
+"""The local ports on which instances listen, by an instance's id and its port in AWS."""
 
 
 @dataclass(frozen=True)
 class TargetState:
-    """A registration, as DescribeTargetHealth tells it. `state`: initial, healthy, unhealthy, draining or unused.
+    """A registration, as in DescribeTargetHealth. `state`: initial, healthy, unhealthy, draining or unused.
 
-    `is_open`: whether security groups let the load balancer through to it. `address` is what a target by address is
-    registered as; where no instance has it, `instance_id` is the same, and nothing answers there.
+    `is_open`: whether security groups let the load balancer's requests through. `address` is the address of a target that is registered by
+    address; if no instance has that address, `instance_id` is the same text, and nothing answers.
     """
 
     instance_id: str
@@ -25,7 +25,7 @@ class TargetState:
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """A target group's own settings. Times in seconds of AWS; `port` is None for the target's own."""
+    """The health check settings of a target group. Times are in seconds on AWS's clock; `port` is None for each target's own port."""
 
     protocol: str
     port: int | None
@@ -62,7 +62,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Mutual:
-    """Mutual TLS of a listener: `verify` or `passthrough`; what `verify` trusts, as PEM, and what its lists revoke."""
+    """A listener's mutual TLS: the mode `verify` or `passthrough`; and for `verify` the CA certificates and revocation lists (PEM)."""
 
     mode: str
     authorities: str = ""
@@ -74,7 +74,7 @@ class Mutual:
 class Listener:
     """A listener and its rules, in the order in which they are tried. `certificates` are ARNs, the default one first.
 
-    `policy` names what TLS it speaks, anything if empty; `attributes` have AWS's literal keys.
+    `policy` is the name of its security policy; if it is empty, every TLS version is allowed. `attributes` have AWS's literal keys.
     """
 
     arn: str
@@ -89,7 +89,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Imported:
-    """A certificate that was imported, and is served as it is: its chain and its key (PEM)."""
+    """An imported certificate, which is served unchanged: its chain and its key (PEM)."""
 
     chain: str
     key: str = field(repr=False)
@@ -97,7 +97,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class LoadBalancer:
-    """A load balancer that is active. `attributes` have AWS's literal keys. `has_acl`: whether a web ACL is in front of it."""
+    """An active load balancer. `attributes` have AWS's literal keys. `has_acl`: whether a web ACL is associated with it."""
 
     arn: str
     dns_name: str
@@ -108,9 +108,9 @@ class LoadBalancer:
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance that isn't gone. `state`: AWS's name for it; `boots`: how often it was started or rebooted.
+    """An instance that isn't terminated. `state` is AWS's; `boots`: how often it was started or rebooted.
 
-    `ports`: where its web API listens; `owner`: its entry and stack, by its tags.
+    `ports`: the ports of its web API; `owner`: its entry and stack, by its tags.
     """
 
     id: str
@@ -125,22 +125,22 @@ class Instance:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All accounts and regions together: ids and ARNs tell them apart."""
+    """The state of all accounts and regions together, since ids and ARNs are unique."""
 
     load_balancers: tuple[LoadBalancer, ...] = ()
     target_groups: Mapping[str, TargetGroup] = field(default_factory=dict)
     certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Domain names of the certificates that listeners name, by ARN."""
     imported: Mapping[str, Imported] = field(default_factory=dict)
-    """Those of them that aren't the sandbox's own to issue."""
+    """The imported certificates among them, by ARN, which the sandbox doesn't issue itself."""
     instances: tuple[Instance, ...] = ()
     ingress: Mapping[str, tuple[range, ...]] = field(default_factory=dict)
-    """The ports at which security groups let clients in, by load balancer; every one where it isn't named."""
+    """The ports at which security groups let clients in, by load balancer; all ports for a load balancer that isn't in it."""
     mute: Mapping[str, float] = field(default_factory=dict)
-    """The share of the nodes whose answers find no way to clients, by load balancer that has any."""
+    """The share of a load balancer's nodes without a route back to clients, by load balancer; only load balancers with such nodes."""
 
     def lets_in(self, load_balancer: str, port: int) -> bool:
-        """Whether clients get through to a load balancer's port, at one of its nodes at least."""
+        """Whether security groups, and the routes of one node at least, let clients reach a load balancer's port."""
         return self.mute.get(load_balancer, 0) < 1 and any(
             port in ports for ports in self.ingress.get(load_balancer, (range(65536),))
         )

@@ -12,9 +12,9 @@ _VERSIONS: Final = ("TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3")
 
 
 def listener_context(found: Listener, certificates: Sequence[Certificate], protocols: Sequence[str]) -> dict[str, Any]:
-    """What Envoy's DownstreamTlsContext says. The first certificate is the default one.
+    """Envoy's DownstreamTlsContext for a listener. The first certificate is the default one.
 
-    AWS ELB, 'SSL certificates', 'SNI': the certificate for the name that a client asks for, else the default one.
+    AWS ELB, 'SSL certificates', 'SNI': a client gets the certificate for the name that it asks for, else the default one.
     """
     pairs = [
         {"certificate_chain": {"filename": str(item.chain)}, "private_key": {"filename": str(item.key)}}
@@ -31,10 +31,10 @@ def listener_context(found: Listener, certificates: Sequence[Certificate], proto
 
 
 def versions(policy: str) -> tuple[str, str]:
-    """The least and the highest version that a security policy speaks, by its name.
+    """The lowest and the highest TLS version of a security policy, by the policy's name.
 
-    AWS ELB, 'Security policies for your Application Load Balancer': TLS13-1-2-... speaks 1.2 and 1.3, TLS-1-2-... and
-    FS-1-2-... only 1.2; those without a version in the name begin with 1.0 and end with 1.2.
+    AWS ELB, 'Security policies for your Application Load Balancer': TLS13-1-2-... has 1.2 and 1.3, TLS-1-2-... and
+    FS-1-2-... only 1.2; policies without a version in the name have 1.0 to 1.2.
     """
     named = _POLICY.match(policy)
     most = 3 if named and named["family"] == "TLS13-" else 2
@@ -42,11 +42,11 @@ def versions(policy: str) -> tuple[str, str]:
 
 
 def _validation(mutual: Mutual) -> dict[str, Any]:
-    """Envoy's CertificateValidationContext.
+    """Envoy's CertificateValidationContext for mutual TLS.
 
-    AWS ELB, 'Mutual authentication with TLS': passthrough hands on what a client shows, if anything, and verifies nothing;
-    verify wants a certificate by one of the trust store's authorities, and none that its lists revoke. Envoy refuses clients
-    of an authority without a list as soon as another has one; what AWS does with them isn't documented.
+    AWS ELB, 'Mutual authentication with TLS': `passthrough` passes a client's certificate on, if there is one, without verifying it;
+    `verify` requires a certificate of one of the trust store's CAs that its revocation lists don't contain. If only some of the CAs have a
+    revocation list, Envoy refuses the clients of the others; what AWS does then isn't documented.
     """
     if mutual.mode != "verify":
         return {"trust_chain_verification": "ACCEPT_UNTRUSTED"}

@@ -1,4 +1,4 @@
-"""Carries out transforms of a rule: Envoy finds the new host and URL before routing, and Lua puts them in place after it."""
+"""Converts a rule's transforms to settings of an Envoy filter, which finds the new host and URL; `balancer.lua` then sets them."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Any, Final
 FILTER: Final = "envoy.filters.http.header_to_metadata"
 NAMESPACE: Final = "alb.transforms"
 FAILED: Final = "-failed-"
-"""What stands for the result of a transform that can't be carried out."""
+"""The result in place of a transform that can't be carried out."""
 _TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config"
 _PARTS: Final = {
     "host-header-rewrite": ("HostHeaderRewriteConfig", ":authority", "host"),
@@ -16,16 +16,16 @@ _PARTS: Final = {
 
 
 def http_filter() -> dict[str, Any]:
-    """The filter, which does nothing where a route doesn't say what."""
+    """Envoy's filter for transforms. It does nothing on routes without settings of their own (`rewrites`)."""
     return {"name": FILTER, "typed_config": {"@type": _TYPE}}
 
 
 def rewrites(transforms: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a route says of it (`typed_per_filter_config`); nothing without transforms.
+    """A route's settings for the filter (`typed_per_filter_config`); empty without transforms.
 
     AWS ELB, 'Transforms for listener rules': the URL is path and query (aws-load-balancer-controller, issue 4688: it writes
-    `^([^?]*)` for the path alone); without a match the request stays as it is; `$1` to `$9` are capture groups. That all
-    matches in a text are replaced isn't documented.
+    `^([^?]*)` for the path alone); without a match the request isn't changed; `$1` to `$9` are capture groups. Here all
+    matches in a text are replaced, which AWS doesn't document.
     """
     rules = [_rule(*_PARTS[item["Type"]], item) for item in transforms if item.get("Type") in _PARTS]
     return {FILTER: {"@type": _TYPE, "request_rules": rules}} if rules else {}
@@ -44,11 +44,11 @@ def _rule(config: str, header: str, key: str, transform: Mapping[str, Any]) -> d
 
 
 def _substitution(regex: str, replacement: str) -> str:
-    """As RE2 writes it. A group that the expression doesn't have can't be filled in."""
+    """The replacement in RE2's syntax; `FAILED` if it names a capture group that the expression doesn't have."""
     named = [int(digit) for digit in re.findall(r"\$([0-9])", replacement)]
     try:
         groups = re.compile(regex).groups
-    except re.error:  # it isn't Python's
+    except re.error:  # the expression is valid in RE2, not in Python
         groups = 9
     if max(named, default=0) > groups:
         return FAILED

@@ -38,19 +38,19 @@ _CASE: Final = {  # HTTP/1.1 header names as they were sent, and X-Forwarded-For
 _POLICIES: Final = {"least_outstanding_requests": "LEAST_REQUEST", "weighted_random": "RANDOM"}
 
 
-_NAMES_ASKED_FOR: Final = {  # without it Envoy doesn't tell them
+_NAMES_ASKED_FOR: Final = {  # otherwise Envoy doesn't know the names that clients ask for
     "name": "envoy.filters.listener.tls_inspector",
     "typed_config": {"@type": f"{TYPE}extensions.filters.listener.tls_inspector.v3.TlsInspector"},
 }
 
 
 def file_source(file: Path) -> dict[str, Any]:
-    """A ConfigSource: Envoy reads the file again whenever another one takes its place."""
+    """Envoy's ConfigSource of a file. Envoy reads the file again whenever it is replaced."""
     return {"path_config_source": {"path": str(file)}, "resource_api_version": "V3"}
 
 
 class Files:
-    """The files in one folder. A new version takes the old one's place at once, whole."""
+    """Envoy's configuration files in one folder. Files are replaced atomically."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -60,7 +60,7 @@ class Files:
         return self._folder / f"{name}.json"
 
     def write(self, name: str, resources: Sequence[Mapping[str, Any]]) -> str:
-        """Returns the version, which is the same for the same resources. Then nothing is written."""
+        """Write resources to a file, unless it has them already. Returns the version, which is a digest of the resources."""
         version = digest(list(resources), 16)
         if self._versions.get(name) != version:
             part = self._folder / f"{name}.part"
@@ -70,16 +70,16 @@ class Files:
         return version
 
     def forget(self) -> None:
-        """Write everything anew, even where it is as it was."""
+        """Let the next `write` of each file write it, even if it hasn't changed."""
         self._versions.clear()
 
 
 def choose_ports(group: TargetGroup, addresses: Addresses, nowhere: int) -> Counter[int]:
-    """The local ports that a group's requests go to, with the number of targets on each.
+    """The local ports to which a group's requests go, with the number of targets on each.
 
-    AWS ELB, 'Health checks': to the healthy targets, or to all that are registered where none is (fail-open). Those
-    that drain or aren't in use get none. Where an instance doesn't listen, and where security groups shut it, is the port
-    `nowhere`, which refuses: on AWS what is shut makes a request fail after ten seconds.
+    AWS ELB, 'Health checks': requests go to the healthy targets; if none is healthy, to all registered ones (fail-open). Draining and
+    unused targets get none. If an instance doesn't listen, or security groups block it, requests go to the port `nowhere`, which refuses
+    them: on AWS a request to a blocked target fails after ten seconds.
     """
     states = {"healthy"} if any(item.state == "healthy" for item in group.targets) else {"initial", "unhealthy"}
     chosen = [item for item in group.targets if item.state in states]
@@ -88,10 +88,10 @@ def choose_ports(group: TargetGroup, addresses: Addresses, nowhere: int) -> Coun
 
 
 def cluster(group: TargetGroup, ports: Mapping[int, int]) -> dict[str, Any]:
-    """Envoy's Cluster with its endpoints, the local ports and their weights.
+    """Envoy's Cluster for a target group. Its endpoints are the local ports, with their weights.
 
-    They aren't in a file of their own: Envoy would watch each such file with an inotify instance, of which a user has
-    128. So Envoy builds a cluster again when a target comes or goes. What is open in the old one goes on there.
+    The endpoints aren't in a file of their own: Envoy would watch each such file with an inotify instance, of which a user has 128. So
+    Envoy rebuilds a cluster when a target joins or leaves. Requests that are open in the old cluster continue there.
     """
     policy = _POLICIES.get(group.attributes.get("load_balancing.algorithm.type", ""), "ROUND_ROBIN")
     http = {"http_protocol_options": {"header_key_format": _CASE}}
@@ -129,10 +129,10 @@ _LIMITS: Final = ("max_connections", "max_pending_requests", "max_requests")
 def listener(
     balancer: LoadBalancer, found: Listener, port: int, routes: Path, certificates: Sequence[Certificate], records: Path
 ) -> dict[str, Any]:
-    """Envoy's Listener on a local port, whose routes are in the file, with all others'. The first certificate is the default
-    one. What logs are made of goes to `records`.
+    """Envoy's Listener on a local port. The file `routes` has the routes of all listeners. The first certificate is the default one. Envoy
+    records requests and connections in `records`.
 
-    Nothing of the rules is in it, so that changing them leaves it, and its connections, alone.
+    The listener contains nothing of the rules, so that a change of rules doesn't affect its connections.
     """
     secure = found.protocol == "HTTPS"
     h2 = secure and balancer.attributes.get("routing.http2.enabled", "true") == "true"
@@ -157,7 +157,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, 
     lua = {
         "@type": f"{TYPE}extensions.filters.http.lua.v3.Lua",
         "default_source_code": {"inline_string": _SCRIPT},
-        "clear_route_cache": False,  # AWS ELB, 'Transforms': what is rewritten doesn't change where it goes
+        "clear_route_cache": False,  # AWS ELB, 'Transforms': a rewrite doesn't change the target
     }
     manager = {
         "@type": f"{TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -176,12 +176,12 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, 
         ],
         "local_reply_config": own_answers(inserted(found.attributes), tells_server(found)),
         "use_remote_address": True,
-        "skip_xff_append": True,  # Lua does it, as its processing mode says
+        "skip_xff_append": True,  # Lua does it, by the attribute xff_header_processing.mode
         "generate_request_id": False,
         "stream_idle_timeout": idle,
         "common_http_protocol_options": {"idle_timeout": idle, "max_connection_duration": longest},
         "http1_safe_max_connection_duration": True,
-        "drain_timeout": "1s",  # between an idle connection's last notice and its end
+        "drain_timeout": "1s",  # between the notice that a connection ends, and its end
         "http_protocol_options": {
             "accept_http_10": True,
             "allow_custom_methods": True,
@@ -189,8 +189,8 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, 
             "header_key_format": _CASE,
         },
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "max_request_headers_kb": 1024,  # from 64 on Lua says no as an ALB does
-        # Envoy lets clients from inside steer it by x-envoy-* headers: nobody comes from here
+        "max_request_headers_kb": 1024,  # Lua refuses more than 64, as an ALB does
+        # Envoy obeys x-envoy-* headers of clients at internal addresses: this range matches no client
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}

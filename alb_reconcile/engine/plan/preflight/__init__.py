@@ -53,5 +53,5 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> list[str]:
 
 
 def _place(finding: Finding) -> list[int]:
-    """The line and column of a finding."""
+    """The line and column of a finding in the spec."""
     return [int(part) for part in str(finding).split(": ")[0].split(":")[-2:] if part.isdecimal()]

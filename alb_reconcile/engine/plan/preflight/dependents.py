@@ -1,4 +1,4 @@
-"""Finds resources that would go though something that stays needs them, and combinations that AWS wouldn't accept."""
+"""Finds resources that a plan deletes though a resource that stays needs them, and combinations that AWS wouldn't accept."""
 
 from collections.abc import Hashable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from alb_reconcile.model.service import Frontend, Permissions, Pool, PublicAddre
 
 
 def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
-    """Duplicates that would go though a resource that stays refers to them; `limits` checks forwards."""
+    """Duplicates that would be deleted though a resource that stays refers to them; `limits` checks forwards."""
     doubles = {found.id: found for found, reason in decisions.to_delete.values() if reason == DUPLICATE}
     if not doubles:
         return []
@@ -24,7 +24,7 @@ def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
         f"delete {_kept(decisions, doubles[text].address)}, which would stay, if nothing uses it"
         for item in stays
         for text in doubles.keys() & set(named_ids(item.state)).difference(named_ids(action_of(item.state)))
-        if not (isinstance(item.state, Routes) and text in (item.state.subnets or ()))  # DeleteSubnet takes it out
+        if not (isinstance(item.state, Routes) and text in (item.state.subnets or ()))  # DeleteSubnet removes it there
         if not _is_changed_away(item.id, text, decisions)
     ]
 
@@ -35,7 +35,7 @@ def _kept(decisions: Decisions, address: Address) -> str:
 
 
 def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
-    """Whether the user of a duplicate is going to name another resource."""
+    """Whether the resource that uses a duplicate is changed so that it no longer names it."""
     for item in decisions.desired.values():
         if item.found and item.found.id == user and item.changes:
             return used not in named_ids(item.state)
@@ -61,7 +61,7 @@ def shared_target_groups(decisions: Decisions, _: Discovery) -> list[str]:
 
 
 def early_protocol_versions(decisions: Decisions, _: Discovery) -> list[str]:
-    """Groups that speak HTTP/2 behind a listener that isn't HTTPS yet: AWS wouldn't let them be checked there before they serve."""
+    """Groups with HTTP/2 or gRPC behind a listener that isn't HTTPS yet: AWS wouldn't allow them there for checks before they serve."""
     entries = decisions.desired.items()
     states = {address: item.desired.state for address, item in entries}
     versions = {address: state.protocol_version for address, state in states.items() if isinstance(state, Pool)}
@@ -80,7 +80,7 @@ def early_protocol_versions(decisions: Decisions, _: Discovery) -> list[str]:
 
 
 def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
-    """Security groups that would go while a rule that isn't managed names them."""
+    """Security groups that would be deleted while a rule that the spec doesn't manage names them."""
     going = decisions.going
     problems = []
     for item, state in each_of(decisions.live, Permissions):
@@ -91,7 +91,7 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
             kept = getattr(decision.state, direction) if decision else None
             what = "the" if kept is None else "it in the"
             sources = {rule.source for rule in (getattr(state, direction) if kept is None else kept) or ()}
-            if decision:  # `own_by_id` tells of what the spec itself names
+            if decision:  # `own_by_id` reports groups that the spec itself names
                 sources -= {rule.source for rule in getattr(decision.desired.state, direction) or ()}
             problems += [
                 f"{going[known]}: {known} can't be deleted, since security_group.{item.address.name} keeps a rule that names it: the spec "
@@ -102,7 +102,7 @@ def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
 
 
 def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
-    """Resources that would go while a property that isn't managed keeps them."""
+    """Resources that would be deleted while a property that the spec doesn't manage keeps them in use."""
     duplicates = {known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE}
     going = {known: at for known, at in decisions.going.items() if known not in duplicates}  # see `used_duplicates`
     return [
@@ -117,7 +117,7 @@ def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
 
 
 def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
-    """Things that only one resource can have, that one entry is to get, and that stay with another resource."""
+    """Slots that an entry is to get, and that another resource keeps."""
     keepers: dict[Hashable, tuple[Properties, str]] = {}
     for address, item in decisions.desired.items():
         kept = item.found.state if item.found and not item.forces else item.state
@@ -153,12 +153,12 @@ def kept_slots(decisions: Decisions, _: Discovery) -> list[Finding]:
 
 
 def needed_by_others(decisions: Decisions, _: Discovery) -> list[str]:
-    """Resources that would go though another of their kind stays, which AWS has only as long as they exist."""
+    """Resources that would be deleted though another of their kind stays that needs them."""
     going, entries = decisions.going, decisions.desired.values()
     if not going:
         return []
     wishes = {item.found.id: item.desired.state for item in entries if item.found}
-    # a resource is told with `move` if a new one takes its place
+    # if a new resource takes its place, `renames` reports it, with `move`
     taken = {slot for item in entries if not item.found for slot in slots(bind(item.desired.state, decisions.ids))}
     gone = [
         item

@@ -11,7 +11,8 @@ from alb_reconcile.model.service import Member
 
 
 def full_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Findings about subnets that have too few. What the same plan deletes frees none: it may go last."""
+    """Findings about subnets with too few free addresses. Resources that the same plan deletes free none, since they may be deleted
+    last."""
     needs: dict[Ref, Counter[str]] = defaultdict(Counter)
     entries: dict[str, Decision] = {}
     for subnet, name, item, number in _needs(decisions):
@@ -33,8 +34,8 @@ def full_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
 def _needs(decisions: Decisions) -> Iterator[tuple[Ref, str, Decision, int]]:
     """The needs of each subnet: its entry's name, and how many addresses AWS wants to be free for it.
 
-    Of a group's members that are replaced where they are, `max_surge` exist in addition to the old ones at a time; all of them do if their
-    target group is replaced, too.
+    Of members that are replaced in their own subnet, at most `max_surge` new ones exist in addition to the old ones at a time; if their
+    target group is replaced, too, all of them do.
     """
     entries = decisions.desired.values()
     replaced = {item.desired.address for item in entries if item.forces}

@@ -1,4 +1,4 @@
-"""Finds resources of the stack that the spec names by id, or looks up, though they would go."""
+"""Finds resources of the stack that the spec names by id, or looks up, though the plan deletes them."""
 
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.decisions import Decisions, named_ids
@@ -8,7 +8,7 @@ from alb_reconcile.model.service import Routes
 
 
 def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
-    """Each place in the spec, and how to release the resource that it names: a resource isn't deleted while the spec uses it."""
+    """Findings at each place in the spec that uses a resource which would be deleted, with how to release that resource."""
     gone = (found for found, _ in decisions.to_delete.values())
     replaced = (item.found for item in decisions.desired.values() if item.found and item.forces)
     going = {found.id: found for found in (*gone, *replaced) if found.owner == decisions.stack}
@@ -32,7 +32,7 @@ def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
 
 
 def _with_ways(named: set[str], going: dict[str, Observed]) -> set[str]:
-    """These resources with what they need: what they name, and the ways out of subnets, so that nothing is cut off."""
+    """These resources, and the resources that they need: those that they name, and routes out of subnets, so that nothing is cut off."""
     found = set(named)
     while (
         more := {

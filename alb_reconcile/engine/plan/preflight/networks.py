@@ -11,7 +11,7 @@ from alb_reconcile.model.service import Member
 
 
 def split_target_groups(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Findings about target groups in another VPC than their load balancer, or than an instance of theirs."""
+    """Findings about target groups in another VPC than their load balancer, or than one of their instances."""
     users: dict[tuple[Ref, Ref], None] = {
         (part.target_group, entrance): None
         for item in decisions.desired.values()
@@ -37,13 +37,13 @@ def _all(decisions: Decisions) -> Iterator[Desired]:
 
 
 def _places(decisions: Decisions, discovery: Discovery) -> dict[Ref, Ref | None]:
-    """The VPC of each subnet in which something is, as far as it is known."""
+    """The VPCs of the subnets in which a resource is, as far as they are known."""
     subnets = {subnet for item in _all(decisions) for subnet in subnets_of(item.state)}
     return {subnet: decisions.location_of(subnet, discovery).vpc for subnet in subnets}
 
 
 def _others(vpc: Ref | None, user: Properties, places: Mapping[Ref, Ref | None], decisions: Decisions) -> list[Ref]:
-    """The VPCs of a resource's subnets that aren't that one."""
+    """The VPCs of a resource's subnets, other than that one."""
     found = {places[subnet] for subnet in subnets_of(user)}
     return sorted(
         (item for item in found if vpc and item and bind(item, decisions.ids) != bind(vpc, decisions.ids)), key=str

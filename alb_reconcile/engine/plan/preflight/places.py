@@ -26,7 +26,8 @@ def taken_names(decisions: Decisions, discovery: Discovery) -> list[Finding]:
 
 
 def strange_security_groups(decisions: Decisions, discovery: Discovery) -> list[Finding]:
-    """Findings about security groups of another VPC than the subnets of what would wear them, where one of the two is named by its id.
+    """Findings about security groups in another VPC than the subnets of the resources that would have them, if one of the two is named by
+    its id.
 
     A security group that exists may have been associated with that VPC (EC2 AssociateSecurityGroupVpc), which this tool doesn't read: a
     warning.

@@ -28,12 +28,12 @@ _MOST_GROUPS: Final = 5
 
 
 def attach_new_groups(graph: Graph) -> None:
-    """Add each group that is new, or that no load balancer checks (any more), at weight 0 to a forward that serves, until the group's
-    targets are healthy.
+    """Add each group that is new, or that no load balancer checks (any more), at weight 0 to a forward in use, until the group's targets
+    are healthy.
 
-    Assumes that rules have their order. Guarantees that the registrations of such a group follow the step that adds it to a forward, so
-    that their health is known. If no forward has room, the group isn't added; if traffic would have to switch at once, that is refused.
-    Raises RefusedError.
+    Assumes that rules have their order. Guarantees that the registrations in such a group follow the step that adds the group to a forward,
+    so that the targets' health is known. If no forward has room, the group isn't added; a plan is refused if requests would then have to
+    switch at once. Raises RefusedError.
     """
     orphans = _orphans(graph)
     members = joining(graph)
@@ -46,7 +46,7 @@ def attach_new_groups(graph: Graph) -> None:
 
 
 def _unchecked(graph: Graph, members: Mapping[Ref, list[str]]) -> Iterator[Ref]:
-    """The groups that have targets, or get them, and are not checked, because nothing forwards to them yet."""
+    """The groups that have targets, or get them, and that aren't checked, because nothing forwards to them yet."""
     serving = serving_groups(graph)
     joined = {item.state.target_group for item in graph.decisions.live if isinstance(item.state, Member)}
     for address, decision in graph.decisions.desired.items():
@@ -60,7 +60,8 @@ def _unchecked(graph: Graph, members: Mapping[Ref, list[str]]) -> Iterator[Ref]:
 
 
 def _orphans(graph: Graph) -> dict[Ref, list[str]]:
-    """The groups that stay and that everything which forwards to them now will leave, with the steps that leave them."""
+    """The groups that aren't deleted, and to which no listener or rule of today will forward any more; with the steps that stop
+    forwarding."""
     releasing: dict[str, list[str]] = defaultdict(list)
     users: Counter[str] = Counter()
     steps = {step.id: step for step in graph.forwarding("update", "delete")}
@@ -81,7 +82,7 @@ def _orphans(graph: Graph) -> dict[Ref, list[str]]:
 
 
 def _beside_the_old(graph: Graph, new: set[Ref], members: Mapping[Ref, list[str]]) -> dict[Ref, str]:
-    """Add groups to the very listener or rule that is going to forward to them. Returns the steps that do so, by group.
+    """Add groups to the listener or rule that is going to forward to them. Returns the keys of the steps that do so, by group.
 
     Raises RefusedError if there is no room.
     """
@@ -105,8 +106,8 @@ def _beside_the_old(graph: Graph, new: set[Ref], members: Mapping[Ref, list[str]
 
 
 def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[str]]) -> dict[Ref, str]:
-    """Add the groups of a rule that is made, or of an action that didn't forward before, to another forward of the same listener, and take
-    them away from there afterwards. Returns the steps that add them, by group.
+    """Add the groups of a new rule, or of an action that didn't forward before, to another forward of the same listener, and remove them
+    from there afterwards. Returns the keys of the steps that add them, by group.
 
     If no forward of the listener has room, the group can't be checked before it gets requests.
     """
@@ -148,8 +149,8 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
 
 
 class _Host(NamedTuple):
-    """A listener or rule with a forward to which groups may be added. `ends` is the step by which it answers otherwise, or goes; without
-    such a step the groups are taken away again."""
+    """A listener or rule with a forward to which groups may be added. `ends` is the step that changes its action or deletes it; without
+    such a step, a step of its own removes the groups again."""
 
     decision: Decision
     ends: str | None
@@ -164,7 +165,8 @@ class _Host(NamedTuple):
 
 
 def _host(graph: Graph, listener: Address, groups: tuple[Ref, ...], given: Mapping[Address, set[Ref]]) -> _Host | None:
-    """A forward of the listener that has room, preferably one that stays as it is, or forwards to the same groups as before."""
+    """A listener or rule with a forward that has room: preferably one that the plan doesn't change, or that forwards to the groups
+    already."""
     hosts = [
         _Host(item, _ends(graph, item))
         for address, item in graph.decisions.desired.items()
@@ -217,7 +219,7 @@ def _beside(graph: Graph, host: Decision) -> tuple[Ref, ...]:
 
 
 def _detach(graph: Graph, host: _Host, attach: str, groups: tuple[Ref, ...]) -> str:
-    """Take groups away again that were added to a forward. Returns the step's key."""
+    """Remove groups again that were added to a forward. Returns the step's key."""
     decision, found = host.decision, host.decision.found
     key = attach.replace("attach:", "detach:", 1)
     graph.add(

@@ -32,12 +32,12 @@ from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shif
 
 
 def guard_capacity(graph: Graph, turns: Turns) -> None:
-    """Tell each step that moves requests how many targets must be healthy: when a target leaves a group, a forward gives a group more, or a
-    load balancer goes.
+    """Write into each step that moves requests how many targets must be healthy: when a target leaves a group, a forward gives a group a
+    larger share, or a load balancer is deleted.
 
     Assumes the final set of steps. Guarantees that each deregistration from a group that gets requests, each forward that gives a group a
-    larger share, and each load balancer that others take over from says how many healthy targets there must be; the kinds wait for that
-    immediately before their call, whatever the plan has seen. Raises RefusedError for more targets than there can be.
+    larger share, and each deletion of a load balancer with successors has the number of healthy targets that there must be. The kinds wait
+    for that number immediately before their call, whatever the plan has seen. Raises RefusedError for more targets than there can be.
     """
     minima = _Minima.of(graph)
     receiving = receiving_groups(graph)
@@ -50,27 +50,28 @@ def guard_capacity(graph: Graph, turns: Turns) -> None:
 
 
 def keeping_some(graph: Graph) -> set[str]:
-    """The groups, by their ids, that keep a healthy target while others of their targets leave."""
+    """The ids of the groups that keep at least one healthy target while other targets leave."""
     minima = _Minima.of(graph)
     return {str(group) for group in minima.healthy if minima.to_keep(str(group)) and minima.healthy[group]}
 
 
 def is_down(graph: Graph, groups: Container[Ref]) -> bool:
-    """Whether targets of these groups (by ARN) fail, and none is healthy or may be in a moment: then there is nothing to lose."""
+    """Whether targets of these groups (by ARN) are unhealthy, and none is healthy or may be soon: then there is nothing to lose."""
     states = {item.status for item, state in each_of(graph.decisions.live, Member) if state.target_group in groups}
     return "unhealthy" in states and states.isdisjoint(("healthy", "initial"))
 
 
 def rollout_of(graph: Graph, address: Address) -> Rollout:
-    """The pace of changes of an instance."""
+    """The rollout settings of an instance."""
     decision = graph.decisions.desired.get(address)
     return decision.desired.lifecycle.rollout if decision else Rollout()
 
 
 @dataclass
 class _Minima:
-    """Counts of each target group, by its id if it has one: declared targets, those of them that run, all instances that rest, other
-    targets that stay, how many may be missing, how many exist, are healthy now or still being checked, and how long to wait."""
+    """Numbers of each target group, by its id if it has one: of declared targets (`wanted`), those that run, instances that are stopped
+    (`asleep`), other targets that stay, targets that may be missing (`slack`), existing ones (`there`), healthy ones, and ones still being
+    checked (`initial`); and how long to wait."""
 
     graph: Graph
     wanted: Counter[Ref] = field(default_factory=Counter)
@@ -125,14 +126,14 @@ class _Minima:
         return max(self.wanted[group] - self.slack[group], 0)
 
     def to_keep(self, group: str) -> int:
-        """How many of a group's targets must stay healthy while others leave: never more than are healthy, or may be in a moment."""
+        """How many of a group's targets must stay healthy while others leave: never more than are healthy now, or may be soon."""
         return min(self.by_targets(group), self.healthy[group] + self.initial[group])
 
     def before_more(self, group: Ref, losing: Sequence[str]) -> Wanted:
         """How many healthy targets a group (by address, if the stack's) needs before it may be given a larger share of the requests.
 
-        Unless the spec says a number, the group needs no more than are healthy, or may be in a moment, in the groups that lose their share,
-        and none if those have no targets at all. A stopped instance, as `state: any` allows, isn't waited for, but counts as missing.
+        Unless the spec has a number, the group needs no more than are healthy, or may be soon, in the groups that lose their share, and
+        none if those have no targets at all. A stopped instance, which `state: any` allows, isn't waited for, but counts as missing.
         """
         decision = self.graph.decisions.desired.get(group) if isinstance(group, Address) else None
         if decision is None:
@@ -151,7 +152,7 @@ class _Minima:
         return Wanted(group, max(min(targets, able), enough), enough, frozenset(self.running[known]))
 
     def serve(self, groups: Iterable[Ref]) -> bool:
-        """Whether one of these groups (by ARN) has a healthy target, or may have in a moment, or isn't the stack's."""
+        """Whether one of these groups (by ARN) has a healthy target, or may have one soon, or isn't the stack's."""
         return any(self.healthy[arn] + self.initial[arn] or arn not in self.graph.groups for arn in groups)
 
     def at_most(self, group: Ref) -> int | None:
@@ -184,7 +185,7 @@ def _guard_departures(graph: Graph, minima: _Minima, departures: Iterable[Step])
             if going.outlives_parent or (
                 step.observed and (step.observed.is_leaving or step.observed.status == "unused")
             ):
-                continue  # it serves no request now, or is a function
+                continue  # the target gets no requests now, or is a function
             if least:
                 serves = step.observed is not None and step.observed.status == "healthy"
                 waits = step.reason == DUPLICATE and serves and minima.healthy[group] <= least
@@ -212,7 +213,7 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
 
 
 def _heirs(graph: Graph, forward: tuple[Forward, ...], then: tuple[Forward, ...]) -> dict[str, Address]:
-    """The groups that are replaced, by ARN, if their replacement takes over their whole share of the requests."""
+    """The replaced groups, by ARN, with the address of their replacement, if that takes over their whole share of the requests."""
     before, after = shares_of(forward), shares_of(then)
     names = {item.id: item.address for item in graph.decisions.live if item.id in before}
     had = {name: sum(before[old] for old in names if names[old] == name) for name in names.values()}
@@ -231,10 +232,10 @@ def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima
 
 
 def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: Turns) -> None:
-    """Guard listeners and rules that didn't forward before, and rules with changed conditions. Such steps may forward to any group that the
-    spec names, with one exception: if such a step takes requests from listeners or rules that go or give them up, it waits for groups that
-    are checked and have too few healthy targets, and a group of which too many targets rest is refused. While others serve, the step waits
-    for groups that get no requests yet, or that have no healthy target and some that may be healthy in a moment."""
+    """Set the numbers for listeners and rules that didn't forward before, and for rules with changed conditions. Such a step may forward to
+    any group that the spec names, with one exception: if it takes requests over from listeners or rules that are deleted or changed, it
+    waits for checked groups with too few healthy targets, and the plan is refused if too many of a group's instances are stopped. While
+    others serve, the step waits for groups that get no requests yet, or that have no healthy target, but some that may be healthy soon."""
     coming = started(graph)
     now = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
     checked = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).forward}
@@ -276,12 +277,12 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: 
 
 
 def _forwarded(step: Step) -> bool:
-    """Whether a step's listener or rule has forwarded before: then others serve what it is going to forward."""
+    """Whether a step's listener or rule forwards already: then other groups serve the requests until the step."""
     return step.action == "update" and bool(forward_before(step))
 
 
 def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
-    """Let a load balancer go when the groups that take over from its own are healthy, unless it has to go first."""
+    """Let a load balancer be deleted when the groups that take over from its own are healthy, unless it must be deleted first."""
     for step in graph.of(Balancer, "delete"):
         takeover = step.detail(TakeOver)
         if takeover.groups and takeover.takers <= graph.edges[step.key].keys():
@@ -289,15 +290,15 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
             shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.health_timeout(takeover.groups))
             takeover = replace(takeover, shift=replace(shift, recovery=recovery_of(graph, takeover.groups)))
             graph.specify(step.key, takeover)
-        for name in graph.of(DnsName, "update") if takeover.groups else ():  # the name leads elsewhere when that serves
+        for name in graph.of(DnsName, "update") if takeover.groups else ():  # a name is changed when the new one serves
             if name.observed and isinstance(name.observed.state, DnsName) and name.observed.state.alias == step.id:
                 graph.specify(name.key, takeover)
 
 
 def _awaited(graph: Graph, minima: _Minima, gone: Step, takeover: TakeOver) -> Iterable[Wanted]:
-    """How many healthy targets each group needs to take over, as if a listener or rule of the same name changed its groups. A listener or
-    rule without a namesake in the load balancer that goes may take over from any of its groups. If none of the groups serves now, no
-    healthy target is needed."""
+    """How many healthy targets each group needs to take over from a load balancer that is deleted. A new listener or rule counts as a
+    change of the old one with the same name; without such an old one, it may take over from any of the load balancer's groups. If none of
+    the groups serves now, no healthy target is needed."""
     above = {item.id: item.parent_id for item in graph.decisions.live}
     before = {
         _place(item.address): action_of(item.state).forward

@@ -14,22 +14,22 @@ from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 
 _CHECK: Final = {"interval_seconds": 30, "healthy_threshold_count": 5}
 _DELAY: Final = 300
-"""AWS's defaults for what neither the spec nor the group says, in seconds (health check, deregistration delay)."""
+"""AWS's defaults, in seconds, for settings that neither the spec nor the group has (health check, deregistration delay)."""
 DRAINED: Final = "drained"
-"""The first word of what a step waits for if targets drain."""
+"""The first word of a step's wait for draining targets."""
 _SHOWN: Final = 60
 """Seconds until AWS shows what the checks have found."""
 
 
 def add_costs(graph: Graph) -> None:
-    """Tell the reader of the plan, step by step, what the step waits for, how many healthy targets stay, and the seconds.
+    """Add to each step what it waits for, how many healthy targets stay, and how many seconds that takes.
 
-    Assumes all that the other passes say, and changes no order.
+    Assumes that all other passes are done; changes no order.
     """
     for step in list(graph.steps.values()):
         seconds, settled = step.pause
         fields = step.tops
-        if kind := load_kinds().get(step.address.kind):  # the order of rules has no kind
+        if kind := load_kinds().get(step.address.kind):  # a step that orders rules has no kind
             least, most = kind.takes(step.action, fields)
             graph.steps[step.key] = replace(step, takes=(step.takes[0] + least, step.takes[1] + most))
         if seconds:
@@ -43,7 +43,7 @@ def add_costs(graph: Graph) -> None:
 
 def _registration(graph: Graph, step: Step) -> None:
     if _is_function(step):
-        return  # a function neither drains nor, by default, is checked
+        return  # a function doesn't drain and, by default, isn't checked
     if step.action in ("create", "replace"):
         if (joins := step.detail(Register)).is_checked:
             group = group_of(step)
@@ -58,7 +58,7 @@ def _registration(graph: Graph, step: Step) -> None:
     told = graph.steps[step.key]
     graph.steps[step.key] = replace(
         told, takes=(told.takes[0] - delay, told.takes[1])
-    )  # a group that is out of use doesn't drain
+    )  # targets of an unused group don't drain
 
 
 def _is_function(step: Step) -> bool:
@@ -78,7 +78,7 @@ def healthy_targets(count: int) -> str:
 
 
 def group_of(step: Step) -> Ref:
-    """The target group that a step of a registration is about."""
+    """The target group of a step that registers or deregisters a target."""
     state = step.desired.state if step.desired else step.observed.state if step.observed else None
     return state.target_group if isinstance(state, Member) else ""
 
@@ -95,7 +95,7 @@ def delay_of(graph: Graph, registration: Properties | None, unknown: int = _DELA
 
 
 def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> Mapping[str, Any]:
-    """The settings of a group by the spec, over those that the group has; for a target that leaves, those of the group alone."""
+    """The settings of a group: those in the spec, else those that the group has now; for a target that leaves, only the latter."""
     address = graph.addresses.get(str(group), group)
     decision = graph.decisions.desired.get(address) if isinstance(address, Address) else None
     wanted = decision.desired.creation if decision and not leaving else None
@@ -106,20 +106,20 @@ def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> 
 
 
 def recovery_of(graph: Graph, groups: Iterable[Ref]) -> int:
-    """The seconds in which unhealthy targets of the slowest of these groups pass enough checks, and AWS shows that."""
+    """The seconds until unhealthy targets of the slowest of these groups have passed enough checks, and AWS shows it."""
     checks = [{**_CHECK, **_settings(graph, group, "health_check")} for group in groups]
     checked = (int(item["interval_seconds"]) * int(item["healthy_threshold_count"]) for item in checks)
     return max(checked, default=0) + _SHOWN
 
 
 def longest(steps: Iterable[Step], seconds: Callable[[Step], int], departing: int = 0) -> int:
-    """The seconds along the longest chain of steps, which are in an order that keeps `needs`. Targets that others must outnumber leave no
-    sooner than `departing`."""
+    """The seconds of the longest chain of steps. The steps are in an order that follows `needs`. Targets that need a number of other
+    healthy ones leave no sooner than after `departing` seconds."""
     return max((end for _, end in times(steps, seconds, departing).values()), default=0)
 
 
 def times(steps: Iterable[Step], seconds: Callable[[Step], int], departing: int = 0) -> dict[str, tuple[int, int]]:
-    """The seconds after which each of the steps begins and ends, by key, if it waits for no more than its needs among them."""
+    """The seconds after which each step begins and ends, by key, if it waits only for its needs among these steps."""
     found: dict[str, tuple[int, int]] = {}
     for step in steps:
         earlier = (found[key][step.needs[key] is not Need.ANNOUNCED] for key in step.needs if key in found)

@@ -1,13 +1,15 @@
-"""Orders steps by two rules: what is new is ready before requests come to it, and requests have left before anything goes.
+"""Orders steps by two rules: a new resource is ready before requests come to it, and requests have left a resource before it is deleted.
 
-1. A step that prepares something or moves requests follows all steps that make ready what its resource newly leads to. No single target is
-   needed: the number of targets counts (`capacity`), and a forward comes after the targets that join, unless these wait for the forward.
-2. A step that takes something away follows every step after which less leads there. Unless it ends a target, it also follows all steps that
-   prepare the service that led there and move its requests. A target that is replaced needs its successor alone. Of steps that move requests,
-   those that take requests up come before those that give them up; a rehearsal finds the rest of their order (`engine.plan.rehearsal`).
+1. A step that prepares something or moves requests follows all steps that prepare the resources to which its resource newly leads. No
+   single target is needed: the number of targets counts (`capacity`), and a forward comes after the registrations of its new targets,
+   unless these wait for the forward.
+2. A step that takes a resource away follows every step that reduces the leads to that resource (`request_paths`). Unless the step ends a
+   target, it also follows all steps that prepare the service which led there and that move the service's requests. A target that is
+   replaced waits only for its successor. Of the steps that move requests, those that take requests over come before those that give them
+   up; a rehearsal finds the rest of their order (`engine.plan.rehearsal`).
 
-Two sorts of steps follow neither rule: those that give up what only one can have (`places`), and those that `max_unavailable` pays for
-(`rollout`). What AWS would refuse in another order is in `order`.
+Two sorts of steps follow neither rule: those that give up a slot, which only one resource can have (`slot_order`), and those that
+`max_unavailable` allows (`rollout`). The order without which AWS would refuse steps is in `order`.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from alb_reconcile.model.service import Balancer, Server
 
 
 class Flow:
-    """The steps of a plan by what their resources lead to: more, or less."""
+    """Orders a plan's steps by the leads that they add or remove."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -41,11 +43,11 @@ class Flow:
 
     @cached_property
     def then(self) -> Leads:
-        """The leads between resources as they are to be."""
+        """The leads between resources as desired."""
         return as_desired(self.graph.decisions)
 
     def add(self) -> None:
-        """Add the edges of both rules. Assumes acts, the edges that AWS asks for, and `Graph.early`."""
+        """Add the edges of both rules. Assumes acts, the edges that AWS needs, and `Graph.early`."""
         for key, step in self.graph.steps.items():
             if step.part_of is not None and key not in self.graph.early:
                 self.graph.after(key, step.part_of)
@@ -60,16 +62,17 @@ class Flow:
                 self._after_the_service_has_moved(key, step)
 
     def keep_targets(self) -> None:
-        """Let targets that follow neither rule leave late if they can. Assumes all other edges."""
+        """Let targets that follow neither rule leave as late as they can. Assumes all other edges."""
         for key in sorted(self.graph.early):
             step = self.graph.steps[key]
             for other in sorted(self.led_there(step)) if step.observed and step.observed.state.is_target else ():
                 self.graph.rather_after(key, other)
 
     def let_go_last(self) -> None:
-        """Let steps that give requests up follow steps that take them up, on the same load balancer. Assumes all other edges.
+        """Let steps that give requests up follow the steps that take them over, on the same load balancer. Assumes all other edges.
 
-        A group that is handed on is forwarded to throughout, and resources that change or go come after new ones.
+        So a group that one listener or rule takes over from another always has a forward, and resources are changed or deleted after new
+        ones are made.
         """
         for key, step in self.graph.steps.items():
             if step.act is Act.MOVE and step.action in ("update", "delete") and key not in self.graph.early:
@@ -88,7 +91,7 @@ class Flow:
         made = {key for key in near if steps[key].action != "update"}
         is_name = step.action == "delete" and found is not None and not found.state.action_field
         alike = (name for name, state in self.then.states.items() if is_name and state.kind == step.address.kind)
-        # a name in the place of one that goes, made now or by an earlier run, may need what its listener gets meanwhile
+        # the successor of a deleted name, made now or by an earlier run, may need the changes of its listener first
         keys |= near if any(not own or own & self._entrances(self.then, name) for name in alike) else made
         return keys
 
@@ -103,7 +106,7 @@ class Flow:
 
     @cached_property
     def _moving(self) -> dict[str, set[str]]:
-        """The steps that make or change what answers, with the load balancers through which the requests come."""
+        """The steps that make or change an answer to requests, with the load balancers through which the requests come."""
         return {
             key: self._entrances(self.then, str(step.address if step.action in ("create", "replace") else step.id))
             for key, step in self.graph.steps.items()
@@ -111,8 +114,8 @@ class Flow:
         }
 
     def _entrances(self, leads: Leads, name: str) -> set[str]:
-        """The load balancers, by address, through which requests come to a resource, or to which it leads, by the resource's name; none if
-        any load balancer may be in their place."""
+        """The addresses of the load balancers through which requests come to a resource, or to which it leads; empty if one of them isn't
+        in the spec, since any other may take its place."""
         near = leads.above([name]) | leads.referred(leads.states.get(name))
         fronts = {other for other in near if isinstance(leads.states.get(other), Balancer)}
         addresses = {self._addresses.get(other, other) for other in fronts}
@@ -123,13 +126,14 @@ class Flow:
         return {item.id: str(item.address) for item in self.graph.decisions.live}
 
     def _is_asked(self, key: str, step: Step) -> bool:
-        """Whether requests come to a step's resource already, or as soon as it is made: not to a new name, or to what is prepared."""
+        """Whether requests come to a step's resource already, or as soon as it is made. They don't come to a new name, or to a resource
+        that is only prepared."""
         if step.action != "create" or step.act is not Act.MOVE:
             return step.action == "update" or step.act is not Act.PREPARE
         return bool(self.then.upper.get(str(step.address))) or key in dict(self.graph.rooms)
 
     def gains(self, step: Step) -> set[str]:
-        """The names that a step's resource newly leads to after the step, or leads more requests to."""
+        """The names to which a step's resource newly leads after the step, or leads more requests."""
         if step.action not in MAKING or step.takes_away:
             return set()
         before = step.observed if step.action == "update" else None
@@ -140,7 +144,7 @@ class Flow:
         return leads - had | _larger(before.state if before else None, step.state)
 
     def losses(self, step: Step) -> set[str]:
-        """The names that a step's resource no longer leads to after the step, or leads fewer requests to; of a resource that goes, its own
+        """The names to which a step's resource no longer leads after the step, or leads fewer requests; for a deleted resource, its own
         name."""
         if step.action == "delete":
             return {str(step.id)}
@@ -165,7 +169,7 @@ class Flow:
 
     @cached_property
     def _losers(self) -> dict[str, list[str]]:
-        """The steps after which less leads to a resource, or fewer requests, by its name."""
+        """The steps that remove a lead to a resource, or reduce its requests, by its name."""
         found: dict[str, list[str]] = defaultdict(list)
         for key, step in self.graph.steps.items():
             for name in self.losses(step):
@@ -176,11 +180,11 @@ class Flow:
 
     @cached_property
     def _narrowing(self) -> set[str]:
-        """The steps that only take members away."""
+        """The steps that only remove members of collections."""
         return {key for key, step in self.graph.steps.items() if step.action == "update" and step.takes_away}
 
     def _losing(self, names: Iterable[str]) -> set[str]:
-        """The steps after which less leads to these resources."""
+        """The steps that remove leads to these resources, or reduce their requests."""
         return {key for name in names for key in self._losers.get(name, ())}
 
     def _after_what_is_new(self, key: str, step: Step) -> None:
@@ -188,7 +192,7 @@ class Flow:
         if step.action in ("create", "replace"):
             gains = gains | self.then.own[str(step.address)]
         needed: list[tuple[str, tuple[str, ...]]] = [(name, MAKING) for name in self.then.needed(gains)]
-        # clients are sent to another listener by names, which may be new
+        # clients reach the other listener of a redirect by DNS names, which may be new
         by_name = self.then.above(gains & self.then.listeners)
         needed += [(name, ("create",)) for name in by_name if not self.then.upper.get(name)]
         for name, actions in needed:
@@ -197,17 +201,17 @@ class Flow:
                     self.graph.after(key, other, Need.ORDER)
 
     def led_there(self, step: Step) -> set[str]:
-        """The steps after which less leads to what a step takes away. For an update that moves requests, steps
-        that only delete something don't count."""
+        """The steps that reduce the leads to the resource that a step takes away. For an update that moves requests, only other updates
+        count."""
         found, steps = step.observed, self.graph.steps
         if found is None or (found.state.is_target and self._has_heir(step)):
             return set()
         keys = self._losing(self.now.above([found.id]))
         if step.act is Act.CLEAN_UP and step.action == "delete":
-            if found.state.is_target:  # a way that others lose may have been for the target
+            if found.state.is_target:  # a removed rule or route may have been for the target
                 keys -= self._narrowing
         elif step.act is Act.CLEAN_UP:
-            # it also waits for all that leads to its lost members, and for targets that it leads to, which may be there
+            # it also waits for leads to its removed members, and to targets that it leads to, which may still be in use
             near = self.now.above(self.losses(step))
             if not found.state.action_field:
                 near |= self.now.targets(self.now.behind([found.id]))
@@ -220,7 +224,7 @@ class Flow:
             }
         else:
             return set()
-        wholes = set(named_ids(found.state))  # a part goes before its whole
+        wholes = set(named_ids(found.state))  # a part is deleted before its whole
         return {
             other
             for other in keys - {step.key} - self.graph.early
@@ -228,7 +232,7 @@ class Flow:
         }
 
     def _has_heir(self, step: Step) -> bool:
-        """Whether the end of a target waits only for its own successor, or its own deregistrations."""
+        """Whether the step that ends a target waits only for its successor or, for an instance, for its deregistrations."""
         if step.action != "delete" or step.plays(Server):
             return step.action == "delete"
         group = step.observed.parent_id if step.observed else None
@@ -240,9 +244,9 @@ class Flow:
             return
         doors = {name for name in self.now.above([found.id]) if self._is_door(self.now.states.get(name))}
         scope = self.now.behind(doors) | self.then.behind(self._in_their_place(doors)) if doors else set()
-        named = set(named_ids(found.state))  # a VPC's range goes after the subnet in that VPC
+        named = set(named_ids(found.state))  # a VPC's range is removed after the subnet in it
         for other in (other for name in scope - named for other in self._makers.get(name, ())):
-            if STOPS in self.graph.steps[other].effects:  # the step both takes away and makes, in turns (`rollout`)
+            if STOPS in self.graph.steps[other].effects:  # a restart does both, in turns (`rollout`)
                 self.graph.rather_after(key, other)
             else:
                 self.graph.after(key, other, Need.ORDER)
@@ -251,14 +255,14 @@ class Flow:
         return state is not None and (bool(state.moves) or isinstance(state, Balancer))
 
     def _in_their_place(self, known: Iterable[str]) -> Iterator[str]:
-        """The names of the resources that are at the addresses of these when everything is as desired."""
+        """The names of the desired resources at the addresses of these resources."""
         for name in known:
             address = Address.parse(self._addresses[name])
             yield str(self.graph.decisions.ids.get(address, address))
 
 
 def _only_tags(step: Step) -> bool:
-    """Whether a step changes only what requests don't notice."""
+    """Whether a step changes only tags and protection, which requests don't notice."""
     return (
         step.action == "update"
         and bool(step.changes)

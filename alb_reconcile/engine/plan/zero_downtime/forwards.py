@@ -35,7 +35,8 @@ def joining(graph: Graph) -> dict[Ref, list[str]]:
 
 
 def started(graph: Graph) -> dict[Ref, list[str]]:
-    """The steps that start instances which are targets already, by group (by address, if the stack's) without a healthy target."""
+    """The steps that start instances which are registered already, by group (by address, if the stack's); only groups without a healthy
+    target."""
     registered = list(each_of(graph.decisions.live, Member))
     serving = {state.target_group for item, state in registered if item.status == "healthy"}
     found: dict[Ref, list[str]] = defaultdict(list)
@@ -49,7 +50,7 @@ def started(graph: Graph) -> dict[Ref, list[str]]:
 
 
 def wait_for_health(graph: Graph, key: str) -> None:
-    """Let a registration wait for its target's health, unless the target fails in the group that goes, too."""
+    """Let a registration wait until its target is healthy, unless the target is unhealthy in a group that is deleted, too."""
     step = graph.steps[key]
     own = bind(step.state.target, graph.decisions.ids) if isinstance(step.state, Member) else None
     ill = [item.state for item in graph.registered.get(str(own), ()) if item.status == "unhealthy"]
@@ -58,13 +59,13 @@ def wait_for_health(graph: Graph, key: str) -> None:
 
 
 def serving_groups(graph: Graph) -> set[str]:
-    """The groups that a listener or rule forwards to, so that their targets are checked; of one that goes, only groups that others take
-    up."""
+    """The groups that a listener or rule forwards to, so that their targets are checked; if the listener or rule is deleted, only groups
+    that others take over."""
     return _staying(graph, lambda action: action.forward)
 
 
 def receiving_groups(graph: Graph) -> set[str]:
-    """The groups that get requests now; of a listener or rule that goes, only groups that others take up."""
+    """The groups that get requests now; if their listener or rule is deleted, only groups that others take over."""
     return _staying(graph, lambda action: action.receiving)
 
 
@@ -82,8 +83,8 @@ def _staying(graph: Graph, forwards: Callable[[Action], Iterable[Forward]]) -> s
 
 
 def dropped(graph: Graph) -> Iterator[tuple[str, str]]:
-    """The groups to which something forwards now and nothing at the end, by ARN; each with the key of a step that stops forwarding to
-    it."""
+    """The groups to which a listener or rule forwards now, and none after the plan, by ARN; each with the key of a step that stops
+    forwarding to it."""
     kept = [item.state for item in graph.decisions.desired.values()]
     known = {item.found.id for item in graph.decisions.desired.values() if item.found} | graph.deleted
     kept += [item.state for item in graph.decisions.live if item.id not in known]
@@ -117,7 +118,7 @@ def making_room(graph: Graph, made: Step) -> Step | None:
 
 
 def listener_of(graph: Graph, step: Step) -> str | None:
-    """The step that makes or changes the listener which a step of a listener or of one of its rules is about."""
+    """The key of the step that makes or changes the listener, for a step of the listener or of one of its rules."""
     state = step.desired.state if step.desired else None
     listener = state.listener if isinstance(state, RoutingRule) else step.address
     return graph.makers.get(listener) if isinstance(listener, Address) else None

@@ -34,7 +34,7 @@ from alb_reconcile.model.steps import Deregister
 
 _TTL: Final = 60
 _FAMILIES: Final = {"ipv4": "IPv6", "dualstack-without-public-ipv4": "public IPv4"}
-"""The addresses that a dual-stack load balancer gives up, by its next type."""
+"""The addresses that a dual-stack load balancer loses, by its new type."""
 _FROM_GROUP: Final = "open requests have had their group's deregistration delay"
 _FROM_TARGET: Final = "the last requests have settled"
 _AT_NODES: Final = "the switch has reached every node of the load balancer"
@@ -45,7 +45,7 @@ _GROUPS_WORN: Final = "the new security groups are in effect"
 
 
 def add_pauses(graph: Graph, flow: Flow) -> None:
-    """Let each step wait until the changes before it are known wherever they must be. Assumes all edges."""
+    """Let each step wait until the changes before it are in effect wherever they must be. Assumes all edges."""
     for step in list(graph.steps.values()):
         _after_what_led_there(graph, step, [graph.steps[key] for key in flow.led_there(step)])
         _before_it_ends(graph, step)
@@ -65,7 +65,7 @@ def _after_what_led_there(graph: Graph, step: Step, before: Iterable[Step]) -> N
 
 
 def _settle(graph: Graph, step: Step) -> int:
-    """The `settle` that the spec says for the instance of a target; the default for any other target."""
+    """The spec's `settle` for the instance of a target; the default for any other target."""
     there = step.observed.state if step.observed else None
     target = str(there.target) if isinstance(there, Member) else ""
     address = next((item.address for item in graph.decisions.live if item.id == target), None)
@@ -73,13 +73,13 @@ def _settle(graph: Graph, step: Step) -> int:
 
 
 def _before_it_ends(graph: Graph, step: Step) -> None:
-    """Add the pauses of a step that don't depend on others."""
+    """Add a step's pauses that don't depend on other steps."""
     paths = step.tops
     if step.takes_away and step.action == "update" and WORN in paths:
         graph.pause(step.key, rollout_of(graph, step.address).settle, _GROUPS_WORN)
     elif step.plays(Server) and (step.action == "delete" or STOPS in step.effects):
         served = [item for item in graph.registered[str(step.id)] if item.status != "unused"]
-        if served:  # the target drains meanwhile, which may be all the time that is needed
+        if served:  # the time in which its targets drain counts, too, and may be enough
             settle = rollout_of(graph, step.address).settle - min(
                 delay_of(graph, item.state, unknown=0) for item in served
             )
@@ -104,15 +104,15 @@ def _before_it_ends(graph: Graph, step: Step) -> None:
 
 
 def _begins_to_redirect(step: Step) -> bool:
-    """Whether a listener is going to send clients to another port of its load balancer."""
+    """Whether a listener is going to redirect clients to another port of its load balancer."""
     redirect = dict(action_of(step.state).redirect)
     is_new = step.action == "create" or "default_action" in step.tops
     return is_new and bool(redirect) and "host" not in redirect
 
 
 def _leave_open_requests_their_time(graph: Graph) -> None:
-    """Let targets wait for their group's delay before they leave a group that nothing forwards to any more, since AWS doesn't drain these;
-    the first ones wait, if targets leave in turns."""
+    """Let targets wait for their group's deregistration delay before they leave a group to which nothing forwards any more, since AWS
+    doesn't drain these. If targets leave one after the other, only the first ones wait."""
     turned: dict[str, set[str]] = {}
     for key, group in dropped(graph):
         turned[group] = turned.get(group, {*graph.steps}) & graph.behind([key])
@@ -126,11 +126,11 @@ def _leave_open_requests_their_time(graph: Graph) -> None:
     for key in late.keys() - graph.behind(late):
         step = late[key]
         if delay := delay_of(graph, step.observed.state if step.observed else None):
-            seconds, reached = step.pause  # a node sends requests until it knows the switch
+            seconds, reached = step.pause  # a node sends requests until it knows the new forward
             graph.pause(key, seconds + delay, f"{reached}, and {_FROM_GROUP}" if reached else _FROM_GROUP)
     for key, step in late.items():
         graph.specify(key, step.detail(Deregister))
-    # it isn't known since when a group that an interrupted run has replaced gets no requests; its targets leave with it
+    # since when a group gets no requests that an interrupted run has replaced isn't known; its targets are deleted with it
     waiting = {
         item.parent_id: delay_of(graph, item.state)
         for items in graph.registered.values()
@@ -144,11 +144,11 @@ def _leave_open_requests_their_time(graph: Graph) -> None:
 
 
 def _wait_for_old_nodes(graph: Graph) -> None:
-    """Let steps that take away or replace routes, associations, rules and instances' security groups wait until load balancers' nodes are
-    gone from the subnets that the load balancers have left.
+    """Let steps that remove or replace routes, associations, rules and instances' security groups wait until no load balancer has nodes in
+    its former subnets any more.
 
-    Assumes all edges. A plan can't see what an interrupted run did a moment ago, so the steps wait for every load balancer that stays.
-    Steps that come before a load balancer moves find none of its nodes elsewhere.
+    Assumes all edges. A plan can't see what an interrupted run did a moment ago, so the steps wait for every load balancer that isn't
+    deleted. A step that comes before a load balancer's move finds no nodes in former subnets, and so doesn't wait.
     """
     nodes = {
         item.id: item.state.subnets
@@ -168,7 +168,7 @@ def _wait_for_old_nodes(graph: Graph) -> None:
         ends = () if kind.is_target else ("delete",)
         for step in graph.of(kind, *MAKING, *ends):
             takes = step.action in ends or bool(removed_by(graph, step, kind.removed_late)[0])
-            # a table may also get another target for a route, or take a subnet from another table
+            # a route table may also change a route's target, or take a subnet from another table
             if takes or kind.ways:
                 graph.steps[step.key] = replace(step, old_nodes=nodes)
                 late += [step.key] if takes and leaving else []

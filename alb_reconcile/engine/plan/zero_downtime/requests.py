@@ -15,7 +15,7 @@ from alb_reconcile.model.service import Balancer, Router
 
 
 class Turns:
-    """The listeners and rules that answer requests now, by the listener or rule that is going to answer the same requests."""
+    """Knows which listeners and rules answer requests now that another listener or rule is going to answer."""
 
     def __init__(self, graph: Graph) -> None:
         self._givers: dict[str, dict[str, Observed]] = defaultdict(dict)
@@ -40,5 +40,5 @@ class Turns:
         return self._givers.get(str(step.id if step.action == "update" else step.address), {}).values()
 
     def leaving(self, step: Step) -> list[Observed]:
-        """The listeners and rules among `givers` that go, or change."""
+        """The listeners and rules among `givers` that are deleted or changed."""
         return [found for found in self.givers(step) if found.id in self._gives_up]

@@ -21,7 +21,7 @@ RESTARTED: Final = "its instance is restarted"
 
 
 def leave_for_restarts(graph: Graph) -> None:
-    """Let an instance that is stopped for a change leave its target groups before and return after."""
+    """Let an instance that is stopped for a change leave its target groups before that, and return after it."""
     registered, serving = graph.registered, serving_groups(graph)
     parked = serving - receiving_groups(graph) - turned_to(graph)
     for step in graph.of(Server, "update"):
@@ -51,7 +51,7 @@ def leave_for_restarts(graph: Graph) -> None:
 
 
 def leave_late(graph: Graph) -> None:
-    """Let an instance that is to be stopped leave its groups no sooner than it can be stopped. Assumes all other edges."""
+    """Let an instance leave its groups only when the other steps are done that its stop waits for. Assumes all other edges."""
     for stop in graph.of(Server, "update"):
         before = set(graph.edges[stop.key])
         leaves = {key for key in before if graph.steps[key].reason == RESTARTED}
@@ -61,10 +61,10 @@ def leave_late(graph: Graph) -> None:
 
 
 class RolloutRounds:
-    """The members of instance entries that change, in the order in which they do.
+    """Orders the changes of the members of instance entries.
 
-    Entries of the same target groups take turns. If nothing is healthy, or requests turn to another group meanwhile, members with surge are
-    all replaced at once: their successors come first.
+    Entries of the same target groups take turns. If no target is healthy, or requests move to another group meanwhile, members with surge
+    are all replaced at once: all new ones are made first.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -92,23 +92,24 @@ class RolloutRounds:
             graph, [step for members in groups.values() for step in members if not self._is_whole(step)]
         )
         self.before: dict[str, list[str | None]] = {}
-        """The last steps of the entries that come before an entry with surge, by entry."""
+        """The last steps of the entries that take their turn before an entry with surge, by that entry."""
 
     def _is_whole(self, step: Step) -> bool:
         return step.id not in self.failing and step.address not in self.missing
 
     def _rank(self, step: Step) -> tuple[bool, bool]:
-        """The rank of a member: members that don't serve are changed first, then those that fail in one of their target groups, or are
-        missing there."""
+        """The rank of a member: members that don't serve are changed first, then those that are unhealthy in, or missing from, one of their
+        target groups."""
         return step.id in self.serving, self._is_whole(step)
 
     def _turn(self, members: list[Step]) -> tuple[tuple[bool, bool], bool]:
-        """The rank of an entry: of two alike, the one that takes nothing away before its replacement is there comes first."""
+        """The rank of an entry, by its first member; of two with the same rank, the one with surge comes first, since its old members leave
+        only after their replacements are there."""
         return min(map(self._rank, members)), rollout_of(self.graph, members[0].address).max_surge == 0
 
     def _ill_ones(self, name: str, members: list[Step]) -> list[Step]:
-        """The members that are replaced first, without surge, since they fail. What an interrupted roll has left uses up the surge: it is
-        above the count already, and serves until these members are replaced."""
+        """The members that don't serve and are replaced first, without surge, if an interrupted roll has left instances: these use up the
+        surge, since the count is exceeded already, and serve until the members are replaced."""
         replaced = [step for step in members if step.action == "replace"]
         return (
             []
@@ -117,7 +118,7 @@ class RolloutRounds:
         )
 
     def pace_gaps(self) -> None:
-        """Without surge, and where instances are restarted, let old members go first, as many at a time as may be missing."""
+        """For replacements without surge, and for restarts, let old members leave first, as many at a time as may be missing."""
         graph = self.graph
         for name, members in self.groups:
             rollout = rollout_of(graph, members[0].address)
@@ -137,8 +138,8 @@ class RolloutRounds:
                 self.turns.take([step for step in part if not is_switched_off(step)], width)
 
     def pace_surges(self) -> None:
-        """Let members be made `max_surge` at a time, when those before them have gone: so one call launches them, and the same call
-        wherever the roll is interrupted. Assumes all other edges of the members that go."""
+        """Let members be made `max_surge` at a time, when the old ones of the previous wave are deleted: so one call launches a wave, and
+        it is the same call wherever the roll was interrupted. Assumes all other edges of the old members."""
         for name, members in self.groups:
             surge = rollout_of(self.graph, members[0].address).max_surge
             steps = [step for step in members if step.action == "replace"]
@@ -159,7 +160,7 @@ class RolloutRounds:
         return ""
 
     def _why_first(self, steps: list[Step]) -> str:
-        """The reason why all new members come before an old one goes; empty if they don't."""
+        """The reason why all new members are made before an old one is deleted; empty if they aren't."""
         made = {step.key for step in steps}
         for step in steps:
             gone = self.graph.removers.get(str(step.id))
@@ -180,7 +181,7 @@ class RolloutRounds:
 
 
 def _meant_to_serve(graph: Graph) -> set[str]:
-    """The instances at the addresses of which the spec wants targets of groups that get requests now."""
+    """The ids of replaced instances with new registrations, at the same address, in groups that get requests now."""
     used = serving_groups(graph)
     wanted = {
         state.target
@@ -192,7 +193,7 @@ def _meant_to_serve(graph: Graph) -> set[str]:
 
 
 def _missing(graph: Graph, entries: Mapping[str, Collection[Step]]) -> set[Ref | None]:
-    """The instances that aren't in a target group in which other members of their entry are."""
+    """The instances that are missing from a target group in which other members of their entry are."""
     shared = {name: _groups_of(graph, members) for name, members in entries.items()}
     return {
         state.target
@@ -205,15 +206,15 @@ def _missing(graph: Graph, entries: Mapping[str, Collection[Step]]) -> set[Ref |
 
 class _Turns:
     """Lets entries that leave the same target groups without surge take turns: otherwise each could wait for the other in another group,
-    for ever.
+    forever.
 
-    A member that fails, or is missing, in a target group (`ailing`) waits for no turn, and members that leave that group wait for it,
-    unless it has surge: then its successor comes before it leaves.
+    A member that is unhealthy in, or missing from, a target group (`ailing`) waits for no turn, and members that leave that group wait for
+    it, unless it has surge: then its successor is made before it leaves.
     """
 
     def __init__(self, graph: Graph, ailing: Collection[Step]) -> None:
         self.last: dict[str, list[str | None]] = {}
-        """The last steps of the entry before, by target group."""
+        """The last steps of the previous entry, by target group."""
         self._graph = graph
         self._ailing = {step.key for step in ailing}
         self._first: dict[Ref, list[Step]] = defaultdict(list)
@@ -224,8 +225,8 @@ class _Turns:
                 self._first[bind(step.desired.state.target_group, graph.decisions.ids)].append(step)
 
     def pass_by(self, members: Sequence[Step], leftovers: Sequence[Step]) -> list[str | None]:
-        """Let entries that come later wait until the old members of an entry with surge have gone. Returns the steps that this entry comes
-        after."""
+        """Let later entries wait until the old members of an entry with surge are deleted. Returns the steps that this entry itself must
+        follow."""
         steps = [step for step in members if step.action == "replace"]
         shared = _groups_of(self._graph, steps)
         before = [gone for group in sorted(shared) for gone in self.last.get(group, ())]
@@ -233,7 +234,7 @@ class _Turns:
         return before
 
     def take(self, steps: Sequence[Step], width: int) -> None:
-        """Let these members of an entry, which are in order already, leave when those before them have returned."""
+        """Let these members of an entry, which are in order already, leave when the members of previous entries have returned."""
         own = {step.address for step in steps}
         whole = [step for step in steps if step.key not in self._ailing]
         shared = _groups_of(self._graph, whole)
@@ -247,7 +248,7 @@ class _Turns:
 
 
 def _going(graph: Graph, steps: Sequence[Step], leftovers: Sequence[Step]) -> list[str | None]:
-    """The steps by which the old members of an entry go, those that an interrupted roll has left first."""
+    """The steps that delete the old members of an entry; those that an interrupted roll has left come first."""
     return [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
 
 
@@ -265,7 +266,7 @@ def _group_of(graph: Graph, address: Address) -> str | None:
 
 
 def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
-    """Without surge, let old members go first, as many at a time as may be missing."""
+    """Without surge, let old members be deleted before new ones are made, as many at a time as may be missing."""
     for wave in batches(steps, unavailable):
         leaving = {step.key: gone for step in wave if (gone := graph.removers.get(str(step.id))) is not None}
         for key in leaving:
@@ -275,7 +276,7 @@ def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
 
 
 def _one_after_another(graph: Graph, steps: list[Step], width: int) -> None:
-    """Let a member leave its target groups when the one `width` places before it has returned to them."""
+    """Let a member leave its target groups when the member `width` places before it has returned to them."""
     for earlier, later in zip(steps, steps[width:], strict=False):
         returned = _returned(graph, earlier)
         for key in _leaving(graph, later):

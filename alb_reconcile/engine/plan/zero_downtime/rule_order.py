@@ -19,10 +19,10 @@ _LAST_PRIORITY = 50_000
 
 
 def order_rules(graph: Graph) -> None:
-    """Let one SetRulePriorities call for each listener move the rules that stay, and those that go out of the way of others. Rules are made
-    and deleted after that call.
+    """Let one SetRulePriorities call for each listener move the rules that stay, and rules that will be deleted and are in the way. Rules
+    are made and deleted after that call.
 
-    Raises RefusedError if a rule of others has a priority that is wanted.
+    Raises RefusedError if a rule of others has a wanted priority.
     """
     rules: dict[str, list[Observed]] = defaultdict(list)
     for found in graph.decisions.live:
@@ -64,9 +64,9 @@ def _order_rules_of(
 
 
 def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> dict[str, tuple[Address, int, int]]:
-    """The rules that change places: by ARN, with their address and their priority before and after.
+    """The rules that change their priority: by ARN, with their address and their priority before and after.
 
-    Raises RefusedError if a rule of others, which stays, is in the way.
+    Raises RefusedError if a rule of others that isn't deleted is in the way.
     """
     moved: dict[str, tuple[Address, int, int]] = {}
     wanted: dict[int, Decision] = {}
@@ -91,8 +91,8 @@ def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> di
 
 
 def _tell_in_the_way(item: Decision, other: Observed) -> str:
-    """The message about the rule that has the priority of a new one. A rule that no stack owns and that has the same conditions is the
-    wanted rule."""
+    """The message about the rule that has the priority of a new one. If that rule has the same conditions and no stack owns it, it is
+    probably the wanted rule."""
     told = f"{item.desired.address}: priority {_priority(other)} is in use by {other.address}"
     wanted, there = (
         state.conditions if isinstance(state, RoutingRule) else None for state in (item.state, other.state)
@@ -103,7 +103,8 @@ def _tell_in_the_way(item: Decision, other: Observed) -> str:
 
 
 def _park(priority: int, used: set[int]) -> int:
-    """A free priority for a rule that goes and still gets requests meanwhile: right after its own place, if there is one."""
+    """A free priority for a rule that will be deleted, and gets requests until then: the next one after its own, else the last before
+    it."""
     behind = range(priority + 1, _LAST_PRIORITY + 1)
     number = next(number for number in chain(behind, range(priority, 0, -1)) if number not in used)
     used.add(number)
@@ -115,8 +116,7 @@ def _priority(rule: Observed) -> int:
 
 
 def _strip_priorities(graph: Graph, moved: Iterable[str]) -> None:
-    """Take priorities out of the rules' own steps, since the listener's step changes them; a rule with nothing else to change has no
-    step."""
+    """Remove priorities from the rules' own steps, since the listener's step changes them; a step without other changes is dropped."""
     for arn in moved:
         for key, step in list(graph.steps.items()):
             if step.action == "update" and step.id == arn:

@@ -1,4 +1,4 @@
-"""Orders steps so that forwards move when their targets are there, and a load balancer goes when its replacement answers."""
+"""Orders steps so that forwards move when their targets are there, and a load balancer is deleted when its replacement answers."""
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
@@ -29,8 +29,8 @@ from alb_reconcile.model.steps import Shift, TakeOver
 
 
 def wait_for_targets(graph: Graph, turns: Turns) -> None:
-    """Let listeners and rules take up a group after the targets that join it, unless those targets wait for the forward. Gates count how
-    many are healthy."""
+    """Let listeners and rules take a group into use after the registration of its new targets, unless these wait for the forward. How many
+    must be healthy is decided elsewhere (`capacity`)."""
     members, coming, serving = joining(graph), started(graph), serving_groups(graph)
     for group in members:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
@@ -52,14 +52,14 @@ def wait_for_targets(graph: Graph, turns: Turns) -> None:
 
 
 def _stop_of(graph: Graph, key: str) -> str | None:
-    """The step that stops an instance, for the registration by which its target returns."""
+    """For the step that registers a restarted instance again, the step that stops the instance; None for any other step."""
     is_back = graph.steps[key].reason == RESTARTED
     return next((other for other in graph.edges[key] if STOPS in graph.steps[other].effects), None) if is_back else None
 
 
 def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
-    """Whether requests turn to a group before its instances restart: the group has targets that may serve, and the targets that answer now
-    restart, too. If all of the group may be missing at once, it is enough that the others restart in turns."""
+    """Whether requests move to a group before its instances restart: the group has targets that may serve, and the targets that answer now
+    restart, too. If all targets of the group may be missing at once, groups that restart in turns count as if they didn't restart."""
     registered = list(each_of(graph.decisions.live, Member))
     healthy = [state for item, state in registered if item.status == "healthy"]
     restarting = {other.id for other in graph.of(Server, "update") if STOPS in other.effects}
@@ -74,12 +74,12 @@ def _turns_first(graph: Graph, step: Step, group: Ref, turns: Turns) -> bool:
 
 
 def _may_serve(item: Observed) -> bool:
-    """Whether a target is healthy, or may be as soon as it is checked."""
+    """Whether a target is healthy, or may be healthy when it is checked."""
     return item.status in ("healthy", "initial") or is_unasked(item.reason, item.description)
 
 
 def _won(graph: Graph, step: Step, turns: Turns) -> Iterator[Ref]:
-    """The groups that get requests by a rule's conditions which they don't get now."""
+    """The groups that get requests by a step which they don't get now."""
     givers = [shares_of(action_of(found.state).forward) for found in turns.givers(step)]
     for group in shares_of(forward_after(step)):
         if not all(bind(group, graph.decisions.ids) in shares for shares in givers):
@@ -87,8 +87,8 @@ def _won(graph: Graph, step: Step, turns: Turns) -> Iterator[Ref]:
 
 
 def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
-    """Whether a listener that is made where none answers, or a rule of it, has targets that serve already and stay, as after a person has
-    deleted the listener by hand: then it needn't wait for targets that join them."""
+    """Whether a new listener on a port without one, or a rule of it, has targets that can serve already and stay, as after a user has
+    deleted the listener by hand: then it needn't wait for new targets."""
     maker = listener_of(graph, step)
     if maker is None or graph.steps[maker].action != "create" or making_room(graph, graph.steps[maker]):
         return False
@@ -104,8 +104,8 @@ def _answers_at_once(graph: Graph, step: Step, group: Ref) -> bool:
 
 
 def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]]) -> None:
-    """Let a target that is an address, which no instance of the stack has, leave a group after the targets that join it: one of them may
-    have got the address."""
+    """Let a target by address leave a group after the registration of the group's new targets: one of them may be an instance that has got
+    the address."""
     for gone in graph.of(Member, "delete"):
         state = gone.observed.state if gone.observed else None
         if isinstance(state, Member) and as_address(str(state.target)):
@@ -114,8 +114,8 @@ def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]
 
 
 def keep_old_entrance(graph: Graph) -> None:
-    """Let a load balancer go when what takes over from it answers: with its listeners, or with its target groups. What an interrupted run
-    has made of these counts as well."""
+    """Let a load balancer be deleted when the listeners and rules that take over from it answer: those at its own address, or those that
+    forward to the successors of its target groups. Ones that an interrupted run has made count as well."""
     groups, members = _going_groups(graph), joining(graph)
     for gone in graph.of(Balancer, "delete"):
         moved = {item.address for item in groups if gone.id in item.detail(ServedBy).load_balancers}
@@ -131,7 +131,7 @@ def keep_old_entrance(graph: Graph) -> None:
             if entrance and _takes_over(graph, desired, gone, moved):
                 successors.add(entrance)
                 takeover.update(moved.intersection(shares_of(action_of(desired.state).forward)))
-        if gone.key in graph.early:  # its successor may be there, and nothing else
+        if gone.key in graph.early:  # only its successor may exist before
             behind, takeover = graph.behind([gone.key]), set()
             successors = {address for address in successors if graph.makers.get(address) not in behind}
         if successors:
@@ -144,7 +144,7 @@ def keep_old_entrance(graph: Graph) -> None:
 
 
 def _going_groups(graph: Graph) -> list[Observed]:
-    """The target groups that others replace, or have replaced in an interrupted run."""
+    """The target groups that others replace, or that an interrupted run has replaced."""
     desired = graph.decisions.desired
     replaced = [item.found for item in desired.values() if item.found and item.forces]
     going = [found for found, _ in graph.decisions.to_delete.values() if found.address in desired]
@@ -153,13 +153,13 @@ def _going_groups(graph: Graph) -> list[Observed]:
 
 
 def _takes_over(graph: Graph, desired: Desired | None, gone: Step, moved: Collection[Address]) -> bool:
-    """Whether a listener or rule answers in the place of a load balancer that goes."""
+    """Whether a listener or rule takes over from a load balancer that is deleted."""
     entrance = graph.decisions.entrance_of(desired)
     shares = shares_of(action_of(desired.state if desired else None).forward)
     return entrance is not None and (entrance == gone.address or not shares.keys().isdisjoint(moved))
 
 
 def _is_behind_new_entrance(graph: Graph, step: Step) -> bool:
-    """Whether no requests come yet, since the load balancer is made in this very plan and replaces none."""
+    """Whether no requests come yet, since this plan makes the load balancer, and it replaces none."""
     entrance = graph.decisions.entrance_of(step.desired)
     return entrance is not None and graph.makers.get(entrance, "").startswith("create:")
