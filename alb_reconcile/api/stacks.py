@@ -11,6 +11,9 @@ from alb_reconcile.spec.stack import Stack as Declared
 from alb_reconcile.spec.stack import load_policy, load_stack, parse_stack
 from alb_reconcile.spec.variables import read_values
 
+Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""A file, or several."""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -35,7 +38,7 @@ def load(
     *,
     text: str | None = None,
     variables: Mapping[str, str] | None = None,
-    values: Iterable[str | os.PathLike[str]] = (),
+    values: Files = (),
     policy: str | os.PathLike[str] | None = None,
     session: Session | None = None,
 ) -> Stack:
@@ -63,23 +66,24 @@ def validate(
     *,
     text: str | None = None,
     variables: Mapping[str, str] | None = None,
-    values: Iterable[str | os.PathLike[str]] = (),
+    values: Files = (),
     region: str | None = None,
 ) -> tuple[Problem, ...]:
     """Everything that is wrong with a spec, in the order of the file; risks, too, with `warning` set. Asks nothing of AWS.
 
     `file`, `text`, `variables` and `values` are as for `load`; `region` fills in what the spec leaves open. An empty result means that the spec
-    has no mistakes and no risks. Raises UsageError for an impossible region.
+    has no mistakes and no risks. Raises UsageError for an impossible region, SpecError for a file of variables.
     """
+    variables = _with_files(values, variables)
     try:
-        return _read(os.fspath(file), text, _with_files(values, variables), region).warnings
+        return _read(os.fspath(file), text, variables, region).warnings
     except SpecError as error:
         return error.problems
 
 
-def _with_files(files: Iterable[str | os.PathLike[str]], variables: Mapping[str, str] | None) -> dict[str, str]:
+def _with_files(files: Files, variables: Mapping[str, str] | None) -> dict[str, str]:
     found: dict[str, str] = {}
-    for file in files:
+    for file in [files] if isinstance(files, str | os.PathLike) else files:
         found |= read_values(os.fspath(file))
     return {**found, **(variables or {})}
 

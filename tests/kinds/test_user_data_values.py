@@ -305,6 +305,25 @@ def test_text_that_is_not_ascii_arrives_as_it_is(script: str) -> None:
     assert found == script
 
 
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        ("#!/bin/sh", "text/x-shellscript"),
+        ("#cloud-config", "text/cloud-config"),
+        ("#cloud-config-archive", "text/cloud-config-archive"),
+        ("#cloud-config-jsonp", "text/cloud-config-jsonp"),
+        ("#cloud-boothook", "text/cloud-boothook"),
+        ("#include https://example.com/", "text/x-include-url"),
+        ("#include-once https://example.com/", "text/x-include-once-url"),
+        ("#part-handler", "text/part-handler"),
+        ("## template: jinja", "text/jinja2"),
+    ],
+)
+def test_the_spec_s_user_data_has_the_type_that_cloud_init_finds_alone(start: str, kind: str) -> None:
+    archive = email.message_from_string(with_values(f"{start}\n".encode(), {"A": "1"}).decode())
+    assert [part.get_content_type() for part in archive.walk()] == ["multipart/mixed", "text/cloud-boothook", kind]
+
+
 def test_whole_numbers_and_booleans_are_values() -> None:
     stack = given(written({"PORT": 8080, "DEBUG": True, "QUIET": False}))
     assert sourced(parts_of(content_of(stack))[0]) == {"PORT": "8080", "DEBUG": "true", "QUIET": "false"}

@@ -19,13 +19,15 @@ PATH: Final = "/etc/alb-reconcile/values"
 _TYPES: Final = {
     b"#!": "text/x-shellscript",
     b"#cloud-config-archive": "text/cloud-config-archive",
+    b"#cloud-config-jsonp": "text/cloud-config-jsonp",
     b"#cloud-config": "text/cloud-config",
     b"#cloud-boothook": "text/cloud-boothook",
+    b"#include-once": "text/x-include-once-url",
     b"#include": "text/x-include-url",
     b"#part-handler": "text/part-handler",
     b"## template: jinja": "text/jinja2",
 }
-"""How user data begins, and its type (cloud-init, `INCLUSION_TYPES_MAP`)."""
+"""How user data begins, and its type (cloud-init, `INCLUSION_TYPES_MAP`): a longer beginning before those that it begins with."""
 
 
 def user_data_of(around: Around, entry: Mapping[str, Any]) -> bytes | None:
