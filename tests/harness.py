@@ -397,7 +397,7 @@ def _target(spec: Spec | Stack, *, destroy: bool) -> DesiredStack:
     stack = spec if isinstance(spec, Stack) else load(spec)
     return DesiredStack(
         stack.name, REGION, {} if destroy else stack.desired, stack.account_ids, destroy=destroy,
-        policy=stack.policy, sync=stack.sync,
+        policy=stack.policy, sync=stack.sync, unset=None if destroy else stack.unset,
     )  # fmt: skip
 
 

@@ -88,7 +88,13 @@ class KeptWorld(World):
         return super()._call(service, operation, params)
 
     def converge(self, spec: Spec, **options: Any) -> Result:
-        if self._fresh != self._settings() or PLACE.ledger != Ledger() or not all(none() for none in NOTHING.values()):
+        is_plain = isinstance(spec, dict)  # a spec that was loaded may hold variables, which no text says
+        if (
+            not is_plain
+            or self._fresh != self._settings()
+            or PLACE.ledger != Ledger()
+            or not all(none() for none in NOTHING.values())
+        ):
             return super().converge(spec, **options)
         asked = json.dumps([spec, options])
         if asked in _kept:

@@ -122,6 +122,47 @@ class TestValidate:
             files = told.replace("in s.yaml", "in s.yaml, s.yaml") if command[0] == "diff" else told
             assert capsys.readouterr().err == f"--set {name}: there is no ${{{name}}} {files}\n"
 
+    def test_files_of_variables(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A later file outranks an earlier one, --set outranks files wherever it stands, and a file may have what no spec here uses."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("C", "environment")
+        write(tmp_path, "s.yaml", VALID + "tags: {a: '${A}', b: '${B}', c: '${C}'}\n")
+        write(tmp_path, "first.yaml", "A: 1\nB: first\nC: file\nOTHER: x\n")
+        write(tmp_path, "second.yaml", "A: true\n")
+        write(tmp_path, "wanted.yaml", VALID + "tags: {a: 'true', b: told, c: file}\n")
+        files = ["--values", "first.yaml", "--set", "B=told", "--values", "second.yaml"]
+        assert main(["diff", "wanted.yaml", "s.yaml", *files]) == 0
+        assert "They want the same." in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("A: 1.30\n", "f.yaml:1:4: A: is the number 1.3 to YAML, without further zeros; put it in quotes"),
+            ("A: [1]\n", "f.yaml:1:4: A: isn't one value; write a text"),
+            ("A: 1\nB-C: 2\n", "f.yaml:2:1: B-C: isn't a variable's name"),
+            ("- A\n", "f.yaml:1:1: isn't a mapping of variables"),
+            ("", "f.yaml:1:1: is empty; give each variable a line"),
+            ("A: 1\nA: 2\n", "f.yaml:2:1: A: "),
+            (None, "f.yaml:1:1: can't be read: No such file or directory"),
+        ],
+    )
+    def test_a_file_of_variables_that_is_wrong(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        text: str | None,
+        told: str,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        write(tmp_path, "s.yaml", VALID)
+        if text is not None:
+            write(tmp_path, "f.yaml", text)
+        assert main(["validate", "s.yaml", "--values", "f.yaml"]) == 64
+        assert f"--values: {told}" in capsys.readouterr().err
+
     def test_findings_of_security(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Exit code 2 for what isn't accepted."""
         spec = VALID + "subnets:\n  a: {cidr_block: 10.0.1.0/24, availability_zone: a, map_public_ip_on_launch: true}\n"

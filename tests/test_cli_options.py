@@ -23,6 +23,7 @@ from alb_reconcile.model.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+VALUES = Path(__file__).parent / "specs/values.yaml"
 COMMON = {"profile", "region", "endpoint_url", "sandbox", "variables", "max_workers", "pace", "verbose", "no_color"}
 """What every command that asks AWS takes, so that a script can give the same to all; not every one needs it."""
 
@@ -107,7 +108,7 @@ def _spell(option: argparse.Action) -> list[str]:
     if option.nargs == 0:
         return [name]
     values = {
-        "--set": "NAME=value", "--allow": "delete=1", "--tag": "service=shop", "--connect-to": "443=localhost:8443",
+        "--set": "NAME=value", "--values": str(VALUES), "--allow": "delete=1", "--tag": "service=shop", "--connect-to": "443=localhost:8443",
         "--stack": "shop", "--timeout": "15m", "--duration": "30s", "--lock-timeout": "5m", "--every": "5m", "--pace": "0.5",
     }  # fmt: skip
     return [name, str(option.choices[0]) if isinstance(option.choices, tuple) else values.get(name, "2")]

@@ -146,6 +146,19 @@ class TestSpecs:
             loaded(wrong)
         assert caught.value.problems == problems
 
+    def test_files_of_variables(self, tmp_path: Path) -> None:
+        """One file or several; a mistake in one is the file's, not the spec's."""
+        (tmp_path / "s.yaml").write_text("stack: ${NAME}\nregion: eu-west-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n")
+        (tmp_path / "good.yaml").write_text("NAME: shop\n")
+        (tmp_path / "bad.yaml").write_text("NAME: [shop]\n")
+        spec, good, bad = (str(tmp_path / name) for name in ("s.yaml", "good.yaml", "bad.yaml"))
+        assert api.load(spec, values=good).name == api.load(spec, values=[good]).name == "shop"
+        assert api.validate(spec, values=Path(good)) == ()
+        for ask in (api.load, api.validate):
+            with pytest.raises(api.SpecError) as caught:
+                ask(spec, values=[good, bad])
+            assert caught.value.file == bad
+
     def test_the_region_of_the_session(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
             monkeypatch.delenv(name, raising=False)

@@ -1,7 +1,7 @@
 """Loads specs as values: read and checked, in a region, with the AWS that they are for."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,6 +9,10 @@ from alb_reconcile.api.session import Session, default_region
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.spec.stack import Stack as Declared
 from alb_reconcile.spec.stack import load_policy, load_stack, parse_stack
+from alb_reconcile.spec.variables import read_values
+
+Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""A file, or several."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +38,20 @@ def load(
     *,
     text: str | None = None,
     variables: Mapping[str, str] | None = None,
+    values: Files = (),
     policy: str | os.PathLike[str] | None = None,
     session: Session | None = None,
 ) -> Stack:
     """Read and check a spec. Asks nothing of AWS.
 
     `text` is the spec where it isn't in a file: then messages call it `file`, and files that it names are looked for next to `file`.
-    `variables` outrank the environment. `policy` is a file of further limits, as for `--policy`. `session` says which AWS the stack is
+    `variables` outrank files of variables, `values`, of which a later one outranks an earlier one, and these the environment. `policy` is a file of further limits, as for `--policy`. `session` says which AWS the stack is
     for; by default the one that the environment configures.
 
     Raises SpecError with all mistakes at once, as `problems`; UsageError where nothing says the region.
     """
     session, name = session or Session(), os.fspath(file)
+    variables = _with_files(values, variables)
     declared = in_region(
         lambda region: _read(name, text, variables, region), name, session.region, lambda: default_region(session)
     )
@@ -60,17 +66,26 @@ def validate(
     *,
     text: str | None = None,
     variables: Mapping[str, str] | None = None,
+    values: Files = (),
     region: str | None = None,
 ) -> tuple[Problem, ...]:
     """Everything that is wrong with a spec, in the order of the file; risks, too, with `warning` set. Asks nothing of AWS.
 
-    `file`, `text` and `variables` are as for `load`; `region` fills in what the spec leaves open. An empty result means that the spec
-    has no mistakes and no risks. Raises UsageError for an impossible region.
+    `file`, `text`, `variables` and `values` are as for `load`; `region` fills in what the spec leaves open. An empty result means that the spec
+    has no mistakes and no risks. Raises UsageError for an impossible region, SpecError for a file of variables.
     """
+    variables = _with_files(values, variables)
     try:
         return _read(os.fspath(file), text, variables, region).warnings
     except SpecError as error:
         return error.problems
+
+
+def _with_files(files: Files, variables: Mapping[str, str] | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for file in [files] if isinstance(files, str | os.PathLike) else files:
+        found |= read_values(os.fspath(file))
+    return {**found, **(variables or {})}
 
 
 def _read(file: str, text: str | None, variables: Mapping[str, str] | None, region: str | None) -> Declared:

@@ -35,19 +35,26 @@ def find_unrecorded(stack: str, desired: Mapping[Address, Desired], discovery: D
     for item in own:
         entry = desired.get(item.address)
         new = {tags.SPEC: tags.spec_tag(entry), **extra_tags(entry.state, item.tags)} if entry else {}
-        names = {tags.SPEC, tags.ATTRIBUTES} & new.keys()
+        is_launched_so = tags.USER_DATA in item.tags  # what was adopted with other user data has other values
+        names = {name for name in new if name in (tags.SPEC, tags.ATTRIBUTES)}
+        names |= {name for name in new if name.startswith(tags.VALUE) and is_launched_so}
         if changed := {name: new[name] for name in sorted(names) if new[name] != item.tags.get(name)}:
             wanted[item.id] = changed
     applied, zones = tags.applied_tags(desired), tags.zones_tag(desired)
     anchors = {item.id for item in find_anchors(own)}
+    values = tags.value_tags(desired)
     for item in own:
+        if item.id in anchors and item.state.carries_applied:
+            stale = {key: "" for key in item.tags if key.startswith(tags.VALUE)}
+            changed = {key: text for key, text in (stale | values).items() if text != item.tags.get(key, "")}
+            wanted.setdefault(item.id, {}).update(changed)
         # a resource keeps these tags if it got them when the stack had fewer resources to carry them
         if not applied.items() <= item.tags.items() and (tags.APPLIED in item.tags or item.id in anchors):
             wanted.setdefault(item.id, {}).update(applied)
         told = item.tags.get(tags.ZONES)
         if told != zones and (told is not None or (zones and item.id in anchors)):
             wanted.setdefault(item.id, {})[tags.ZONES] = zones
-    return wanted
+    return {key: found for key, found in wanted.items() if found}
 
 
 async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:

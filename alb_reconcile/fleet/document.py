@@ -13,7 +13,7 @@ from alb_reconcile.model.errors import Problem, SpecError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.nodes import Node, render_path, shorten
 from alb_reconcile.model.nodes import Path as Place
-from alb_reconcile.model.text import parse_duration
+from alb_reconcile.model.text import parse_duration, text_of
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import MAX_BYTES, DocumentError, find, parse, to_plain
 from alb_reconcile.spec.variables import substitute
@@ -67,7 +67,7 @@ def parse_fleet(data: bytes, file: str, variables: Mapping[str, str]) -> Fleet:
         root, problems = parse(data, "docs/fleet.md has an example")
     except DocumentError as error:
         raise SpecError(file, error.args) from None
-    problems += substitute(root, variables)
+    problems += substitute(root, variables).problems
     problems += schema.validate(root, schema.FLEET)[1]
     if problems:  # a document of another form can't be checked further
         raise SpecError(file, sorted(problems))
@@ -149,7 +149,7 @@ class _Reader:
             owner=found.get("owner", ""),
             schedule=parse_duration(found["schedule"]) if "schedule" in found else None,
             variables={
-                **{name: _text(value) for name, value in found.get("variables", {}).items()},
+                **{name: text_of(value) for name, value in found.get("variables", {}).items()},
                 "ACCOUNT_ID": account,
                 "REGION": region,
             },
@@ -233,7 +233,3 @@ def _source(given: str | Settings) -> Source:
 
 def _tolerance(given: int | str) -> Tolerance:
     return Tolerance(percentage=int(given[:-1])) if isinstance(given, str) else Tolerance(given)
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -230,8 +230,10 @@ async def _plan_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResul
     error: ReconcileError | None = None
     notes: tuple[str, ...] = ()
     try:
-        planned, error = await make(aws, await resolve_lookups(aws, target), settings.allow, cell.shared)
-        recorder.plan, recorder.causes, notes = planned.plan, find_causes(planned), unhealthy(planned)
+        found = await resolve_lookups(aws, target)
+        planned, error = await make(aws, found, settings.allow, cell.shared)
+        recorder.plan, recorder.causes = planned.plan, find_causes(planned)
+        notes = (*found.remarks, *unhealthy(planned))
         recorder.exit_code = ExitCode.OK if planned.plan.is_empty else ExitCode.CHANGES
     except ReconcileError as raised:
         error = raised

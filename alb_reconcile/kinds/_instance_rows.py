@@ -32,3 +32,10 @@ def primary_interface(row: Row) -> Row:
         (item for item in row.get("NetworkInterfaces", ()) if (item.get("Attachment") or {}).get("DeviceIndex") == 0),
         {},
     )
+
+
+def launched_at(row: Row) -> tuple[Any, Any]:
+    """When an instance was launched, to be compared: a start after a stop changes its LaunchTime, but not the attachment of its primary
+    network interface (DescribeInstances)."""
+    attachment = primary_interface(row).get("Attachment") or {}
+    return attachment.get("AttachTime", row["LaunchTime"]), row["LaunchTime"]

@@ -156,6 +156,9 @@ class Around(Protocol):
     def schema(self, kind: str) -> Mapping[str, Any]:
         """The schema of a kind's entries."""
 
+    def variables_of(self, path: Path) -> Mapping[str, str]:
+        """The variables that were given for the values of an entry that outlive the command."""
+
     def is_wrong(self, path: Path) -> bool:
         """Whether a mistake has been found until now at a path or below it."""
 
@@ -524,6 +527,14 @@ class HasFile(Protocol):
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
         """The contents that the file would have, which may hold secrets; empty where there are none."""
+
+
+@runtime_checkable
+class KeepsValues(Protocol):
+    """A kind that keeps in tags which variables an apply was given for the values of its entries."""
+
+    async def read_values(self, aws: Aws, stack: str) -> Mapping[str, str]:
+        """The variables that a stack's newest resource was given, by name. Raises AwsError."""
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -44,11 +45,14 @@ class UserData:
 
     digest: str
     content: bytes | None = field(default=None, compare=False, repr=False)
+    given: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """The variables that its values were given, by name."""
 
     @classmethod
-    def of(cls, content: bytes) -> UserData:
+    def of(cls, content: bytes, given: Mapping[str, str] | None = None) -> UserData:
         """User data with its content."""
-        return cls(digest(content.hex(), 16), content)
+        return cls(digest(content.hex(), 16), content, tuple(sorted((given or {}).items())))
 
     def __str__(self) -> str:
-        return f"sha256:{self.digest}"
+        given = ", ".join(f"{name} {text}" for name, text in self.given)
+        return f"sha256:{self.digest}" + f" ({given})" * bool(given)

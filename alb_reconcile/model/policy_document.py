@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from alb_reconcile.model.text import text_of
+
 _LISTS: Final = ("Action", "NotAction", "Resource", "NotResource")
 _ROOT: Final = re.compile(r"arn:[a-z-]+:iam::(\d{12}):root")
 
@@ -61,7 +63,7 @@ def _values(given: Any) -> list[str]:
 
 
 def _text(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = text_of(value)
     account = _ROOT.fullmatch(text)  # the same as its number alone
     return account[1] if account else text
 

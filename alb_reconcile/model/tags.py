@@ -20,6 +20,8 @@ ADDRESS: Final = "alb-reconcile:address"
 SPEC: Final = "alb-reconcile:spec"
 IMAGE: Final = "alb-reconcile:image"
 USER_DATA: Final = "alb-reconcile:user-data"
+VALUE: Final = "alb-reconcile:value:"
+"""And the name of a variable: what an apply was given for the values of an entry."""
 ATTRIBUTES: Final = "alb-reconcile:attributes"
 """The attributes that were set for an instance and that DescribeInstances doesn't show: `disable_api_stop=true …`."""
 VOLUME: Final = "alb-reconcile:volume"
@@ -70,6 +72,19 @@ def tags_of(desired: Desired, stack: str) -> dict[str, str]:
     if desired.lifecycle.prevent_destroy is not None:
         tags[PREVENT_DESTROY] = str(desired.lifecycle.prevent_destroy).lower()
     return tags
+
+
+def values_in(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The variables that tags keep, by name; an empty tag keeps none."""
+    return tuple(
+        sorted((key.removeprefix(VALUE), text) for key, text in found.items() if key.startswith(VALUE) and text)
+    )
+
+
+def value_tags(desired: Mapping[Address, Desired]) -> dict[str, str]:
+    """The tags that keep all variables that a spec's values were given."""
+    every = (extra_tags(item.state, {}) for item in desired.values())
+    return {key: text for found in every for key, text in found.items() if key.startswith(VALUE)}
 
 
 def carried(state: Properties, marks: Mapping[str, str]) -> dict[str, str]:

@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def text_of(value: object) -> str:
+    """A text, number or boolean as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def camel(name: str) -> str:
     """AWS's name of what is written in snake_case here."""
     return "".join(word.capitalize() for word in name.split("_"))

@@ -46,7 +46,7 @@ class _Builder:
             every = {**self.tags, **entry.get("tags", {})}
             own["tags"] = {key: value for key, value in every.items() if value is not None}
         if isinstance(kind, Grouped):
-            self._add_group(kind, name, own, state, places)
+            self._add_group(kind, name, own, state, places, self.outline.variables_of(path))
         else:
             self._add(address, own, state, digest(own), places)
         lifecycle = Lifecycle(keep_others=entry.get("others") == "keep")
@@ -69,10 +69,19 @@ class _Builder:
                 found[field] = _plain(resolved(kind.name)["properties"][field], entry[field])
         return found | implied_fields(kind, name, entry, self.outline)
 
-    def _add_group(self, kind: Grouped, name: str, entry: Entry, state: Properties, places: Mapping[str, str]) -> None:
-        """Add the members of a group, which are alike, and numbered. What a file says counts as if the entry said it."""
+    def _add_group(
+        self,
+        kind: Grouped,
+        name: str,
+        entry: Entry,
+        state: Properties,
+        places: Mapping[str, str],
+        given: Mapping[str, str],
+    ) -> None:
+        """Add the members of a group, which are alike, and numbered. What a file says counts as if the entry said it, and so do variables
+        that tags keep."""
         from_file = getattr(state, kind.file_key.removesuffix("_file")) if isinstance(kind, HasFile) else None
-        spec_digest = digest([{**entry, "count": None}, str(from_file)])
+        spec_digest = digest([{**entry, "count": None}, str(from_file), *sorted(given.items())])
         for number in range(1, entry.get("count", 1) + 1):
             label = entry.get("name")
             if label and ("count" in entry or has_number(label)):

@@ -15,6 +15,7 @@ from alb_reconcile.model.nodes import Node, Path, render_path
 from alb_reconcile.model.text import printable
 from alb_reconcile.spec.document import MAX_PROBLEMS, find, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
+from alb_reconcile.spec.variables import Filled
 
 MAX_MESSAGE: Final = 500
 
@@ -24,9 +25,9 @@ class Outline:
     refused."""
 
     def __init__(
-        self, root: Node, invalid: Iterable[Path], problems: list[Problem], folder: FilePath, region: str | None
+        self, root: Node, invalid: Iterable[Path], filled: Filled, folder: FilePath, region: str | None
     ) -> None:
-        self.root = root
+        self.root, self.filled, problems = root, filled, filled.problems
         self.folder = folder
         self.data: dict[str, Any] = to_plain(root)
         self.problems = problems
@@ -45,6 +46,9 @@ class Outline:
     @property
     def stack(self) -> str:
         return str(self.data.get("stack", ""))
+
+    def variables_of(self, path: Path) -> Mapping[str, str]:
+        return self.filled.given.get(path, {})
 
     @property
     def is_sound(self) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.desired_stack import DesiredStack, Unset
 from alb_reconcile.model.drift_policy import DriftPolicy
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.files import read_start
@@ -45,6 +45,7 @@ class Stack:
     """Where in S3 the runs of several hosts agree, as in s3://bucket/prefix; empty if nowhere."""
     secret_headers: Headers = None
     """The headers of rules that have values which aren't shown (`model.secrets`)."""
+    unset: Unset | None = None
 
     def target(self, *, destroy: bool = False) -> DesiredStack:
         """The goal of a run: all that the spec wants, or to `destroy` it. The stack's region has to be known."""
@@ -53,7 +54,7 @@ class Stack:
         return DesiredStack(
             self.name, self.region, {} if destroy else self.desired, self.account_ids, destroy=destroy,
             spec_file=self.file, policy=self.policy, sync=self.sync, lease=self.lease,
-            secret_headers=self.secret_headers,
+            secret_headers=self.secret_headers, unset=None if destroy else self.unset,
         )  # fmt: skip
 
 
@@ -62,7 +63,8 @@ def load_stack(file: str, variables: Mapping[str, str] | None = None, region: st
 
     Raises SpecError with all problems at once; asks nothing of AWS.
     """
-    return stack_of(load_outline(file, variables, region), file)
+    data = _read(file, f"name a spec file; {how_to_begin()}")
+    return parse_stack(data, file, Path(file).parent, {**os.environ, **(variables or {})}, region)
 
 
 def load_outline(file: str, variables: Mapping[str, str] | None = None, region: str | None = None) -> Outline:
@@ -102,7 +104,17 @@ def _read(file: str, advice: str) -> bytes:
 
 def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None) -> Stack:
     """Validate a spec that was read already; files that the spec names are looked for in `folder`."""
-    return stack_of(_checked(data, file, folder, variables, region), file)
+
+    def fill(more: Mapping[str, str]) -> Mapping[Address, Desired]:
+        return stack_of(_checked(data, file, folder, {**variables, **more}, region), file).desired
+
+    outline = _checked(data, file, folder, variables, region)
+    places = {
+        name: "" if item.has_default else outline.places(item.path[:-1], file)[str(item.path[-1])]
+        for name, item in outline.filled.missing.items()
+    }
+    hints = {name: item.hint for name, item in outline.filled.missing.items()}
+    return replace(stack_of(outline, file), unset=Unset(places, hints, fill) if places else None)
 
 
 def _checked(data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None) -> Outline:
@@ -152,7 +164,9 @@ def _outline(
         root, problems = parse(data, if_empty)
     except DocumentError as error:
         raise SpecError(file, error.args) from None
-    problems += substitute(root, variables)
+    filled = substitute(root, variables)
+    filled.problems[:0] = problems
+    problems = filled.problems
     invalid, refused = schema.validate(root, section)
     problems += refused
     if not isinstance(root.value, dict) or len(refused) >= MAX_PROBLEMS:  # beyond so many nothing was looked at
@@ -160,7 +174,7 @@ def _outline(
     for kind in () if section else in_spec_order():
         problems += kind.write_out(root, invalid, schema.resolved(kind.name))
     read_lookups(root)
-    return Outline(root, invalid, problems, folder, region)
+    return Outline(root, invalid, filled, folder, region)
 
 
 def check_region(region: str | None) -> None:

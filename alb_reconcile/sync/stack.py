@@ -75,7 +75,7 @@ class Survey:
     def notes(self) -> tuple[str, ...]:
         """Remarks on the stack that are no differences."""
         plan = self.selection.plan
-        found = [*unhealthy(self.planned)]
+        found = [*self.planned.situation.target.remarks, *unhealthy(self.planned)]
         found += [ADVICE] * any(NO_USE in reason for reason in self.selection.withheld.values())
         if not self.is_applied and not self.is_ending and (said := find_said(self.planned)):
             if said == {""}:

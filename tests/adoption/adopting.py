@@ -15,6 +15,7 @@ from alb_reconcile.adoption.tagging import carry_out
 from alb_reconcile.cli.commands.adoption import parse_choices
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.spec.stack import Stack
 from tests.harness import READS, REGION, SPECS, Spec, World, load
 from tests.properties.watched import WatchedWorld, watched
 
@@ -34,13 +35,13 @@ class Keeper:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def look(self, spec: Spec, *choices: str, keep_images: bool = False) -> Adoption:
+    def look(self, spec: Spec | Stack, *choices: str, keep_images: bool = False) -> Adoption:
         target = target_of(spec)
         given = parse_choices(choices, entries_of(target.desired))
         found: Adoption = self._run(lambda aws: find_adoption(aws, target, given, keep_images=keep_images), writes="")
         return found
 
-    def adopt(self, spec: Spec, *choices: str, keep_images: bool = False) -> Adoption:
+    def adopt(self, spec: Spec | Stack, *choices: str, keep_images: bool = False) -> Adoption:
         found = self.look(spec, *choices, keep_images=keep_images)
         self.write(found.knowing)
         self.write(found.taggings)
@@ -123,9 +124,9 @@ def by_address(found: Adoption) -> dict[str, str]:
     return {str(match.address): match.found.found.id for match in found.matches}
 
 
-def target_of(spec: Spec) -> DesiredStack:
+def target_of(spec: Spec | Stack) -> DesiredStack:
     """What the commands know of a spec."""
-    stack = load(spec)
+    stack = spec if isinstance(spec, Stack) else load(spec)
     return DesiredStack(stack.name, REGION, stack.desired, stack.account_ids)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.spec.stack import parse_stack
 from tests.adoption.adopting import Keeper, by_address, our_tags, planned
-from tests.harness import Spec, World, demo
+from tests.harness import Spec, World, demo, spec_folder
 from tests.kinds.test_nat_gateway import ZONAL
 
 if TYPE_CHECKING:
@@ -83,6 +85,17 @@ def test_other_user_data_is_told_and_costs_no_replacement(world: WatchedWorld, k
     assert sum("different user data" in note for note in found.notes) == 2
     assert planned(found).count()["replace"] == 0
     assert tags.USER_DATA not in our_tags(world)[ids["instance.web-1"]]
+
+
+def test_an_instance_with_other_user_data_keeps_no_value(world: WatchedWorld, keep: Keeper) -> None:
+    ids = _made_nameless(world, keep, _spec("maker"))
+    spec = _spec()
+    spec["instances"]["web"] |= {"user_data": "#!/bin/sh\nexec other\n", "user_data_values": {"V": "${V}"}}
+    given: Any = parse_stack(json.dumps(spec).encode(), "spec.yaml", spec_folder(), {"V": "2"}, None)
+    keep.adopt(given)
+    assert tags.VALUE + "V" not in our_tags(world)[ids["instance.web-1"]]
+    world.converge(given)
+    assert tags.VALUE + "V" not in our_tags(world)[ids["instance.web-1"]]
 
 
 @pytest.mark.slow

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from alb_reconcile.model.errors import ExitCode
 from tests.fleet.conftest import results
+from tests.harness import demo
+from tests.kinds.hand import LINUX_1
 
 if TYPE_CHECKING:
     from tests.fleet.conftest import Team
@@ -50,3 +53,21 @@ def test_a_life(team: Team) -> None:
     assert kept is not None
     assert [(run.command, run.status) for run in kept.past] == [("apply", "succeeded")]
     assert team.run("plan").code is ExitCode.OK
+
+
+def test_a_plan_says_which_variable_an_earlier_apply_was_given(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = demo()
+    del spec["region"], spec["target_groups"]["web"]["targets"]
+    spec["instances"]["web"].pop("user_data_file", None)
+    spec["instances"]["web"] |= {
+        "image_id": LINUX_1,
+        "user_data": "#!/bin/sh\n",
+        "user_data_values": {"VERSION": "${VERSION}"},
+    }
+    team.write("stacks/demo.yaml", yaml.safe_dump(spec))
+    cell = team.cell("111111111111/eu-central-1")
+    monkeypatch.setenv("VERSION", "1.3")
+    team.run("apply", [cell])  # an instance is there; this world lets none get healthy
+    monkeypatch.delenv("VERSION")
+    notes = [note for item in team.run("plan", [cell]).cells for found in item.stacks for note in found.notes]
+    assert "VERSION is 1.3, as the stack's newest instance has it; --set VERSION=VALUE gives another" in notes

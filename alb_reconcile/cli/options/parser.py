@@ -17,7 +17,18 @@ from alb_reconcile.cli.options.groups import (
     add_record,
     add_verify,
 )
-from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports, role, stack_name
+from alb_reconcile.cli.options.values import (
+    Assignment,
+    ValuesFile,
+    Variables,
+    decimal,
+    duration,
+    given,
+    number,
+    ports,
+    role,
+    stack_name,
+)
 from alb_reconcile.cli.options.version import Version
 
 _EPILOG = """\
@@ -67,8 +78,12 @@ def _add_output(group: Any, verbose: str) -> None:
 
 def _add_variables(group: Any) -> None:
     group.add_argument(
-        "--set", dest="variables", action=Assignment, default={}, metavar="NAME=VALUE",
+        "--set", dest="variables", action=Assignment, default=Variables(), metavar="NAME=VALUE",
         help="a variable of the spec; it outranks the environment",
+    )  # fmt: skip
+    group.add_argument(
+        "--values", dest="variables", action=ValuesFile, default=Variables(), metavar="FILE",
+        help="a file of variables (YAML), as for an environment; a later file outranks an earlier one, and --set all",
     )  # fmt: skip
 
 

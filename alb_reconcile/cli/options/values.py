@@ -6,7 +6,30 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from alb_reconcile.api.allowances import ANY_TIME, COUNTED
+from alb_reconcile.model.errors import SpecError
 from alb_reconcile.model.text import parse_duration
+
+
+class Variables(dict[str, str]):
+    """The variables of a command: those of its `--values` files, and those of `--set`, which outrank the files' and are in `told`."""
+
+    told: frozenset[str] = frozenset()
+    files: tuple[str, ...] = ()
+
+    def tell(self, name: str, value: str) -> "Variables":
+        """These variables and one of `--set`."""
+        found = Variables({**self, name: value})
+        found.told, found.files = self.told | {name}, self.files
+        return found
+
+    def read(self, file: str) -> "Variables":
+        """These variables and those of a file, which outrank earlier files'. Raises SpecError."""
+        from alb_reconcile.spec.variables import read_values
+
+        more = read_values(file)
+        found = Variables({**self, **{name: text for name, text in more.items() if name not in self.told}})
+        found.told, found.files = self.told, (*self.files, file)
+        return found
 
 
 class Assignment(argparse.Action):
@@ -18,7 +41,19 @@ class Assignment(argparse.Action):
         name, equals, value = str(values).partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             parser.error(f"--set expects NAME=VALUE, not {_shown(values)}")
-        setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: value})
+        setattr(namespace, self.dest, getattr(namespace, self.dest).tell(name, value))
+
+
+class ValuesFile(argparse.Action):
+    """Collects the variables of `--values FILE`, given any number of times, together with those of `--set`."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: str | None = None
+    ) -> None:
+        try:
+            setattr(namespace, self.dest, getattr(namespace, self.dest).read(str(values)))
+        except SpecError as error:
+            parser.error(f"--values: {error}")
 
 
 class Allowance(argparse.Action):

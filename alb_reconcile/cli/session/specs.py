@@ -89,7 +89,7 @@ def refuse_unused(variables: Mapping[str, str], *files: str | None) -> None:
         except (OSError, DocumentError):  # reported where the file is loaded
             return
     used = [name for name, verbatim in found if not verbatim]
-    for name in (name for name in variables if name not in used):
+    for name in (name for name in getattr(variables, "told", variables) if name not in used):
         where = ", ".join(named[:_MOST]) + f" and {len(named) - _MOST} more" * (len(named) > _MOST)
         only = ", except in user_data, where it is the shell's and nothing is filled in" * ((name, True) in found)
         hint = did_you_mean(name, sorted(used)) or "; leave it out"
@@ -166,5 +166,7 @@ def given_again(allow: Mapping[str, int], policy: str | None, variables: Iterabl
         yield ("--allow", name if name == ANY_TIME else f"{name}={number}")
     if policy:
         yield ("--policy", policy)
-    for name in variables:
+    for file in getattr(variables, "files", ()):
+        yield ("--values", file)
+    for name in getattr(variables, "told", variables):
         yield ("--set", f"{name}=VALUE")

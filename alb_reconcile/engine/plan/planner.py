@@ -84,7 +84,7 @@ def _make_plan(situation: Situation, renames: list[str]) -> Plan:
             *renames,
         ),
         renames=tuple(renames),
-        kept=(*_no_longer_managed(decisions), *decisions.kept, *([_CUT] if drains else [])),
+        kept=(*target.remarks, *_no_longer_managed(decisions), *decisions.kept, *([_CUT] if drains else [])),
         ids=decisions.ids,
         live=decisions.live,
         desired=target.desired,

@@ -27,7 +27,7 @@ async def adopt_instance(aws: Aws, item: Adopted, images: Mapping[str, str], kee
     if images.get(wanted.image_id, wanted.image_id) != found.image_id and not is_kept:
         del said[tags.IMAGE]
     if wanted.user_data is not None and UserData.of(await read_user_data(aws, item.found.id)) != wanted.user_data:
-        del said[tags.USER_DATA]
+        said = {key: text for key, text in said.items() if key != tags.USER_DATA and not key.startswith(tags.VALUE)}
         note = "was launched with different user data than the spec's; apply leaves it unchanged"
     named = {value for path, value in (wanted.data_volumes or {}).items() if path.endswith(".device_name")}
     volumes = tuple(known for device, known in has.ids.items() if known and device in {has.root, *named})

@@ -7,12 +7,14 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from alb_reconcile.kinds.base import Around, Entry
+from alb_reconcile.kinds.instance.user_data import given_content, values_of, why_unfit, with_values
 from alb_reconcile.kinds.internet_gateway import lacks_internet_gateway
 from alb_reconcile.kinds.networks import ANYWHERE, check_one_vpc, network_of, vpc_of
 from alb_reconcile.kinds.route_table.defaults import default_route, is_known, tables_of_subnets
 from alb_reconcile.model.address import MAX_USER_DATA
 from alb_reconcile.model.files import file_mistake
 from alb_reconcile.model.nodes import Path, shorten
+from alb_reconcile.model.secrets import is_secret_name
 
 _BURSTING: Final = ("t2.", "t3.", "t3a.", "t4g.")
 _TOO_LARGE: Final = f"AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boot"
@@ -136,6 +138,29 @@ def _check_user_data(around: Around, name: str, entry: Entry) -> None:
         mistake := file_mistake(around.folder, entry["user_data_file"], MAX_USER_DATA, _TOO_LARGE)
     ):
         around.error(file, mistake)
+    elif "user_data_values" in entry and not around.is_wrong(("instances", name)):
+        _check_values(around, name, entry)
+
+
+def _check_values(around: Around, name: str, entry: Entry) -> None:
+    key = "user_data_file" if "user_data_file" in entry else "user_data"
+    path: Path = ("instances", name, "user_data_values")
+    values = values_of(entry)
+    for wanted, text in values.items():
+        if is_secret_name(wanted):
+            told = (
+                "looks like a secret, and user data can be read; let the instance read it from Secrets Manager or SSM"
+            )
+            around.error((*path, wanted), told, at_key=True)
+        if not text.isprintable():
+            around.error((*path, wanted), "has a line break or another character that can't be printed; take it out")
+    if around.is_wrong(path):
+        return
+    content = given_content(around, entry) or b""
+    if why := why_unfit(content):
+        around.error(("instances", name, key), why)
+    elif (size := len(with_values(content, values))) > MAX_USER_DATA:
+        around.error(path, f"with {key} these make {size:,} bytes of user data; {_TOO_LARGE}", at_key=True)
 
 
 def check_use(around: Around) -> None:

@@ -10,7 +10,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._health import stop_if_ill
-from alb_reconcile.kinds._instance_rows import is_alive, is_copy, primary_interface
+from alb_reconcile.kinds._instance_rows import is_alive, is_copy, launched_at, primary_interface
 from alb_reconcile.kinds._protection import unlocked
 from alb_reconcile.kinds.base import Adopted, Around, Entry, Intent, Keep, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
@@ -58,6 +58,7 @@ from alb_reconcile.kinds.instance.protection import (
     stoppable,
 )
 from alb_reconcile.kinds.instance.recognition import weigh_instance
+from alb_reconcile.kinds.instance.user_data import user_data_of
 from alb_reconcile.kinds.instance.volume_plans import check_volumes, handed_on, tell_new, tell_old
 from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
@@ -65,11 +66,10 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
 from alb_reconcile.kinds.security_group import worn_together
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
+from alb_reconcile.model.address import Address, Ref, UserData
 from alb_reconcile.model.decisions import Decisions
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.files import read_file
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Desired, Lookups, Observed, Properties, each_of, stops
 from alb_reconcile.model.service import JointLaunch, Server
@@ -187,6 +187,7 @@ class Instance(Server):
         found = {tags.IMAGE: self.image_id, tags.ATTRIBUTES: attributes(self)}
         if self.user_data is not None:
             found[tags.USER_DATA] = self.user_data.digest
+            found |= {tags.VALUE + name: value for name, value in self.user_data.given}
         return found
 
 
@@ -277,10 +278,8 @@ class InstanceKind(Ec2Kind[Instance]):
             fields["data_volumes"] = _volumes.flat(entry["data_volumes"])
         state = entry.get("state", "running")
         fields["state"] = None if state == "any" else state
-        if "user_data_file" in entry:
-            fields["user_data"] = UserData.of(read_file(around.folder / entry["user_data_file"], MAX_USER_DATA))
-        elif "user_data" in entry:
-            fields["user_data"] = UserData.of(entry["user_data"].encode())
+        if (content := user_data_of(around, entry)) is not None:
+            fields["user_data"] = UserData.of(content, around.variables_of(("instances", name)))
         return Instance(**fields)
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
@@ -294,6 +293,16 @@ class InstanceKind(Ec2Kind[Instance]):
     async def read_unshown(self, aws: Aws, observed: Observed) -> Properties:
         """The instance's properties with its protections, and with its behaviour at a shutdown (DescribeInstanceAttribute)."""
         return replace(self.of(observed), **await read_attributes(aws, observed.id, UNSHOWN))
+
+    async def read_values(self, aws: Aws, stack: str) -> Mapping[str, str]:
+        """The variables that the newest of a stack's instances was given (DescribeInstances). Copies of an instance don't count."""
+        where = {f"tag:{tags.STACK}": stack, "instance-state-name": ("pending", "running", "stopping", "stopped")}
+        reservations = await aws.pages("ec2", self.listing.operation, self.listing.key, where=where)
+        rows = (row for reservation in reservations for row in reservation.get("Instances", [reservation]))
+        found: dict[str, str] = {}
+        for row in sorted((row for row in rows if not is_copy(row)), key=launched_at):
+            found |= tags.values_in(tags.from_list(row.get("Tags")))
+        return found
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
         """The instance's user data."""
@@ -382,7 +391,7 @@ class InstanceKind(Ec2Kind[Instance]):
             iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn") or None,
             root_volume=_volumes.observe_root(item, volumes),
             data_volumes=_volumes.observe_data(item, volumes, disks),
-            user_data=UserData(found[tags.USER_DATA]) if tags.USER_DATA in found else None,
+            user_data=UserData(found[tags.USER_DATA], given=tags.values_in(found)) if tags.USER_DATA in found else None,
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )
         token, members = str(item.get("ClientToken", "")), tuple(launched_in(item))

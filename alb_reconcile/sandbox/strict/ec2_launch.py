@@ -185,7 +185,7 @@ def finish_disks(call: Call, instance: Any, mappings: list[dict[str, Any]]) -> N
 
 
 def finish_interfaces(call: Call, instance: Any) -> None:
-    """The primary interface is deleted with its instance, and has the instance's groups (moto: neither)."""
+    """The primary interface is deleted with its instance, is attached at the launch, and has the instance's groups (moto: none of it)."""
     keeps = {
         int(item.get("DeviceIndex", 0))
         for item in call.given("NetworkInterfaces", [])
@@ -193,6 +193,7 @@ def finish_interfaces(call: Call, instance: Any) -> None:
     }
     for index, nic in instance.nics.items():
         nic.delete_on_termination = index not in keeps
+        nic.attach_time = call.moment
         unique = {group.id: group for group in nic._group_set}
         nic._group_set = list(unique.values())
     if not instance.security_groups and 0 in instance.nics:

@@ -77,18 +77,26 @@ def _check_tags(outline: Outline) -> None:
     """Report more tags than AWS takes, and tags that an entry leaves out though the stack doesn't have them."""
     found = outline.data.get("tags")
     common = found if isinstance(found, dict) else {}
+    kept = len({name for given in outline.filled.given.values() for name in given})
     _check_values(outline, ("tags",), common, ())
+    if kept:
+        _count_tags(outline, ("tags",), common, kept)
     for path, entry in outline.named:
         tags = entry.get("tags")
-        if not isinstance(tags, dict):
-            continue
-        _check_values(outline, (*path, "tags"), tags, common)
-        count = sum(value is not None for value in (common | tags).values())
-        if count > 40:
-            outline.error(
-                (*path, "tags"),
-                f"with the stack's tags these are {count}; AWS allows 50 and ten are reserved for this tool: remove some",
-            )
+        if isinstance(tags, dict):
+            _check_values(outline, (*path, "tags"), tags, common)
+            _count_tags(outline, (*path, "tags"), common | tags, kept)
+
+
+def _count_tags(outline: Outline, path: Path, tags: Mapping[str, object], kept: int) -> None:
+    """Report more tags than there is room for. Each variable of `user_data_values` takes one: of instances, and of what outlives them."""
+    count = sum(value is not None for value in tags.values()) + kept
+    if count > 40:
+        those = f" and one for each of the {kept} variables of user_data_values" if kept else ""
+        outline.error(
+            path,
+            f"with the stack's tags{those} these are {count}; AWS allows 50 and ten are reserved for this tool: remove some",
+        )
 
 
 def _check_values(outline: Outline, path: Path, tags: Mapping[str, object], common: Container[str]) -> None:
