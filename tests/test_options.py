@@ -137,14 +137,19 @@ def test_a_pace_that_is_none(told: str, monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 @pytest.mark.parametrize(
-    ("option", "variable", "usual", "pace"),
+    ("option", "variable", "usual", "pace", "at_once"),
     [
-        (None, None, {}, 1.0), (None, None, {"usual_pace": 0.5}, 0.5), (None, "0.7", {"usual_pace": 0.5}, 0.7),
-        (0.3, "0.7", {}, 0.3), (0.3, "fast", {}, 0.3), (None, "", {}, 1.0),
+        (None, None, {}, 1.0, 1.0), (None, None, {"usual_burst": 0.5}, 1.0, 0.5), (None, "0.7", {"usual_burst": 0.5}, 0.7, 0.7),
+        (0.3, "0.7", {}, 0.3, 0.3), (0.3, "fast", {}, 0.3, 0.3), (None, "", {}, 1.0, 1.0),
     ],
 )  # fmt: skip
-def test_the_pace_that_a_command_begins_at(
-    option: float | None, variable: str | None, usual: dict[str, Any], pace: float, monkeypatch: pytest.MonkeyPatch
+def test_the_pace_of_a_command(
+    option: float | None,
+    variable: str | None,
+    usual: dict[str, Any],
+    pace: float,
+    at_once: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The option, the variable, or what is usual; all that the command does in a region has one."""
     monkeypatch.delenv("AWS_PROFILE", raising=False)
@@ -157,4 +162,4 @@ def test_the_pace_that_a_command_begins_at(
     assert here is not there
     levels = [throttle.reserve("elbv2", "modify_rule", dict, 0)[1][0] for throttle in (here, there)]
     assert [level.share for level in levels] == [pace] * 2
-    assert [level.most for level in levels] == [1.0 if option is None and not variable else pace] * 2
+    assert [level.most_at_once for level in levels] == [at_once] * 2

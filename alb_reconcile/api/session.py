@@ -52,7 +52,7 @@ class Session:
 
 
 def connect(
-    session: Session, region: str, *, usual_pace: float = 1, say: Callable[[str], None] = LOG.info,
+    session: Session, region: str, *, usual_burst: float = 1, say: Callable[[str], None] = LOG.info,
     on_call: Callable[[str], None] | None = None, role: Role | None = None, assumed: dict[str, Any] | None = None,
     prepared: bool = True,
 ) -> Connection:  # fmt: skip
@@ -82,7 +82,7 @@ def connect(
     if prepared:
         transport.prepare()
     pace = _pace_of(session)
-    throttle = session.throttles.setdefault(region, Throttle(pace or usual_pace, pace or 1.0))
+    throttle = session.throttles.setdefault(region, Throttle(pace or 1.0, pace or usual_burst))
     return Connection(transport, workers, speed, on_call, sandbox, sandbox_began(session), throttle)
 
 

@@ -4,9 +4,8 @@ Other programs empty the same buckets, and AWS doesn't show how full a bucket is
 a line, by additive increase and multiplicative decrease: a refusal halves the share, then the share grows steadily, by half of AWS's
 figures in 100 s. Several programs that do so get similar shares, at the price of a refusal a minute.
 
-A throttle may begin with less than it may take. In a bucket that AWS has not throttled yet, the share then grows to the most within
-seconds, as long as calls wait for it; when no call has waited for a while, it is back at the beginning. At the full refill, a bucket's
-level stays where it is: what a burst left there is there for other programs.
+A throttle may take a smaller share of what a bucket holds at the beginning than of what AWS refills. At the whole refill the bucket's level stays
+where it is: what the first calls leave in it stays there for other programs.
 """
 
 import threading
@@ -19,8 +18,7 @@ from alb_reconcile.aws.buckets import Bucket, buckets_of
 from alb_reconcile.model.errors import THROTTLED
 from alb_reconcile.model.text import camel
 
-CLIMB: Final = 0.005  # part of AWS's figures by which a share grows in a second, once AWS has throttled
-RAMP: Final = 0.5  # the same for a bucket that AWS has not throttled
+CLIMB: Final = 0.005  # part of AWS's figures by which a share grows in a second
 LEAST: Final = 0.05  # a run that sends nothing can't find out that the bucket has filled up
 # called for each attempt of this thread's call that AWS throttles
 ON_THROTTLING: Final[ContextVar[Callable[[], None]]] = ContextVar("on_throttling", default=lambda: None)
@@ -37,34 +35,31 @@ class Throttled:
 class _Level:
     """The tokens that were taken from a bucket, and those that may be taken; both count from the beginning."""
 
-    def __init__(self, bucket: Bucket, share: float, most: float, now: float) -> None:
-        self.bucket, self.first, self.most, self.share, self.since = bucket, share, most, share, now
+    def __init__(self, bucket: Bucket, share: float, most_at_once: float, now: float) -> None:
+        self.bucket, self.asked, self.share, self.since = bucket, share, share, now
+        self.most_at_once = most_at_once
         self.taken, self.given, self.halved = 0.0, self.burst(), float("-inf")
 
     def burst(self) -> float:
         """The tokens that may be taken at once. A second's tokens stay, as calls overtake each other, and AWS refills by the second."""
-        return min(self.bucket.size * min(self.share, self.first), self.bucket.size - self.bucket.refill)
+        return min(self.bucket.size * min(self.share, self.most_at_once), self.bucket.size - self.bucket.refill)
 
     def advance(self, now: float) -> None:
-        before, climb = self.share, CLIMB if self.halved > float("-inf") else RAMP
-        self.share = min(self.most, before + climb * (now - self.since))
-        rising = (self.share - before) / climb
-        passed, self.since = now - self.since, now
-        self.given += self.bucket.refill * (rising * (before + self.share) / 2 + (passed - rising) * self.share)
-        if self.given >= self.taken + self.burst():  # no call waits
-            self.share = min(self.share, self.first)
-            self.given = self.taken + self.burst()
+        passed, before, self.since = now - self.since, self.share, now
+        self.share = min(self.asked, before + CLIMB * passed)
+        self.given += passed * self.bucket.refill * (before + self.share) / 2
+        self.given = min(self.given, self.taken + self.burst())
 
 
 Places = list[tuple[_Level, float]]  # a call's turn at each of its buckets: once so many tokens have been given
 
 
 class Throttle:
-    """The token buckets of one account and region, for this whole process. Moments are seconds from any start. `share` of each bucket
-    is taken to begin with, and `most` (else no more) where AWS lets it."""
+    """The token buckets of one account and region, for this whole process. Moments are seconds from any start. `share` is the part of AWS's
+    refill that is taken, and of what a bucket holds; of the latter no more than `at_once`."""
 
-    def __init__(self, share: float = 1.0, most: float = 0.0) -> None:
-        self._share, self._most, self._lock = share, max(share, most), threading.Lock()
+    def __init__(self, share: float = 1.0, at_once: float = 1.0) -> None:
+        self._share, self._at_once, self._lock = share, at_once, threading.Lock()
         self._levels: dict[tuple[str, str], _Level] = {}
 
     def reserve(self, service: str, operation: str, params: Callable[[], Mapping[str, Any]], now: float) -> Places:
@@ -72,7 +67,7 @@ class Throttle:
         places: Places = []
         with self._lock:
             for name, bucket, tokens in buckets_of(service, camel(operation), params):
-                level = self._levels.setdefault((service, name), _Level(bucket, self._share, self._most, now))
+                level = self._levels.setdefault((service, name), _Level(bucket, self._share, self._at_once, now))
                 level.advance(now)
                 places.append((level, level.taken + min(tokens, level.burst())))
                 level.taken += tokens

@@ -18,7 +18,7 @@ class Credentials:
     """
 
     session: Session
-    usual_pace: float = 0.5
+    usual_burst: float = 0.5
     """The share of AWS's request limits; no user waits for a fleet, and others may use the account."""
     _assumed: dict[str, Any] = field(default_factory=dict)
     _sessions: dict[str, Session] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Credentials:
         """The connection to a cell. Sends no request yet. Raises what `session.connect` raises."""
         with self._lock:
             session = self._sessions.setdefault(cell.account, replace(self.session))
-        return connect(session, cell.region, usual_pace=self.usual_pace, role=cell.role, assumed=self._assumed)
+        return connect(session, cell.region, usual_burst=self.usual_burst, role=cell.role, assumed=self._assumed)
 
     def own(self, region: str) -> Connection:
         """The connection with the runner's own credentials, which keeps leases; in `region` where no region is configured."""

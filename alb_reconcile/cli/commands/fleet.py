@@ -138,7 +138,7 @@ def sync(options: FleetSyncOptions) -> ExitCode:
     ways = Ways(timeout=options.timeout)
     with _Process(
         fleet, options.run, options.choice.variables, settings_of(options.record, options.issue), ways,
-        options.lock_timeout, quiet=options.quiet, usual_pace=0.5,  # it runs unattended, and leaves calls to others
+        options.lock_timeout, quiet=options.quiet, usual_burst=0.5,  # it runs unattended, and leaves calls to others
     ) as process:  # fmt: skip
         if options.due:
             last, problems = process.records.read_all(cells)
@@ -281,7 +281,7 @@ class _Process:
     def __init__(
         self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], journal: Settings, ways: Ways | None = None,
         lock_timeout: float = 0, allow: Mapping[str, int] | None = None, again: Iterable[tuple[str, str]] = (), *,
-        quiet: bool = False, usual_pace: float = 1,
+        quiet: bool = False, usual_burst: float = 1,
     ) -> None:  # fmt: skip
         self._fleet, self._options, self._again = fleet, options, again
         session = options.connection.session()
@@ -297,7 +297,7 @@ class _Process:
             make_roles(fleet)
         self._sources = Sources(journal.folder / "fleet" / "sources", session, variables, options.policy)
         self._settings = CellSettings(
-            fleet, Credentials(session, usual_pace), self._sources, journal, ways or Ways(), options.parallel,
+            fleet, Credentials(session, usual_burst), self._sources, journal, ways or Ways(), options.parallel,
             lock_timeout, allow or {},
         )  # fmt: skip
         self.records = Records.of(fleet, session, journal.folder)

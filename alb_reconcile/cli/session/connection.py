@@ -28,10 +28,10 @@ class ConnectionOptions(Session):
     verbose: int = 0
 
 
-def connect(options: ConnectionOptions, region: str, usual_pace: float = 1, *, prepared: bool = True) -> Connection:
+def connect(options: ConnectionOptions, region: str, usual_burst: float = 1, *, prepared: bool = True) -> Connection:
     """The connection for these options. Raises what `session.connect` raises."""
     on_call = _caller() if options.verbose > 1 else None
-    return session.connect(options, region, usual_pace=usual_pace, say=complain, on_call=on_call, prepared=prepared)
+    return session.connect(options, region, usual_burst=usual_burst, say=complain, on_call=on_call, prepared=prepared)
 
 
 def with_aws(
