@@ -18,7 +18,7 @@ class Credentials:
     """
 
     session: Session
-    usual_burst: float = 0.5
+    usual_burst: float = 0.6
     """The share of AWS's request limits; no user waits for a fleet, and others may use the account."""
     _assumed: dict[str, Any] = field(default_factory=dict)
     _sessions: dict[str, Session] = field(default_factory=dict)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 STACKS: Final = 50
 HALF: Final = 0.5
-"""The share of AWS's buckets that `sync` leaves to others where AWS lets it have all."""
+"""A pace to compare with: what two programs have that share an account."""
 Named = tuple[str, Bucket]
 MOST_MEMORY: Final = 250
 ROUNDS: Final = 200
@@ -61,7 +61,7 @@ def _measure_round(lab: Lab, table: Table, specs: str, weight: Path) -> None:
     for named in sorted(made | alone):
         table.add(Row(f"calls, {named[0]} ({STACKS} single plans' beside)", made[named], floor=alone[named] * STACKS))
     table.add(Row("mutating calls", len(changes(done.calls)), limit=0))
-    table.add(Row("wall time, process start to end", done.wall, "s", allowed(made, 1), limit=1.3, by_ratio=True))
+    table.add(Row("wall time, process start to end", done.wall, "s", allowed(made, 1), limit=1.35, by_ratio=True))
     table.note("the floor is what AWS's full buckets allow for these calls")
     table.add(Row("what half of AWS's buckets allow for them (--pace 0.5)", allowed(made, HALF), "s"))
     table.add(Row(f"what AWS's buckets allow for {STACKS} single plans", allowed(_times(alone, STACKS), 1), "s"))

@@ -138,7 +138,7 @@ def sync(options: FleetSyncOptions) -> ExitCode:
     ways = Ways(timeout=options.timeout)
     with _Process(
         fleet, options.run, options.choice.variables, settings_of(options.record, options.issue), ways,
-        options.lock_timeout, quiet=options.quiet, usual_burst=0.5,  # it runs unattended, and leaves calls to others
+        options.lock_timeout, quiet=options.quiet, usual_burst=0.6,  # it runs unattended, and leaves calls to others
     ) as process:  # fmt: skip
         if options.due:
             last, problems = process.records.read_all(cells)

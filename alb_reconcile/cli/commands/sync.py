@@ -61,7 +61,7 @@ def sync(options: SyncOptions) -> ExitCode:
         errors=not options.quiet or options.every is not None,  # cron mails both outputs, and the report has the errors
     )
     # no user waits for it, and other users may use AWS; a mistake in the settings is a failed run of each stack, and recorded
-    ask = partial(connect, options.connection, usual_burst=0.5, prepared=False)
+    ask = partial(connect, options.connection, usual_burst=0.6, prepared=False)
     ways = Ways(options.apply_changes, options.timeout)
     rounds = SyncRounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
     with settings.traces_end(complain), closing(rounds):

@@ -55,7 +55,7 @@ def _common(*, region: str = "the region of a spec that names none") -> Parser:
     )
     group.add_argument(
         "--pace", type=decimal(0.1, 1), metavar="0.5",
-        help="the share of AWS's request limits to take at most, 0.1 to 1; else ALB_RECONCILE_PACE (default 1; sync leaves half of each bucket)",
+        help="the share of AWS's request limits to take at most, 0.1 to 1; else ALB_RECONCILE_PACE (default 1; sync leaves two fifths of each bucket)",
     )  # fmt: skip
     _add_output(group, "more output; -vv shows each API call")
     return common
