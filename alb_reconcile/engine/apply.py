@@ -93,7 +93,7 @@ class _Application:
         )
 
     def _returns(self, step: Step) -> bool:
-        """Whether the resource that a step deletes is made again as it was."""
+        """Whether another step of the same replacement makes the resource that a step deletes, with the same properties."""
         whole = self.steps.get(step.part_of or "")
         return whole is not None and step.observed is not None and whole.state == step.observed.state
 

@@ -1,4 +1,4 @@
-"""Finds replacements and parts of updates that wait for a person, and their dependents; the plan is then made again without them."""
+"""Finds replacements and parts of updates that wait for a person, and their dependents: the plan is then made without these."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace

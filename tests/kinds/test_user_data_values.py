@@ -152,24 +152,24 @@ def test_a_default_counts_while_nothing_was_given_and_what_is_given_then_is_kept
     assert hand.world.plan(given(written({"VERSION": "${VERSION:-2.0}"}))).is_empty
 
 
-def test_after_half_a_roll_the_newest_instance_says_the_value(hand: Hand) -> None:
+def half_rolled(hand: Hand) -> None:
+    """Three instances, of which the newest has another value."""
     hand.make(given(written(), VERSION="1.2"))
     hand.wait(60)
     hand.make(given(written(count=3), VERSION="1.2"))
     hand.ec2.create_tags(
         Resources=[hand["instance.web-3"]], Tags=[{"Key": "alb-reconcile:value:VERSION", "Value": "1.3"}]
     )
+
+
+def test_after_half_a_roll_the_newest_instance_says_the_value(hand: Hand) -> None:
+    half_rolled(hand)
     assert [text for text in hand.world.plan(given(written(count=3))).kept if text.startswith("VERSION is 1.3")]
 
 
 def test_an_older_instance_that_was_stopped_and_started_is_not_the_newest(hand: Hand) -> None:
     """Its LaunchTime says the start; the attachment of its primary network interface says the launch (DescribeInstances)."""
-    hand.make(given(written(), VERSION="1.2"))
-    hand.wait(60)
-    hand.make(given(written(count=3), VERSION="1.2"))
-    hand.ec2.create_tags(
-        Resources=[hand["instance.web-3"]], Tags=[{"Key": "alb-reconcile:value:VERSION", "Value": "1.3"}]
-    )
+    half_rolled(hand)
     hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"]])
     hand.wait(120)
     hand.ec2.start_instances(InstanceIds=[hand["instance.web-1"]])

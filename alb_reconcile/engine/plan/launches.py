@@ -23,8 +23,8 @@ _LONGEST: Final = 256
 def launch_together(graph: Graph, unseen: Iterable[Unseen]) -> None:
     """Let one call launch the instances that are alike, go to one subnet and wait for the same steps.
 
-    Assumes all edges. Guarantees that the plan alone decides which instances are launched together. So if a run is killed, and the same
-    plan is made again from reads that don't show the launch yet, it makes the same call, with the same token.
+    Assumes all edges. Guarantees that the plan alone decides which instances are launched together. So if a run is killed,
+    and the next run makes the same plan from reads that don't show the launch yet, the next run makes the same call, with the same token.
     """
     alike: dict[Hashable, list[Step]] = defaultdict(list)
     for step in graph.of(Server, "create", "replace"):

@@ -64,7 +64,7 @@ class RouteTable(Routes):
     def remark(self, found: Observed) -> str:
         wanted = {
             route.destination for route in self.routes or ()
-        }  # by destination alone, since the target may be one that is made again
+        }  # by destination alone, since the plan may replace the target
         dead = sorted(route for route in found.detail(Associations).blackholes if route.destination in wanted)
         if not dead:
             return ""

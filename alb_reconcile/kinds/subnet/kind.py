@@ -196,7 +196,7 @@ class SubnetKind(Ec2Kind[Subnet]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """Zones that the region doesn't have, and existing subnets that should be adopted instead of made again."""
+        """Zones that the region doesn't have, and existing subnets that should be adopted, since a new one can't have their range."""
         lost = await lost_subnets(aws, intents)
         return [*_lost_zones(intents, await zones), *lost]
 
