@@ -50,14 +50,14 @@ def ask(service: str, method: str, path: str, query: Texts, headers: Texts, body
     """The answer to a request that is signed by Signature Version 4."""
     region, key = SETTINGS["region"], credentials()
     base = os.environ.get("AWS_ENDPOINT_URL") or f"https://{service}.{region}.{SETTINGS['domain']}"
-    path, query = urllib.parse.quote(path, safe="/-_.~"), urllib.parse.urlencode(query, quote_via=urllib.parse.quote)
+    path, asked = urllib.parse.quote(path, safe="/-_.~"), urllib.parse.urlencode(query, quote_via=urllib.parse.quote)
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     content = hashlib.sha256(body).hexdigest()
     own = {"host": urllib.parse.urlsplit(base).netloc, "x-amz-content-sha256": content, "x-amz-date": now}
     sent = {**headers, **own, "x-amz-security-token": key["Token"]}
     names = ";".join(sorted(sent))
     lines = "".join(f"{name}:{sent[name]}\n" for name in sorted(sent))
-    request = "\n".join([method, path, query, lines, names, content])
+    request = "\n".join([method, path, asked, lines, names, content])
     scope = f"{now[:8]}/{region}/{service}/aws4_request"
     text = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(request.encode()).hexdigest()])
     secret = ("AWS4" + key["SecretAccessKey"]).encode()
@@ -65,7 +65,7 @@ def ask(service: str, method: str, path: str, query: Texts, headers: Texts, body
         secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
     credential = f"AWS4-HMAC-SHA256 Credential={key['AccessKeyId']}/{scope}"
     sent["authorization"] = f"{credential}, SignedHeaders={names}, Signature={secret.hex()}"
-    url = base + path + ("?" + query if query else "")
+    url = base + path + ("?" + asked if asked else "")
     return urllib.request.urlopen(
         urllib.request.Request(url, data=body or None, headers=sent, method=method), timeout=60
     )
