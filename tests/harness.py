@@ -358,7 +358,7 @@ class World:
         declared = _target(spec, destroy=False)
 
         async def main(aws: Aws) -> Ending:
-            target = await resolve_lookups(aws, declared)
+            target = await resolve_lookups(aws, declared, keeps_versions=True)
             ways = Ways(apply_changes, now=lambda: now or datetime.now(UTC))
             found = await survey(aws, target, ways, SharedReads(aws, [target.stack]))
             if not found.selection.steps:

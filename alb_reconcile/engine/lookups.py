@@ -9,6 +9,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.kept_values import fill_in_kept
+from alb_reconcile.engine.versions import pin_versions
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import FoundByDomain
 from alb_reconcile.kinds.grants import Grant, Scope
@@ -28,14 +29,16 @@ _MOST: Final = 8
 Row = dict[str, Any]
 
 
-async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = False) -> DesiredStack:
+async def resolve_lookups(
+    aws: Aws, target: DesiredStack, *, takes_own: bool = False, keeps_versions: bool = False
+) -> DesiredStack:
     """The stack with ids in place of its look-ups. Asks nothing if there are none. A look-up may find a resource of the stack that isn't in
     the spec any more, since plans say how to release it (`preflight.named`); with `takes_own`, any resource of the stack.
 
-    Variables that an earlier command was given are filled in first. Raises RefusedError, with each place, for a look-up that finds nothing
+    Variables that an earlier command was given are filled in first, and versions are pinned (`pin_versions`). Raises RefusedError, with each place, for a look-up that finds nothing
     or several; in a wrong account; AwsError.
     """
-    target = await fill_in_kept(aws, target)
+    target = await pin_versions(aws, await fill_in_kept(aws, target), keeps=keeps_versions)
     users: dict[Lookup, list[tuple[Desired, str]]] = defaultdict(list)
     for item in target.desired.values():
         for wanted in set(lookups_in(item.state)):

@@ -159,6 +159,9 @@ class Around(Protocol):
     def variables_of(self, path: Path) -> Mapping[str, str]:
         """The variables that were given for the values of an entry that outlive the command."""
 
+    def template(self, path: Path) -> str:
+        """A text of the spec as it was before variables were filled in."""
+
     def is_wrong(self, path: Path) -> bool:
         """Whether a mistake has been found until now at a path or below it."""
 
@@ -300,8 +303,12 @@ class Kind(ABC, Generic[P]):
         """
         return self.properties(**fields)  # type: ignore[return-value]  # P is bound to that class
 
-    def write_out(self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any]) -> list[Problem]:
-        """Replace short forms in entries of this kind by the entries that they stand for (in place). Returns the problems found."""
+    def write_out(
+        self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any], region: str | None
+    ) -> list[Problem]:
+        """Replace short forms in entries of this kind by the entries that they stand for (in place). Returns the problems found.
+
+        `region` is the stack's region, where it is known."""
         return []
 
     def addresses_of(self, name: str, entry: Entry) -> Iterable[Address]:
@@ -535,6 +542,29 @@ class KeepsValues(Protocol):
 
     async def read_values(self, aws: Aws, stack: str) -> Mapping[str, str]:
         """The variables that a stack's newest resource was given, by name. Raises AwsError."""
+
+
+@runtime_checkable
+class Pinned(Protocol):
+    """A kind of which entries name things that have versions, such as an object in S3: a plan looks the versions up, and pins them."""
+
+    def places_of(self, state: Any) -> Mapping[str, str]:
+        """Where each such thing is, by its name; empty where the entry names none."""
+
+    def path_of(self, name: str) -> str:
+        """The path of the key that names a thing, below the entry."""
+
+    def takes_new(self, state: Any, name: str) -> bool:
+        """Whether an unattended run is to take a new version of a thing."""
+
+    def pinned(self, state: Any, versions: Mapping[str, str]) -> Any:
+        """The properties with these versions, by name."""
+
+    async def read_version(self, aws: Aws, place: str) -> tuple[str, str]:
+        """The newest version at a place, or why there is none. Raises AwsError."""
+
+    async def read_pinned(self, aws: Aws, stack: str) -> Mapping[str, Mapping[str, str]]:
+        """The versions that the newest resource of each entry of a stack was made with. Raises AwsError."""
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.model.actions import Forward
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, UserData
 from alb_reconcile.model.lookup import FoundId
 from alb_reconcile.model.plan import plain
 from alb_reconcile.model.requests.conditions import Condition, Transform
@@ -31,6 +31,9 @@ def show_change(change: Change, names: Names) -> Iterator[tuple[str, str]]:
             yield "-", show_member(change.path, item, {}) if text in texts else text
         for item in [item for item in after if item not in before]:
             yield "+", show_member(change.path, item, names)
+        return
+    if isinstance(change.after, UserData) and isinstance(change.before, UserData) and change.after.told(change.before):
+        yield "", printable(change.after.told(change.before))
         return
     groups, stay = _groups(change.before), _groups(change.after)
     if len({names.get(item, item) for item in groups}) < len(

@@ -17,8 +17,8 @@ class Node:
     """A value of a document and its place (line and column from 1).
 
     `value` is a dict of nodes, a list of nodes or a scalar. `keys` holds the places of a mapping's keys.
-    `size` counts the nodes below with aliases expanded (a long text for several), `depth` their levels. `substituted` marks text that a variable gave,
-    which may still become a number or a boolean where the schema wants one; `unmerged` a mapping that lacks what `<<` was to give it.
+    `size` counts the nodes below with aliases expanded (a long text for several), `depth` their levels. `template` is the text before variables were
+    filled in, and empty where none were: such a text may still become a number or a boolean where the schema wants one; `unmerged` a mapping that lacks what `<<` was to give it.
     """
 
     value: dict[str, Node] | list[Node] | Scalar
@@ -27,7 +27,7 @@ class Node:
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
     size: int = 1
     depth: int = 0
-    substituted: bool = False
+    template: str = ""
     unmerged: bool = False
 
 

@@ -22,6 +22,8 @@ IMAGE: Final = "alb-reconcile:image"
 USER_DATA: Final = "alb-reconcile:user-data"
 VALUE: Final = "alb-reconcile:value:"
 """And the name of a variable: what an apply was given for the values of an entry."""
+VERSION: Final = "alb-reconcile:version:"
+"""And the name of a thing that an instance's user data names: the version that the thing had when the instance was launched."""
 ATTRIBUTES: Final = "alb-reconcile:attributes"
 """The attributes that were set for an instance and that DescribeInstances doesn't show: `disable_api_stop=true …`."""
 VOLUME: Final = "alb-reconcile:volume"
@@ -74,10 +76,10 @@ def tags_of(desired: Desired, stack: str) -> dict[str, str]:
     return tags
 
 
-def values_in(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The variables that tags keep, by name; an empty tag keeps none."""
+def values_in(found: Mapping[str, str], prefix: str = VALUE) -> tuple[tuple[str, str], ...]:
+    """What the tags with a prefix (`VALUE`, `VERSION`) keep, by name; an empty tag keeps nothing."""
     return tuple(
-        sorted((key.removeprefix(VALUE), text) for key, text in found.items() if key.startswith(VALUE) and text)
+        sorted((key.removeprefix(prefix), text) for key, text in found.items() if key.startswith(prefix) and text)
     )
 
 

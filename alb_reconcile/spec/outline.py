@@ -50,6 +50,10 @@ class Outline:
     def variables_of(self, path: Path) -> Mapping[str, str]:
         return self.filled.given.get(path, {})
 
+    def template(self, path: Path) -> str:
+        node, _ = find(self.root, path)
+        return node.template or str(node.value)
+
     @property
     def is_sound(self) -> bool:
         return all(problem.warning for problem in self.problems)

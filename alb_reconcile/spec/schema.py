@@ -205,7 +205,7 @@ def _coerce(root: Node, error: Any) -> bool:
     text = str(given) if isinstance(given, str | int) and not isinstance(given, bool) else ""
     if re.fullmatch(r"0|-?[1-9][0-9]{0,16}", text):
         forms = [int(text), text, f"{error.schema.get('x-prefix')}{text}"]
-    elif node.substituted and text in ("true", "false"):
+    elif node.template and text in ("true", "false"):
         forms = [text == "true"]
     node.value = next(filter(_validator("").evolve(schema=error.schema).is_valid, forms), given)
     return node.value is not given

@@ -171,8 +171,10 @@ def _outline(
     problems += refused
     if not isinstance(root.value, dict) or len(refused) >= MAX_PROBLEMS:  # beyond so many nothing was looked at
         raise SpecError(file, _one_a_place(problems))
+    own = root.value.get("region")
+    where = str(own.value) if own and own.value else region
     for kind in () if section else in_spec_order():
-        problems += kind.write_out(root, invalid, schema.resolved(kind.name))
+        problems += kind.write_out(root, invalid, schema.resolved(kind.name), where)
     read_lookups(root)
     return Outline(root, invalid, filled, folder, region)
 

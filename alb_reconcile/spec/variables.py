@@ -17,7 +17,7 @@ _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$
 _AS_IN: Final = 'as in VERSION: "1.30"'
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERBATIM: Final = frozenset({"user_data"})
-_KEPT: Final = frozenset({"user_data_values"})
+_KEPT: Final = frozenset({"application", "user_data_values"})
 """Mappings of which variables outlive the command that was given them."""
 MOST_KEPT: Final = 256
 """The most characters of a tag's value (EC2, "Tag restrictions")."""
@@ -106,8 +106,19 @@ def _kept_in(root: Node) -> Iterator[tuple[Path, Node]]:
         for name, entry in _children(entries):
             for key, values in _children(entry):
                 if key in _KEPT:
-                    for wanted, node in _children(values):
-                        yield (section, name, key, wanted), node
+                    yield from _texts(values, (section, name, key))
+
+
+def _texts(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
+    """A node, or the scalars below a node, each with its path."""
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            yield from _texts(child, (*path, key))
+    elif isinstance(node.value, list):
+        for index, child in enumerate(node.value):
+            yield from _texts(child, (*path, index))
+    else:
+        yield path, node
 
 
 def _children(node: Node) -> Iterable[tuple[str, Node]]:
@@ -147,8 +158,8 @@ class _Substitution:
             for index, child in enumerate(node.value):
                 self.visit(child, (*path, index))
         elif isinstance(node.value, str) and "${" in node.value:
+            node.template = node.value
             node.value = self._replace(node, node.value, path)
-            node.substituted = True
 
     def _replace(self, node: Node, text: str, path: Path) -> str:
         undefined: dict[str, None] = {}
@@ -206,7 +217,7 @@ class _Substitution:
                 told = f"{name} has {len(given)} characters, and the tag that keeps it takes {MOST_KEPT}; give a shorter one"
                 self._problem(node, path, told)
             elif given:
-                self.filled.given.setdefault(path[:-2], {})[name] = given
+                self.filled.given.setdefault(path[:2], {})[name] = given
             else:
                 known = self.filled.missing.get(name, Missing(path, has_default=True, hint=self._near(name)))
                 self.filled.missing[name] = known._replace(has_default=known.has_default and default is not None)

@@ -184,9 +184,10 @@ def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
         return f"{who} is deleted, and leaves {behind}"
     forces = forces_replacement(step)
     changes = [change for change in plan.shown(step) if change.path in forces]
-    if len(changes) == 1 and changes[0].path in ("instance_type", "image_id"):
+    if len(changes) == 1 and changes[0].path in ("instance_type", "image_id", "user_data"):
         ((_, text),) = show_change(changes[0], plan.names)
-        return f"{name} is replaced: {text}"
+        if not text.startswith("sha256:"):
+            return f"{name} is replaced: {text}"
     why = ", ".join(change.path for change in changes) or printable(step.reason)
     return f"{name} is replaced: {why}" if why else f"{name} is replaced"
 

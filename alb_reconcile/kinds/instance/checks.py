@@ -7,6 +7,8 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from alb_reconcile.kinds.base import Around, Entry
+from alb_reconcile.kinds.instance.application.checks import check_application
+from alb_reconcile.kinds.instance.application.checks import check_use as check_applications
 from alb_reconcile.kinds.instance.user_data import given_content, values_of, why_unfit, with_values
 from alb_reconcile.kinds.internet_gateway import lacks_internet_gateway
 from alb_reconcile.kinds.networks import ANYWHERE, check_one_vpc, network_of, vpc_of
@@ -29,6 +31,8 @@ def check_entries(around: Around) -> None:
     for name, entry in around.entries("instances").items():
         _check_placement(around, name, entry)
         _check_user_data(around, name, entry)
+        if "application" in entry:
+            check_application(around, name, entry)
         _check_addresses(around, name, entry)
         _check_volumes(around, name, entry)
         _check_options(around, name, entry)
@@ -170,6 +174,7 @@ def check_use(around: Around) -> None:
             _check_count(around, name, entry)
             _check_gateway(around, name)
     _check_ways_out(around)
+    check_applications(around)
 
 
 def _check_count(around: Around, name: str, entry: Entry) -> None:

@@ -20,6 +20,9 @@ from alb_reconcile.kinds.images import RESOLVE, search_for
 from alb_reconcile.kinds.instance import checks, permissions
 from alb_reconcile.kinds.instance import volumes as _volumes
 from alb_reconcile.kinds.instance.adoption import adopt_instance
+from alb_reconcile.kinds.instance.application.entry import application_of, write_out
+from alb_reconcile.kinds.instance.application.user_data import ARTIFACT, Application
+from alb_reconcile.kinds.instance.application.versions import read_version
 from alb_reconcile.kinds.instance.audit import audit
 from alb_reconcile.kinds.instance.entry import CHOSEN, USUAL, write_instance, write_remembered
 from alb_reconcile.kinds.instance.launch_parameters import launch_parameters, metadata, read_image, set_profile
@@ -69,7 +72,8 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref, UserData
 from alb_reconcile.model.decisions import Decisions
 from alb_reconcile.model.discovery import Discovery, Finding
-from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.errors import Problem, ignoring
+from alb_reconcile.model.nodes import Node, Path
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Desired, Lookups, Observed, Properties, each_of, stops
 from alb_reconcile.model.service import JointLaunch, Server
@@ -188,6 +192,7 @@ class Instance(Server):
         if self.user_data is not None:
             found[tags.USER_DATA] = self.user_data.digest
             found |= {tags.VALUE + name: value for name, value in self.user_data.given}
+            found |= {tags.VERSION + name: value for name, value in self.user_data.versions}
         return found
 
 
@@ -200,6 +205,14 @@ class LaunchedWith(JointLaunch):
     volumes: _volumes.Attached = field(default_factory=_volumes.Attached, compare=False)
     unmanaged: tuple[str, ...] = field(default=(), compare=False)
     """The options that no spec can say."""
+
+
+def _launched_with(own: Mapping[str, str]) -> UserData | None:
+    """The user data that an instance was launched with, as far as its tags say."""
+    if tags.USER_DATA not in own:
+        return None
+    versions = tags.values_in(own, tags.VERSION)
+    return UserData(own[tags.USER_DATA], given=tags.values_in(own), versions=versions)
 
 
 def _held(found: Observed | None) -> _volumes.Attached:
@@ -267,6 +280,11 @@ class InstanceKind(Ec2Kind[Instance]):
     def tells_apart(self, entry: Entry) -> bool:
         return "elastic_ip" in entry
 
+    def write_out(
+        self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any], region: str | None
+    ) -> list[Problem]:
+        return write_out(root, invalid, region)
+
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Instance:
         if "key_name" in entry:
             fields["key_name"] = key_name(entry["key_name"], around)
@@ -278,8 +296,11 @@ class InstanceKind(Ec2Kind[Instance]):
             fields["data_volumes"] = _volumes.flat(entry["data_volumes"])
         state = entry.get("state", "running")
         fields["state"] = None if state == "any" else state
-        if (content := user_data_of(around, entry)) is not None:
-            fields["user_data"] = UserData.of(content, around.variables_of(("instances", name)))
+        variables = around.variables_of(("instances", name))
+        if app := application_of(around, name, entry):
+            fields["user_data"] = UserData.made(app, variables)
+        elif (content := user_data_of(around, entry)) is not None:
+            fields["user_data"] = UserData.of(content, variables)
         return Instance(**fields)
 
     def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
@@ -295,14 +316,44 @@ class InstanceKind(Ec2Kind[Instance]):
         return replace(self.of(observed), **await read_attributes(aws, observed.id, UNSHOWN))
 
     async def read_values(self, aws: Aws, stack: str) -> Mapping[str, str]:
-        """The variables that the newest of a stack's instances was given (DescribeInstances). Copies of an instance don't count."""
+        """The variables that the newest of a stack's instances was given."""
+        return {name: text for own in await self._read_tags(aws, stack) for name, text in tags.values_in(own)}
+
+    async def read_pinned(self, aws: Aws, stack: str) -> Mapping[str, Mapping[str, str]]:
+        """The versions of what the newest instance of each entry was launched with."""
+        found: dict[str, Mapping[str, str]] = {}
+        for own in await self._read_tags(aws, stack):
+            address = tags.own_address(tags.own_tags(own, 0), self.name, "")
+            found[self.group_of(address.name)] = dict(tags.values_in(own, tags.VERSION))
+        return found
+
+    async def _read_tags(self, aws: Aws, stack: str) -> Sequence[Mapping[str, str]]:
+        """The tags of a stack's instances, the newest last (DescribeInstances). Copies of an instance don't count."""
         where = {f"tag:{tags.STACK}": stack, "instance-state-name": ("pending", "running", "stopping", "stopped")}
         reservations = await aws.pages("ec2", self.listing.operation, self.listing.key, where=where)
         rows = (row for reservation in reservations for row in reservation.get("Instances", [reservation]))
-        found: dict[str, str] = {}
-        for row in sorted((row for row in rows if not is_copy(row)), key=launched_at):
-            found |= tags.values_in(tags.from_list(row.get("Tags")))
-        return found
+        ordered = sorted((row for row in rows if not is_copy(row)), key=launched_at)
+        return [tags.from_list(row.get("Tags")) for row in ordered]
+
+    def places_of(self, state: Instance) -> Mapping[str, str]:
+        """Where the artifact and the secrets of an application are."""
+        return state.user_data.recipe.places if state.user_data and state.user_data.recipe else {}
+
+    def path_of(self, name: str) -> str:
+        return f"application.{name}" if name == ARTIFACT else f"application.secrets.{name}"
+
+    def takes_new(self, state: Instance, name: str) -> bool:
+        recipe = state.user_data and state.user_data.recipe
+        return isinstance(recipe, Application) and recipe.takes_new_secrets and name != ARTIFACT
+
+    def pinned(self, state: Instance, versions: Mapping[str, str]) -> Instance:
+        found = state.user_data
+        if found is None or found.recipe is None:
+            return state
+        return replace(state, user_data=UserData.made(found.recipe, dict(found.given), versions))
+
+    async def read_version(self, aws: Aws, place: str) -> tuple[str, str]:
+        return await read_version(aws, place)
 
     async def read_file(self, aws: Aws, observed: Observed) -> bytes:
         """The instance's user data."""
@@ -391,7 +442,7 @@ class InstanceKind(Ec2Kind[Instance]):
             iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn") or None,
             root_volume=_volumes.observe_root(item, volumes),
             data_volumes=_volumes.observe_data(item, volumes, disks),
-            user_data=UserData(found[tags.USER_DATA], given=tags.values_in(found)) if tags.USER_DATA in found else None,
+            user_data=_launched_with(found),
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )
         token, members = str(item.get("ClientToken", "")), tuple(launched_in(item))

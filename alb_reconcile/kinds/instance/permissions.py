@@ -6,6 +6,8 @@ from typing import Any, Final
 from alb_reconcile.kinds.base import IamActions
 from alb_reconcile.kinds.grants import ANY, Grant, Scope
 from alb_reconcile.kinds.images import PARAMETER, RESOLVE
+from alb_reconcile.kinds.instance.application.role import version_grants
+from alb_reconcile.kinds.instance.application.user_data import Application
 from alb_reconcile.kinds.instance_profile import may_pass
 from alb_reconcile.model.address import Address
 
@@ -17,6 +19,7 @@ ACTIONS: Final = IamActions(
     read=(
         "ec2:DescribeInstances", "ec2:DescribeVolumes", "ec2:DescribeInstanceCreditSpecifications",
         "ec2:DescribeImages", "ssm:GetParameters",
+        "s3:ListBucketVersions", "ssm:DescribeParameters", "secretsmanager:DescribeSecret",
     ),
     look=(
         "ec2:DescribeInstanceTypes", "ec2:DescribeInstanceTypeOfferings", "ec2:DescribeKeyPairs",
@@ -66,6 +69,8 @@ def instance_grants(wanted: Any, scope: Scope) -> Iterator[Grant]:
     image, key, profile = wanted.image_id, wanted.key_name, wanted.iam_instance_profile
     named = "*" if image.startswith(RESOLVE) else image
     yield Grant(("ec2:RunInstances",), (f"{region}::image/{named}",))
+    if isinstance(app := wanted.user_data and wanted.user_data.recipe, Application):
+        yield from version_grants(app, scope)
     yield Grant(("servicequotas:GetServiceQuota",), (scope.arn("servicequotas", "ec2/*"),))  # of vCPUs
     if image.startswith(PARAMETER):
         name = image.removeprefix(PARAMETER).partition(":")[0]

@@ -22,6 +22,7 @@ from alb_reconcile.kinds.listener.providers import check_providers
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.recognition import Candidate, Evidence, Known
+from alb_reconcile.kinds.secret_versions import READ
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keep_others, tell_unsupported
 from alb_reconcile.model.actions import Action
@@ -122,7 +123,7 @@ class ListenerKind(HasAttributes[Listener]):
         read=(
             "elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeListenerAttributes",
             "elasticloadbalancing:DescribeListenerCertificates", "elasticloadbalancing:DescribeTags",
-            "elasticloadbalancing:DescribeTrustStores", *secrets.READ,
+            "elasticloadbalancing:DescribeTrustStores", *READ,
         ),
         look=("acm:DescribeCertificate", "elasticloadbalancing:DescribeAccountLimits"),
         create=("elasticloadbalancing:CreateListener", "elasticloadbalancing:AddTags", *_BESIDE, *secrets.WRITE),

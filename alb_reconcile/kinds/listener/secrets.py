@@ -17,23 +17,21 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.listener.actions import actions_to_aws
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.secret_versions import READ, current_version, objection
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action, Secret
 from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.files import read_file
 from alb_reconcile.model.resource import Desired, Observed
 from alb_reconcile.model.secrets import mark
 from alb_reconcile.model.text import digest
 
-READ: Final = ("ssm:DescribeParameters", "secretsmanager:DescribeSecret")
-"""The IAM actions that show a version and no secret: `aws/ssm` decrypts for every identity that may call GetParameter."""
 _SAY: Final = ("ssm:GetParameter", "secretsmanager:GetSecretValue", "kms:Decrypt")
 _POOL: Final = "cognito-idp:DescribeUserPoolClient"
 WRITE: Final = (*_SAY, _POOL)
 """The IAM actions that show the secret; and the actions that AWS needs where a user pool authenticates."""
-_MISSING: Final = ("ResourceNotFoundException",)
 _MOST: Final = 4096
 """Bytes of a file."""
 
@@ -58,26 +56,6 @@ def secret_grants(scope: Scope, action: Action) -> Iterator[Grant]:
         yield Grant((READ[1], _SAY[1]), (secret.name if secret.name.startswith("arn:") else own,))
     via = (("StringEquals", "kms:ViaService", (f"{secret.source}.{scope.region}.amazonaws.com",)),)
     yield Grant(("kms:Decrypt",), (scope.arn("kms", "key/*"),), via)
-
-
-async def current_version(aws: Aws, secret: Secret) -> str:
-    """A secret's present version (SSM DescribeParameters, Secrets Manager DescribeSecret); empty where it can't be read."""
-    try:
-        if secret.source == "ssm":
-            named = [{"Key": "Name", "Values": [secret.name]}]
-            rows = await aws.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=named, MaxResults=50)
-            return next((str(row["Version"]) for row in rows if row["Name"] == secret.name), "")
-        if secret.source == "secretsmanager":
-            answer = await aws.call("secretsmanager", "describe_secret", SecretId=secret.name)
-            if "DeletedDate" in answer:
-                return ""
-            stages: Mapping[str, list[str]] = answer.get("VersionIdsToStages") or {}
-            return next((version for version, names in stages.items() if "AWSCURRENT" in names), "")
-    except AwsError as error:
-        if error.code not in _MISSING:
-            raise
-        return ""
-    return secret.version
 
 
 async def observe_secret(
@@ -175,29 +153,8 @@ async def check_secret(aws: Aws, item: Intent, field: str) -> list[Finding]:
     secret = secret_of(getattr(item.wanted, field))
     if secret is None or (item.fields is not None and field not in item.fields):
         return []
-    problem = _problem(secret, _local(secret)) if secret.source in ("env", "file") else await _objection(aws, secret)
+    problem = _problem(secret, _local(secret)) if secret.source in ("env", "file") else await objection(aws, secret)
     return [Finding(item.desired, f"{field}.authenticate_oidc", problem)] if problem else []
-
-
-async def _objection(aws: Aws, secret: Secret) -> str:
-    """Why AWS can't give a secret; empty if it can, as far as can be seen without reading the secret."""
-    what, action = {"ssm": ("SSM parameter", READ[0])}.get(secret.source, ("secret in Secrets Manager", READ[1]))
-    try:
-        if await current_version(aws, secret):
-            return ""
-        if secret.source == "secretsmanager" and await _is_leaving(aws, secret):
-            return f"the secret {secret.name} is scheduled for deletion; restore it, or name another one"
-    except AwsError as error:
-        if "AccessDenied" not in error.code:
-            raise
-        return f"these credentials may not look at the {what} {secret.name}; allow them {action}"
-    return f"there is no {what} {secret.name} in this region and account; correct its name"
-
-
-async def _is_leaving(aws: Aws, secret: Secret) -> bool:
-    with ignoring(*_MISSING):
-        return "DeletedDate" in await aws.call("secretsmanager", "describe_secret", SecretId=secret.name)
-    return False
 
 
 def version_in(observed: Observed) -> str:

@@ -162,7 +162,9 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         fields={"elasticloadbalancing:ModifyIpPools": "ipam_pools"},
     )  # fmt: skip
 
-    def write_out(self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any]) -> list[Problem]:
+    def write_out(
+        self, root: Node, invalid: Iterable[Path], schema: Mapping[str, Any], region: str | None
+    ) -> list[Problem]:
         """Replace `https` by a certificate, records, a listener and a redirect."""
         return write_out(root, invalid, schema)
 

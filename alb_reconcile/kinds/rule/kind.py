@@ -32,6 +32,7 @@ from alb_reconcile.kinds.rule.conditions import (
     write_conditions,
     write_transforms,
 )
+from alb_reconcile.kinds.secret_versions import READ
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import tell_unsupported
 from alb_reconcile.model.actions import Action
@@ -105,7 +106,7 @@ class RuleKind(Kind[Rule]):
     quotas = (Quota("rules-per-application-load-balancer", "rules", 100, ("listener", "load_balancer")),)
     ordered_by = "priority"
     iam_actions = IamActions(
-        read=("elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTags", *secrets.READ),
+        read=("elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTags", *READ),
         look=("elasticloadbalancing:DescribeAccountLimits",),
         create=("elasticloadbalancing:CreateRule", "elasticloadbalancing:AddTags", *secrets.WRITE),
         update=(

@@ -31,6 +31,8 @@ class Application:
     generation: int = NEWEST
     bucket: str
     key: str
+    prefix: str
+    """The keys that the role may read: the artifact's key, or its beginning and a star."""
     command: str
     port: int
     region: str
@@ -40,6 +42,8 @@ class Application:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     """By the variable's name, `ssm:NAME`, `secretsmanager:NAME` or `secretsmanager:NAME#KEY`."""
+    takes_new_secrets: bool = False
+    """Whether an unattended run replaces instances for a new version of a secret."""
     packages: Sequence[str] = ()
     setup: Sequence[str] = ()
     log_group: str = ""
