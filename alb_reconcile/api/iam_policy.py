@@ -12,7 +12,7 @@ from alb_reconcile.engine.blockers import IAM_ACTIONS as BLOCKERS
 from alb_reconcile.engine.lookups import lookup_grants
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._rare import IAM_ACTIONS as RARE
-from alb_reconcile.kinds.base import AnyKind
+from alb_reconcile.kinds.base import AnyKind, HasRole
 from alb_reconcile.kinds.grants import Condition, Grant, Scope
 from alb_reconcile.locking.store import LeaseLocation
 from alb_reconcile.model import tags
@@ -22,7 +22,8 @@ from alb_reconcile.model.resource import Properties, field_names
 from alb_reconcile.model.text import camel
 from alb_reconcile.sync.severity import verbs_of
 
-Command = Literal["plan", "apply", "sync", "destroy"]
+Command = Literal["plan", "apply", "sync", "destroy", "instances"]
+"""What is allowed: a command, or what instances do by the role of an instance profile that the spec doesn't make."""
 MOST: Final = 6144
 """The most characters of a managed policy, blanks aside ("IAM and AWS STS quotas")."""
 _TAGGED: Final = ("ec2", "elasticloadbalancing")
@@ -54,6 +55,9 @@ def policy_documents(
     `issue`: for `sync --issue`, which asks CloudTrail which users have changed what. `further` are additional statements. `roles`: as
     in `Scope`.
     """
+    if command == "instances":
+        found = [*_of_roles(stacks)]
+        return [{"Version": "2012-10-17", "Statement": part} for part in _split(found)] if found else []
     accounts = {account for stack in stacks for account in stack.account_ids}
     account = accounts.pop() if len(accounts) == 1 and all(stack.account_ids for stack in stacks) else "*"
     names: dict[str, list[str]] = defaultdict(list)
@@ -68,6 +72,19 @@ def policy_documents(
         rules.add([_Part("cloudtrail:LookupEvents", "*", (("StringEquals", "aws:RequestedRegion", regions),))])
     found = [*further, *rules.statements()]
     return [{"Version": "2012-10-17", "Statement": part} for part in _split(found)] if found else []
+
+
+def _of_roles(stacks: Sequence[DesiredStack]) -> Iterator[Document]:
+    """The statements of the roles that the spec's entries use and don't make, each once."""
+    seen: set[str] = set()
+    for stack in stacks:
+        account = stack.account_ids[0] if len(stack.account_ids) == 1 else "*"
+        for item in stack.desired.values():
+            kind = load_kinds()[item.address.kind]
+            for found in kind.role_statements(item.state, account) if isinstance(kind, HasRole) else ():
+                if (text := json.dumps(found)) not in seen:
+                    seen.add(text)
+                    yield found
 
 
 class _Rules:

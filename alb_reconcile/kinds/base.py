@@ -568,6 +568,14 @@ class Pinned(Protocol):
 
 
 @runtime_checkable
+class HasRole(Protocol):
+    """A kind of resources that call AWS by a role of their own."""
+
+    def role_statements(self, state: Any, account: str) -> Sequence[dict[str, Any]]:
+        """The statements of the policy that the role needs; none where the entry's role is made by the stack."""
+
+
+@runtime_checkable
 class HasUnshown(Protocol):
     """A kind with properties that AWS shows only in separate calls, so that only an export reads them."""
 

@@ -181,7 +181,9 @@ def test_sync_replaces_for_a_new_secret_if_the_entry_says_so(hand: Hand) -> None
     spec = written({**FULL, "secrets_update": "replace"})
     hand.make(given(spec, VERSION="1"))
     put_secrets("another")
-    assert hand.world.sync(given(spec)).selection.left  # a replacement is reported, unless `sync` of the spec says correct
+    assert hand.world.sync(
+        given(spec)
+    ).selection.left  # a replacement is reported, unless `sync` of the spec says correct
 
 
 def test_an_artifact_that_was_overwritten_rolls_by_apply_and_not_by_sync(hand: Hand) -> None:
@@ -213,7 +215,9 @@ def test_a_bucket_and_a_secret_that_are_not_there_are_refused(hand: Hand) -> Non
     with pytest.raises(RefusedError, match=f"there is no bucket {BUCKET}"):
         hand.world.plan(given(written(), VERSION="1"))
     upload("1")
-    with pytest.raises(RefusedError, match=rf"application\.secrets\.DATABASE_URL: there is no SSM parameter {PARAMETER}"):
+    with pytest.raises(
+        RefusedError, match=rf"application\.secrets\.DATABASE_URL: there is no SSM parameter {PARAMETER}"
+    ):
         hand.world.plan(given(written(FULL), VERSION="1"))
 
 
@@ -243,9 +247,9 @@ def test_what_is_refused_before_aws_is_asked(change: tuple[dict[str, Any], str])
 
 @pytest.mark.parametrize("key", ["user_data", "user_data_values"])
 def test_user_data_beside_an_application_is_refused(key: str) -> None:
-    other = {"A": "1"} if key == "user_data_values" else "#!/bin/sh\n"
+    other: Any = {"A": "1"} if key == "user_data_values" else "#!/bin/sh\n"
     with pytest.raises(SpecError, match=rf"instances\.web\.{key}: application is given too"):
-        given(written(**{key: other}), VERSION="1")
+        given(written(None, **{key: other}), VERSION="1")
 
 
 def test_a_profile_of_its_own_is_left_to_the_entry() -> None:
@@ -264,7 +268,9 @@ def private(**endpoints: Any) -> Spec:
 
 
 def test_a_private_subnet_needs_a_way_to_what_the_application_asks() -> None:
-    with pytest.raises(SpecError, match=r"subnet\.private-a has no way to s3, secretsmanager, ssm, logs, which application"):
+    with pytest.raises(
+        SpecError, match=r"subnet\.private-a has no way to s3, secretsmanager, ssm, logs, which application"
+    ):
         given(private(), VERSION="1")
     there = {
         "s3": {"service_name": "s3", "route_tables": ["private"]},
@@ -273,7 +279,9 @@ def test_a_private_subnet_needs_a_way_to_what_the_application_asks() -> None:
     with pytest.raises(SpecError, match=r"no way to the internet, which packages of application may need"):
         given(private(**there), VERSION="1")
     spec = private(**there)
-    spec["instances"]["web"]["application"] = {key: FULL[key] for key in ("artifact", "command", "port", "secrets", "logs")}
+    spec["instances"]["web"]["application"] = {
+        key: FULL[key] for key in ("artifact", "command", "port", "secrets", "logs")
+    }
     given(spec, VERSION="1")
 
 

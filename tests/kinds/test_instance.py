@@ -85,6 +85,10 @@ EXAMPLE = Example(
     },
     prepare=prepare,
     uncalled={
+        **dict.fromkeys(
+            ("s3:ListBucketVersions", "secretsmanager:DescribeSecret", "ssm:DescribeParameters"),
+            "application, which tests/kinds/test_application.py tries",
+        ),
         "ec2:AssociateIamInstanceProfile": "an instance that has none",
         "ec2:CreateVolume": "a data volume that outlives its instance",
         "ec2:AttachVolume": "the same",

@@ -26,6 +26,7 @@ EXAMPLE = Example(
     },
     address="registration.web/app-1:80",
     uncalled={
+        "ec2:GetConsoleOutput": "an instance that doesn't get healthy: test_console.py",
         "elasticloadbalancing:DeregisterTargets": "a target that goes before its group",
         "lambda:AddPermission": "functions: ansible.yaml",
         "lambda:GetFunctionConfiguration": "functions: ansible.yaml",

@@ -43,6 +43,10 @@ def iam_policy(options: IamPolicyOptions) -> ExitCode:
     documents = policy_documents(targets, options.command, issue=options.issue, roles=options.roles)
     _note(documents)
     _warn_of_roles(options, documents)
+    if not documents:
+        complain(
+            "note: no entry has application and an iam_instance_profile that this spec doesn't make, so nothing is needed"
+        )
     _print(documents[0] if len(documents) == 1 else documents)
     return ExitCode.OK
 
@@ -52,6 +56,8 @@ def _of_fleet(options: IamPolicyOptions) -> ExitCode:
         raise UsageError("name a fleet's file alone: it says where its specs are")
     if options.region:
         raise UsageError("--region is a spec's: a fleet's file names its regions")
+    if options.command == "instances":
+        raise UsageError("--for instances is a spec's: name the specs instead of the fleet's file")
     if options.queue and options.command != "sync":
         raise UsageError("--queue is for workers, which sync: give --for sync, or leave it out")
     fleet = load_fleet(options.specs[0], options.variables)

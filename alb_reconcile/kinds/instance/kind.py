@@ -21,6 +21,7 @@ from alb_reconcile.kinds.instance import checks, permissions
 from alb_reconcile.kinds.instance import volumes as _volumes
 from alb_reconcile.kinds.instance.adoption import adopt_instance
 from alb_reconcile.kinds.instance.application.entry import application_of, write_out
+from alb_reconcile.kinds.instance.application.role import statements_of
 from alb_reconcile.kinds.instance.application.user_data import ARTIFACT, Application
 from alb_reconcile.kinds.instance.application.versions import read_version
 from alb_reconcile.kinds.instance.audit import audit
@@ -351,6 +352,12 @@ class InstanceKind(Ec2Kind[Instance]):
         if found is None or found.recipe is None:
             return state
         return replace(state, user_data=UserData.made(found.recipe, dict(found.given), versions))
+
+    def role_statements(self, state: Instance, account: str) -> Sequence[dict[str, Any]]:
+        """What an application needs by a profile that the entry names."""
+        recipe = state.user_data and state.user_data.recipe
+        is_made = isinstance(state.iam_instance_profile, Address)
+        return statements_of(recipe, account) if isinstance(recipe, Application) and not is_made else ()
 
     async def read_version(self, aws: Aws, place: str) -> tuple[str, str]:
         return await read_version(aws, place)

@@ -8,6 +8,8 @@ from typing import Any, Final, Self
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._console import ACTION as CONSOLE
+from alb_reconcile.kinds._console import end_of_console
 from alb_reconcile.kinds._health import (
     as_checked,
     keep_capacity,
@@ -93,8 +95,9 @@ class RegistrationKind(Kind[Registration]):
     iam_actions = IamActions(
         read=("elasticloadbalancing:DescribeTargetHealth", "ec2:DescribeInstances", "lambda:GetPolicy"),
         look=("elasticloadbalancing:DescribeAccountLimits", "lambda:GetFunctionConfiguration"),
-        create=("elasticloadbalancing:RegisterTargets", "lambda:AddPermission"),
+        create=("elasticloadbalancing:RegisterTargets", "lambda:AddPermission", CONSOLE),
         delete=("elasticloadbalancing:DeregisterTargets", "lambda:RemovePermission"),
+        on={CONSOLE: "instance"},
     )  # fmt: skip
 
     async def check_preconditions(
@@ -225,7 +228,12 @@ class RegistrationKind(Kind[Registration]):
         run.targets.put_back(key)
         how = run.step.detail(Register)
         if how.is_checked:
-            await wait_until_healthy(run, group, target, port, how.health_timeout, how.min_ready)
+            try:
+                await wait_until_healthy(run, group, target, port, how.health_timeout, how.min_ready)
+            except WaitError as error:
+                if target.startswith("i-"):
+                    error.args = (f"{error}{await end_of_console(run.aws, target)}",)
+                raise
             run.targets.prove(key)
         return key
 
