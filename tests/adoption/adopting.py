@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from alb_reconcile.adoption.adopt import Adoption, entries_of, find_adoption
-from alb_reconcile.adoption.move import Move, find_move
 from alb_reconcile.adoption.forget import Forgetting, find_forgetting
+from alb_reconcile.adoption.move import Move, find_move
 from alb_reconcile.adoption.tagging import carry_out
 from alb_reconcile.cli.commands.adoption import parse_choices
 from alb_reconcile.model import tags

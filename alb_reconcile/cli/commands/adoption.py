@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from alb_reconcile.adoption.adopt import Adoption, entries_of, find_adoption
+from alb_reconcile.adoption.forget import find_forgetting
 from alb_reconcile.adoption.match import NEW
 from alb_reconcile.adoption.move import find_move
-from alb_reconcile.adoption.forget import find_forgetting
 from alb_reconcile.adoption.tagging import Tagging, carry_out
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.adoption import (
     adoption_json,
     adoption_text,
-    move_json,
-    move_text,
     forgetting_json,
     forgetting_text,
+    move_json,
+    move_text,
 )
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output

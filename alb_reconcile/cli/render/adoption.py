@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from alb_reconcile.adoption.adopt import Adoption
+from alb_reconcile.adoption.forget import Forgetting
 from alb_reconcile.adoption.move import Move
 from alb_reconcile.adoption.preview import Preview
-from alb_reconcile.adoption.forget import Forgetting
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
