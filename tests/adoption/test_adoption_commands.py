@@ -71,7 +71,7 @@ def test_what_they_did_is_in_the_history_and_sync_knows(account: World, run: Run
     code, out, _ = run("forget", "runbook.yaml", "--yes")
     assert (code, "First take runbook.yaml out of the folder that sync reads" in out) == (0, True)
     assert not our_tags(account)
-    assert re.search(r"  forget  done .*\n.*  move     done +1 updated, ", run("history", "runbook.yaml")[1])
+    assert re.search(r"  forget   done .*\n.*  move     done +1 updated, ", run("history", "runbook.yaml")[1])
     account.converge(demo())
     assert run("forget", "demo.yaml", "--yes")[0] == 0
     code, out, _ = run("sync", "demo.yaml")
