@@ -95,7 +95,7 @@ def test_what_somebody_else_has_destroyed_is_told_with_what_comes_of_it(nothing:
         return head(nothing, tmp_path)
 
     warning = (
-        "nothing has its tags any more, and no completed destroy or release of it is recorded here; made anew, load_balancer.public gets another DNS name: "
+        "nothing has its tags any more, and no completed destroy or forget of it is recorded here; made anew, load_balancer.public gets another DNS name: "
         "point the records that aren't in this spec at it"
     )
     last = found()
@@ -105,7 +105,7 @@ def test_what_somebody_else_has_destroyed_is_told_with_what_comes_of_it(nothing:
     since = found(started="2026-01-02T04:00:00Z", command="sync", result="failed", steps=(), not_ready=(lost,))
     assert since == last, "a round has seen it meanwhile"
     balancer = StepRecord("update:load_balancer.public@arn:lb", "update", how="done")
-    assert not found(started="2026-01-02T05:00:00Z", command="release", steps=(balancer,)).warning
+    assert not found(started="2026-01-02T05:00:00Z", command="forget", steps=(balancer,)).warning
     assert not found(started="2026-01-02T06:00:00Z", command="destroy").warning
 
 

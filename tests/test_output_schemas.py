@@ -109,7 +109,7 @@ def test_whoever_asks_for_json_is_not_asked(ask: Any) -> None:
 def test_a_spec_that_is_wrong_is_told_with_its_places(ask: Any, tmp_path: Path) -> None:
     spec = tmp_path / "wrong.yaml"
     spec.write_text("stack: Shop\nvpcs: {main: {}}\n", encoding="utf-8")
-    for command in (("plan",), ("apply", "--yes"), ("status",), ("verify",), ("release",)):
+    for command in (("plan",), ("apply", "--yes"), ("status",), ("verify",), ("forget",)):
         code, found, told = ask(*command, str(spec))
         assert code == found["error"]["exit_code"] == 3
         assert {(item["line"], item["path"]) for item in found["error"]["problems"]} >= {(1, "stack")}

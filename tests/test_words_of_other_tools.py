@@ -106,7 +106,14 @@ def test_who_means_to_read_is_not_sent_to_a_command_that_writes(word: str, capsy
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("lint", "validate"), ("deploy", "apply"), ("delete", "destroy"), ("plna", "plan"), ("val", "validate")],
+    [
+        ("lint", "validate"),
+        ("deploy", "apply"),
+        ("delete", "destroy"),
+        ("release", "forget"),
+        ("plna", "plan"),
+        ("val", "validate"),
+    ],
 )
 def test_a_command_of_another_tool(word: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert _answer(capsys, word).endswith(f"did you mean {meant}?")

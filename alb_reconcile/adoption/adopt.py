@@ -112,8 +112,8 @@ def _taken(target: DesiredStack, given: Mapping[Address, str], own: Collection[C
     problems = []
     for there in (item.found for item in own):
         if given.get(there.address, there.id) != there.id:
-            inside = [item for item in own if item.vpc == there.id]  # parts of a load balancer are released with it
-            first = _has(there.id, inside, target) if inside else "release that first"
+            inside = [item for item in own if item.vpc == there.id]  # parts of a load balancer are forgotten with it
+            first = _has(there.id, inside, target) if inside else "let the stack forget that first"
             problems.append(f"{there.address}={given[there.address]}: {there.address} is already {there.id}; {first}")
     return problems
 
@@ -122,7 +122,7 @@ def _left_elsewhere(
     target: DesiredStack, news: Iterable[Match], own: Collection[Candidate], vpcs: Collection[str]
 ) -> list[str]:
     """The refusals for resources of the stack in a VPC that is none of its own: the VPC was taken by mistake, and then it alone was
-    released."""
+    forgotten."""
     lost: dict[str, list[Candidate]] = defaultdict(list)
     for item in own:
         if item.vpc and item.vpc not in vpcs:
@@ -148,7 +148,7 @@ def _misled(matcher: Matcher, region: str) -> list[str]:
 
 def _has(place: str, inside: Iterable[Candidate], target: DesiredStack) -> str:
     names = ", ".join(sorted(str(item.found.address) for item in inside))
-    return f"{place} holds the stack's {names}; release the whole stack first: {advised('release', file_of(target))}"
+    return f"{place} holds the stack's {names}; forget the whole stack first: {advised('forget', file_of(target))}"
 
 
 def _refuse(problems: list[str], ambiguous: Iterable[Address] = ()) -> None:
@@ -218,7 +218,7 @@ async def _adopt(reader: HypotheticalReader, target: DesiredStack, match: Match,
 
 
 def entries_of(desired: Mapping[Address, Desired]) -> tuple[Address, ...]:
-    """The addresses of entries that carry tags: all that can be adopted, released and moved."""
+    """The addresses of entries that carry tags: all that can be adopted, forgotten and moved."""
     return tuple(address for address, desired in desired.items() if desired.state.service)
 
 

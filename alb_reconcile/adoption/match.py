@@ -94,9 +94,9 @@ class Matcher:
                 f"it doesn't exist in {self.place}, or nothing in this stack leads to it; correct the id, or the region"
             )
         if item.owner == self.stack:
-            return f"it is already {item.found.address}; release it first, or rename it with move"
+            return f"it is already {item.found.address}; let the stack forget it first, or rename it with move"
         if item.owner:
-            return f"it belongs to the stack {item.owner}; release it there first"
+            return f"it belongs to the stack {item.owner}; let that stack forget it first"
         if not load_kinds()[desired.address.kind].is_in_place(desired, item, self.known):
             place, where = self.known.place_of(desired), item.place
             if place is None:
@@ -174,7 +174,7 @@ class Matcher:
         for evidence, item in named[:1]:
             self.problems.append(
                 f"{desired.address} looks like {item.found.id} by {evidence.words}, which belongs to the stack {item.owner}; "
-                f"release it there first, or give {desired.address}=ID of another one, or {desired.address}={NEW} to have apply create it"
+                f"let that stack forget it first, or give {desired.address}=ID of another one, or {desired.address}={NEW} to have apply create it"
             )
             self.settled.add(desired.address)
 

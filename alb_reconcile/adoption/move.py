@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from alb_reconcile.adoption.forget import ancestors, find_own, hurdles, is_below, is_meant, volumes_of
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.preview import Preview, preview_plan
-from alb_reconcile.adoption.release import ancestors, find_own, hurdles, is_below, is_meant, volumes_of
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.lookups import resolve_lookups
@@ -126,7 +126,9 @@ def _refuse(
     taken = [f"{address} already exists ({stays[address]})" for address in movers.values() if address in stays]
     if taken:
         raise RefusedError(
-            "\n".join([*map(printable, taken), "nothing was moved; release it first, or choose another name"])
+            "\n".join(
+                [*map(printable, taken), "nothing was moved; let the stack forget it first, or choose another name"]
+            )
         )
 
 

@@ -1,4 +1,4 @@
-"""Finds the ids that `adopt` would need to find again what is about to be released. Asks AWS nothing."""
+"""Finds the ids that `adopt` would need to find forgotten resources again. Asks AWS nothing."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

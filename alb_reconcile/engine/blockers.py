@@ -87,9 +87,7 @@ def _find_own_cut_off(plan: Plan) -> Iterator[Blocker]:
     for cut in find_cut_off(plan):
         users = [str(key) for key, item in plan.desired.items() if cut.subnet in subnets_of(item.state)]
         if users and cut.subnet not in own and going & cut.keys:
-            text = (
-                f"{cut.place}: {cut.subnet} loses {cut.loss}, and {', '.join(users)} would be in it; release that first"
-            )
+            text = f"{cut.place}: {cut.subnet} loses {cut.loss}, and {', '.join(users)} would be in it; let the stack forget that route table first"
             yield Blocker(cut.keys, text, CUT_OFF)
 
 
@@ -126,7 +124,7 @@ class _Look:
         file = next((item.file for item in desired.values()), "SPEC")
         # for example in a network that is split off; of the resources that `destroy` deletes, only an address is useful by itself
         may_stay = address not in desired if desired else self.going[known].plays(StaticAddress)
-        keep = f"to leave it there, run: {advised('release', file, str(address))}; else " * may_stay
+        keep = f"to leave it there, run: {advised('forget', file, str(address))}; else " * may_stay
         text = f"{self.name(known)} is in use by {whom} outside this stack: {', '.join(by)}; {keep}{then or what} first"
         return Blocker(self.keys(known) | more, text)
 

@@ -42,7 +42,7 @@ async def find_alike(aws: Aws, situation: Situation) -> list[str]:
     olds = {own.get(tags.STACK, "") for own in telling if own.get(tags.APPLIED, "").partition(" ")[0] == said} - {""}
     renamed = [
         f"the stack {old} was made from this very spec, and this plan makes everything a second time; if only stack: was "
-        f"changed, let {old} release it, and adopt it here"
+        f"changed, let {old} forget it, and adopt it here"
         for old in map(printable, sorted(olds))
     ]
     return [*renamed, *told_alike(made, discovery, vpcs)]

@@ -33,7 +33,7 @@ async def resolve_lookups(
     aws: Aws, target: DesiredStack, *, takes_own: bool = False, keeps_versions: bool = False
 ) -> DesiredStack:
     """The stack with ids in place of its look-ups. Asks nothing if there are none. A look-up may find a resource of the stack that isn't in
-    the spec any more, since plans say how to release it (`preflight.named`); with `takes_own`, any resource of the stack.
+    the spec any more, since plans say how to forget it (`preflight.named`); with `takes_own`, any resource of the stack.
 
     Variables that an earlier command was given are filled in first, and versions are pinned (`pin_versions`). Raises RefusedError, with each place, for a look-up that finds nothing
     or several; in a wrong account; AwsError.

@@ -201,7 +201,7 @@ def _refuse_foreign(found: FoundResources, named: Iterable[str]) -> None:
         if owner := found.all[key].owner:
             raise RefusedError(
                 f"{key} belongs to the stack {printable(owner)} already; {printable(advised('export', ('--stack', owner)))} "
-                "writes that stack's spec, or release it there first"
+                "writes that stack's spec, or let that stack forget it first"
             )
 
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from alb_reconcile.journal.record import NOTHING_THERE, RunRecord
 from alb_reconcile.model.text import printable
 
-UNRECORDED_END: Final = "no completed destroy or release of it is recorded here"
+UNRECORDED_END: Final = "no completed destroy or forget of it is recorded here"
 _NOW: Final = "; nothing of it is there now"
 
 
@@ -15,7 +15,7 @@ _NOW: Final = "; nothing of it is there now"
 class Past:
     """What a history says of a stack without resources, in words; `there`: it was there, and no recorded run removed it."""
 
-    how: Literal["there", "destroyed", "released"]
+    how: Literal["there", "destroyed", "forgotten"]
     text: str
 
 
@@ -25,13 +25,13 @@ def find_past(runs: Iterable[RunRecord], began: str = "") -> Past | None:
     for run in runs:
         if run.started < began:
             break
-        if run.command in ("destroy", "release"):
+        if run.command in ("destroy", "forget"):
             done = [step.address for step in run.having(how="done")]
             if done and run.is_gone:
                 return Past("destroyed", when_and_who(run))
             is_whole = not run.spec_digest or any(address.startswith("load_balancer.") for address in done)
-            if done and run.command == "release" and is_whole:
-                return Past("released", when_and_who(run))
+            if done and run.command == "forget" and is_whole:
+                return Past("forgotten", when_and_who(run))
         elif run.is_success and not run.spec_digest:
             break  # the stack was empty, as its spec wanted it
         # an earlier round has recorded what it knew of the stack: the run that it knew may be deleted by now

@@ -171,6 +171,8 @@ class RunRecord:
             raise ValueError("it is nested too deeply") from None
         for moment in (record.started, record.ended):
             datetime.fromisoformat(moment).timestamp()  # some dates can't be converted to seconds
+        if record.command == "release" and {step.changes for step in record.steps} == {("tags",)}:
+            record = replace(record, command="forget")  # its former name
         return replace(record, result=renamed(record.result)) if record.result in _RENAMED else record
 
 

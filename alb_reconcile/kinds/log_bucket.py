@@ -254,7 +254,7 @@ class LogBucketKind(Kind[LogBucket]):
                 if error.code != "BucketNotEmpty":
                     raise
                 raise RefusedError(
-                    f"bucket {name} has logs in it, and stays; keep it with release, or empty it "
+                    f"bucket {name} has logs in it, and stays; keep it with forget, or empty it "
                     f"(aws s3 rm s3://{name} --recursive) and run this again"
                 ) from None
 

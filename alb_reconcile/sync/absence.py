@@ -17,7 +17,7 @@ from alb_reconcile.sync.stack import Ending
 
 
 def explain(ending: Ending, planned: StackPlan, folder: Path, seen: RunRecord, began: str) -> Ending:
-    """The ending of a run that has found nothing of a stack: an outage where the stack was there, unless it was destroyed or released
+    """The ending of a run that has found nothing of a stack: an outage where the stack was there, unless it was destroyed or forgotten
     on this host. `seen` is the run's record so far."""
     selection = ending.selection
     balancers = [item for item in planned.plan.desired.values() if isinstance(item.state, Balancer)]
@@ -29,17 +29,15 @@ def explain(ending: Ending, planned: StackPlan, folder: Path, seen: RunRecord, b
         return ending
     if past is None:
         return replace(ending, selection=selection.because(elsewhere and f"; {elsewhere}"))
-    if past.how == "released":
+    if past.how == "forgotten":
         adopt = f"{advised('adopt', seen.spec_file)} takes it back"
-        text = f", as it was released on this host {past.text}: remove the spec from this folder; {adopt}"
+        text = f", as it was forgotten on this host {past.text}: remove the spec from this folder; {adopt}"
         return replace(ending, selection=selection.because(text))
     if past.how == "destroyed":
         text = f", as it was destroyed on this host {past.text}: run apply once, or remove the spec"
         return replace(ending, selection=selection.because(text)) if is_like_nothing else ending
     if not is_like_nothing and (not balancers or any(_answers(item, planned) for item in balancers)):
-        return replace(
-            ending, selection=selection.adding("; if somebody has released it, remove the spec from this folder")
-        )
+        return replace(ending, selection=selection.adding("; if somebody ran forget, remove the spec from this folder"))
     anew = ", which gives load balancers other DNS names" if balancers else ""
     text = f", and {UNRECORDED_END}: run apply once{anew}, or remove the spec"
     told = replace(selection.because(text if is_like_nothing else ""), causes=dict.fromkeys(selection.causes, "drift"))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from alb_reconcile.adoption.adopt import Adoption, entries_of, find_adoption
+from alb_reconcile.adoption.forget import Forgetting, find_forgetting
 from alb_reconcile.adoption.move import Move, find_move
-from alb_reconcile.adoption.release import Release, find_release
 from alb_reconcile.adoption.tagging import carry_out
 from alb_reconcile.cli.commands.adoption import parse_choices
 from alb_reconcile.model import tags
@@ -30,7 +30,7 @@ IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 
 
 class Keeper:
-    """`adopt`, `release` and `move` in a world; whatever they do, tagging is all that they change."""
+    """`adopt`, `forget` and `move` in a world; whatever they do, tagging is all that they change."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -48,9 +48,9 @@ class Keeper:
         self.write(found.preview.applied if found.preview else ())
         return found
 
-    def release(self, spec: Spec, *addresses: str) -> Release:
+    def forget(self, spec: Spec, *addresses: str) -> Forgetting:
         target = target_of(spec)
-        found: Release = self._run(lambda aws: find_release(aws, target, addresses), writes="")
+        found: Forgetting = self._run(lambda aws: find_forgetting(aws, target, addresses), writes="")
         self.write([*found.unknowing, *found.strays])
         self.write(found.taggings)
         self.write(found.preview.applied if found.preview else ())
@@ -112,7 +112,7 @@ def our_tags(world: World) -> dict[str, dict[str, str]]:
     return found
 
 
-def planned(found: Adoption | Release | Move) -> Plan:
+def planned(found: Adoption | Forgetting | Move) -> Plan:
     """The plan that would be left."""
     assert found.preview is not None
     assert found.preview.plan is not None

@@ -1,4 +1,4 @@
-"""A fresh account for each test, and `adopt`, `release` and `move` in it."""
+"""A fresh account for each test, and `adopt`, `forget` and `move` in it."""
 
 from __future__ import annotations
 

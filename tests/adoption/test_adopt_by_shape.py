@@ -38,7 +38,7 @@ def _made_nameless(world: World, keep: Keeper, spec: Spec) -> dict[str, str]:
     """The same stack as another one made it, let go and without its names. Returns ids by address."""
     world.converge(spec)
     ids = {found[tags.ADDRESS]: key for key, found in our_tags(world).items() if not key.startswith("vol-")}
-    keep.release(spec)
+    keep.forget(spec)
     ec2 = [item for item in ids.values() if not item.startswith("arn:")]
     world.client("ec2").delete_tags(Resources=ec2, Tags=[{"Key": "Name"}])
     for arn in set(ids.values()).difference(ec2):
@@ -130,8 +130,8 @@ def test_a_gateway_whose_address_was_forgotten_is_not_passed_over(world: Watched
     network = {**spec, "stack": "network"}
     world.converge(spec)
     rest = [address for address in map(str, world.plan(spec).ids) if address != "elastic_ip.one"]
-    keep.release(spec, *rest)
-    told = r"elastic_ip.one looks like eipalloc-\w+ by its NAT gateway nat-\w+, which belongs to the stack demo; release it there"
+    keep.forget(spec, *rest)
+    told = r"elastic_ip.one looks like eipalloc-\w+ by its NAT gateway nat-\w+, which belongs to the stack demo; let that stack forget it"
     with pytest.raises(RefusedError, match=told):
         keep.look(network)
     keep.adopt(network, "elastic_ip.one=new", "nat_gateway.main=new")
@@ -140,6 +140,6 @@ def test_a_gateway_whose_address_was_forgotten_is_not_passed_over(world: Watched
         r"0.0.0.0/0 leaves nat-\w+, which isn't this stack's, .* run: alb-reconcile adopt spec.yaml (.*)", warning
     )
     assert command, warning
-    keep.release(spec, "elastic_ip.one")
+    keep.forget(spec, "elastic_ip.one")
     keep.adopt(network, command[1])
     assert world.plan(network).is_empty

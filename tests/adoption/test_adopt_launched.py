@@ -1,4 +1,4 @@
-"""Instances that one call launched, moved, released and adopted one by one: each is who it is by its own tags from then on."""
+"""Instances that one call launched, moved, forgotten and adopted one by one: each is who it is by its own tags from then on."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_two_groups_of_equal_instances_are_told_apart_by_their_names(world: Watc
     spec["instances"]["api"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 4}
     world.converge(spec)
     before = names(world)
-    assert keep.release(spec).whole
+    assert keep.forget(spec).whole
     keep.adopt(spec)
     group = {own: address.rpartition("-")[0] for address, own in before.items()}
     assert {own: address.rpartition("-")[0] for address, own in names(world).items()} == group

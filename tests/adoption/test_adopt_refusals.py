@@ -136,15 +136,15 @@ def test_a_vpc_that_was_taken_by_mistake_goes_with_all_that_is_in_it(world: Watc
     subnets = {vpc: _subnet(world, vpc) for vpc in (wrong, right)}
     spec = _network(**SUBNETS)
     keep.adopt(spec, f"vpc.main={wrong}")
-    whole = "holds the stack's subnet.a; release the whole stack first: alb-reconcile release spec.yaml"
+    whole = "holds the stack's subnet.a; forget the whole stack first: alb-reconcile forget spec.yaml"
     text = _refused(world, keep, spec, f"vpc.main={right}")
     assert f"vpc.main={right}: vpc.main is already {wrong}; {wrong} {whole}" in text
-    keep.release(spec, "vpc.main")
+    keep.forget(spec, "vpc.main")
     for choices in ([f"vpc.main={right}"], [f"vpc.main={right}", f"subnet.a={subnets[right]}"]):
         text = _refused(world, keep, spec, *choices)
         assert f"vpc.main can't be {right}: {wrong} {whole}" in text
     keep.adopt(spec, f"vpc.main={wrong}")
-    keep.release(spec)
+    keep.forget(spec)
     assert by_address(keep.adopt(spec, f"vpc.main={right}")) == {"vpc.main": right, "subnet.a": subnets[right]}
     assert world.plan(spec).is_empty
 

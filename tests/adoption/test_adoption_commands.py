@@ -67,15 +67,15 @@ def test_what_they_did_is_in_the_history_and_sync_knows(account: World, run: Run
     assert {**vpc, "changes": ["tags"]} in record["steps"]
     assert record["requests"]
     assert run("move", "runbook.yaml", "vpc.main", "vpc.network", "--yes")[0] == 0
-    assert "nothing is at vpc.main: there is nothing to release" in run("release", "runbook.yaml", "vpc.main")[1]
-    code, out, _ = run("release", "runbook.yaml", "--yes")
+    assert "nothing is at vpc.main: there is nothing to forget" in run("forget", "runbook.yaml", "vpc.main")[1]
+    code, out, _ = run("forget", "runbook.yaml", "--yes")
     assert (code, "First take runbook.yaml out of the folder that sync reads" in out) == (0, True)
     assert not our_tags(account)
-    assert re.search(r"  release  done .*\n.*  move     done +1 updated, ", run("history", "runbook.yaml")[1])
+    assert re.search(r"  forget   done .*\n.*  move     done +1 updated, ", run("history", "runbook.yaml")[1])
     account.converge(demo())
-    assert run("release", "demo.yaml", "--yes")[0] == 0
+    assert run("forget", "demo.yaml", "--yes")[0] == 0
     code, out, _ = run("sync", "demo.yaml")
-    assert (code, "as it was released on this host " in out) == (2, True)
+    assert (code, "as it was forgotten on this host " in out) == (2, True)
     assert "remove the spec from this folder; alb-reconcile adopt demo.yaml takes it back" in out
 
 
@@ -99,7 +99,7 @@ def test_what_apply_would_replace_or_refuse_is_told_before(account: World, run: 
     assert (code, err.splitlines()[-1].startswith(why)) == (4, True)
 
 
-@pytest.mark.parametrize("arguments", [("adopt",), ("release",), ("move", "vpc.main", "vpc.network")])
+@pytest.mark.parametrize("arguments", [("adopt",), ("forget",), ("move", "vpc.main", "vpc.network")])
 def test_in_an_account_that_the_spec_doesnt_allow_nothing_is_written(
     account: World, run: Run, arguments: tuple[str, ...]
 ) -> None:

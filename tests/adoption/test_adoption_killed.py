@@ -1,4 +1,4 @@
-"""`adopt` and `release`, killed before and after each call that changes something, and run again; test_move.py does so with `move`."""
+"""`adopt` and `forget`, killed before and after each call that changes something, and run again; test_move.py does so with `move`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _steps(world: World, spec: Spec) -> tuple[Step, ...]:
     return steps
 
 
-@pytest.mark.parametrize("command", ["adopt", pytest.param("release", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("command", ["adopt", pytest.param("forget", marks=pytest.mark.slow)])
 def test_a_command_that_was_killed_is_finished_by_the_same_again(
     world: WatchedWorld, keep: Keeper, command: str
 ) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 def test_what_exists_and_nobody_owns_is_named_in_one_line(world: WatchedWorld, keep: Keeper) -> None:
     spec = web(2)
     world.converge(spec)
-    keep.release(spec)
+    keep.forget(spec)
     (line,) = [text for text in world.plan(spec).warnings if "adopt" in text]
     assert line.startswith("vpc.main (vpc-")
     assert "load_balancer.public (demo-public-" in line

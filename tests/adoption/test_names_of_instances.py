@@ -72,7 +72,7 @@ def test_a_roll_keeps_names_that_are_numbered(
 def test_equal_instances_are_numbered_by_their_names(world: WatchedWorld, keep: Keeper) -> None:
     """Of those that nothing else tells apart, whoever was made first."""
     world.converge(web(3))
-    keep.release(web(3), "instances.web")
+    keep.forget(web(3), "instances.web")
     alive = sorted(item["InstanceId"] for item in rows(world))
     for number, key in enumerate(reversed(alive), 8):
         world.client("ec2").create_tags(Resources=[key], Tags=[{"Key": "Name", "Value": f"box{number}"}])

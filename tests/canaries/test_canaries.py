@@ -258,7 +258,7 @@ LIFE = (
     ("sync stack.yaml -v RECORD", 0),
     ("verify --requests 1 --timeout 1s --connect-to 443=127.0.0.1:1 stack.yaml", 1),
     ("move stack.yaml instance.other instance.another", 64),
-    ("release --yes stack.yaml", 0),
+    ("forget --yes stack.yaml", 0),
     ("export --vpc VPC", 0),
     ("export --vpc VPC -o exported.yaml", 0),
     ("adopt --yes --format json --keep-secrets stack.yaml", 0),

@@ -46,7 +46,7 @@ def test_its_example_is_exported_adopted_and_planned_to_nothing(
             exported(world, ExportScope(stack=spec["stack"]), tmp_path)
         return
     _is_written_again(world, spec["stack"], tmp_path)
-    keep.release(spec)
+    keep.forget(spec)
     scope = ExportScope(vpcs=tuple(key for key in before if key.startswith("vpc-")), tags={"export": "this"})
     if kind.properties.service in BY_NAME and not scope.vpcs:
         with pytest.raises(RefusedError, match="nothing that a spec could describe"):

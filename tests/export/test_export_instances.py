@@ -43,7 +43,7 @@ def test_what_was_set_by_hand_outlives_a_replacement(
         put(entry_of(spec, EXAMPLE.address), path, EXAMPLE.changes[path])
     world.converge(spec)
     vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
-    keep.release(spec)
+    keep.forget(spec)
     before = there(world, vpc)
     found = exported(world, ExportScope(vpcs=(vpc,)), tmp_path)
     assert steps(adopted(world, found, tmp_path)) == []
@@ -63,7 +63,7 @@ def test_a_volume_that_was_attached_by_hand_is_told_of_and_can_be_handed_over(
     del spec["instances"]["web"]["data_volumes"]
     world.converge(spec)
     vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
-    keep.release(spec)
+    keep.forget(spec)
     volume = attach_by_hand(world, vpc)
     made: Any = Place(DEFAULT_ACCOUNT_ID, REGION).instance(find_instance(world, vpc)["InstanceId"])
     made.enclave_options = {"Enabled": True}

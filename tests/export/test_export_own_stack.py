@@ -132,6 +132,6 @@ def test_what_is_part_of_a_stack_is_refused_with_what_to_do(world: WatchedWorld,
     made = by_ansible(world)
     world.client("elbv2").add_tags(ResourceArns=[made["balancer"]], Tags=[{"Key": "alb-reconcile:stack", "Value": "x"}])
     with pytest.raises(
-        RefusedError, match="alb-reconcile export --stack x writes that stack's spec, or release it there"
+        RefusedError, match="alb-reconcile export --stack x writes that stack's spec, or let that stack forget it"
     ):
         exported(world, ExportScope(load_balancers=("shop",)), tmp_path)

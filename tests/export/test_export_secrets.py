@@ -40,7 +40,7 @@ def test_what_authenticates_comes_over_as_it_is(
     spec = behind(action)
     world.converge(spec)
     vpc = next(key for key in our_tags(world) if key.startswith("vpc-"))
-    keep.release(spec)
+    keep.forget(spec)
     found = exported(world, ExportScope(vpcs=(vpc,)), tmp_path)
     assert found.problems == ()
     assert SECRET not in found.text

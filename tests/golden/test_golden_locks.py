@@ -39,7 +39,7 @@ def test_locks(scene: Scene) -> None:
             scene.run("lock", "show", "--format", "json", "small.yaml")
             scene.run("lock", "show", "--stack", "small", "--region", "us-east-1")
             scene.run("lock", "break", "--yes", "small.yaml")
-            for command in ("apply", "destroy", "adopt", "release"):
+            for command in ("apply", "destroy", "adopt", "forget"):
                 scene.run(command, "--yes", "small.yaml")
             scene.run("sync", "small.yaml")
             scene.run("sync", "--format", "json", "small.yaml")

@@ -65,14 +65,14 @@ def test_sync(scene: Scene) -> None:
 
 @pytest.mark.slow
 def test_sync_gone(scene: Scene) -> None:
-    """A stack of which nothing is there: destroyed by somebody else, destroyed here, released here."""
+    """A stack of which nothing is there: destroyed by somebody else, destroyed here, forgotten here."""
     scene.write("one.yaml", STACK.format(name="one", number=1))
     scene.run("apply", "--yes", "one.yaml")
     scene.run("sync", "one.yaml")
     scene.run("destroy", "--yes", "one.yaml", ALB_RECONCILE_STATE_DIR=str(scene.folder / "somebody-else"))
     scene.run("sync", "-q", "--issue", "issues", "one.yaml")
     scene.run("plan", "one.yaml")
-    for command in ("destroy", "release"):
+    for command in ("destroy", "forget"):
         scene.run("apply", "--yes", "one.yaml")
         scene.run(command, "--yes", "one.yaml")
         scene.run("sync", "-q", "one.yaml")

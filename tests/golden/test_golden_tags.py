@@ -1,4 +1,4 @@
-"""`adopt`, `release` and `move`, in text and JSON, with what they refuse."""
+"""`adopt`, `forget` and `move`, in text and JSON, with what they refuse."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_adoption(scene: Scene) -> None:
     scene.run("move", "--yes", "--format", "json", "shop.yaml", "security_group.web", "security_group.api")
     scene.run("move", "--yes", "shop.yaml", "security_group.web", "security_group.api")
     scene.run("plan", "shop.yaml")
-    scene.run("release", "shop.yaml", "security_group.api")
-    scene.run("release", "--yes", "shop.yaml", "security_group.none")
-    scene.run("release", "--yes", "--format", "json", "shop.yaml", "security_group.api")
+    scene.run("forget", "shop.yaml", "security_group.api")
+    scene.run("forget", "--yes", "shop.yaml", "security_group.none")
+    scene.run("forget", "--yes", "--format", "json", "shop.yaml", "security_group.api")
     scene.run("adopt", "--yes", "shop.yaml")
-    scene.run("release", "shop.yaml")
-    scene.run("release", "--yes", "shop.yaml")
-    scene.run("release", "--yes", "shop.yaml")
+    scene.run("forget", "shop.yaml")
+    scene.run("forget", "--yes", "shop.yaml")
+    scene.run("forget", "--yes", "shop.yaml")
     scene.run("stacks")
     scene.check()

@@ -19,7 +19,7 @@ MISTAKES: Final = (
     "sync --parallel 0 s.yaml", "sync nothing/*.yaml", "sync home", "status", "status --format xml s.yaml", "verify",
     "verify --requests 0 s.yaml", "verify --requests 1 --duration 1s s.yaml", "verify --connect-to x s.yaml",
     "verify --tolerance 0 s.yaml", "verify --attribute nonsense demo.yaml", "verify --expect-status x demo.yaml",
-    "history", "history --limit 0 s.yaml", "history --stack shop demo.yaml", "adopt", "adopt demo.yaml nonsense", "release",
+    "history", "history --limit 0 s.yaml", "history --stack shop demo.yaml", "adopt", "adopt demo.yaml nonsense", "forget",
     "move", "move s.yaml old", "stacks extra", "lock", "lock nonsense", "lock show", "lock show --stack shop",
     "lock break", "lock break --stack BAD", "sandbox", "sandbox nonsense", "sandbox start --port 0",
     "sandbox start --speed 0", "sandbox start --serve x --no-traffic", "plan --sandbox --profile x demo.yaml",

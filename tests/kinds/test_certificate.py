@@ -383,7 +383,7 @@ def test_a_certificate_that_somebody_else_uses_stays(hand: Hand, home: str) -> N
     listener = network.listener(balancer, network.target_group(), 443, Protocol="HTTPS", Certificates=held)
     result = hand.world.apply(ALONE, destroy=True)
     assert any(
-        "outside this stack; take it away there, or keep the certificate with release" in text
+        "outside this stack; take it away there, or keep the certificate with forget" in text
         for text in result.failures
     )
     assert len(cnames(home)) == 1

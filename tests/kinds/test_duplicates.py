@@ -160,7 +160,7 @@ def test_whose_name_isnt_the_stacks_stays_beside_a_copy_all_the_same(hand: Hand,
     hand.make(demo())
     keeper, spec = Keeper(hand.world), {**demo(), "stack": "shop"}
     if how == "adopted":
-        keeper.release(demo())
+        keeper.forget(demo())
         keeper.adopt(spec)
     else:
         spec = {**demo(), "load_balancers": {"front": demo()["load_balancers"]["public"]}}

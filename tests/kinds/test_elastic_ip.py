@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
 ADDRESS = "elastic_ip.main"
-ADVICE = f"to leave it there, run: alb-reconcile release spec.yaml {ADDRESS}; else disassociate it first"
+ADVICE = f"to leave it there, run: alb-reconcile forget spec.yaml {ADDRESS}; else disassociate it first"
 GIVEN_BACK = {"delete-elastic-ip": 1}
 ALONE: Spec = {"stack": "demo", "region": "us-east-1", "elastic_ips": {"main": {}}}
 EXAMPLE = Example(

@@ -239,14 +239,14 @@ def test_one_that_somebody_deleted_is_made_again(bench: Bench) -> None:
 
 
 @every_kind
-def test_it_is_released_adopted_again_and_moved_to_another_name(bench: Bench) -> None:
+def test_it_is_forgotten_adopted_again_and_moved_to_another_name(bench: Bench) -> None:
     example, ids, world = bench.example, bench.ids, bench.world
     tagged = our_tags(world)
-    bench.commands.release(example.spec, example.entry)
+    bench.commands.forget(example.spec, example.entry)
     assert ids[example.entry] not in our_tags(world)
     assert by_address(bench.commands.adopt(example.spec))[example.entry] == ids[example.entry]
     assert world.plan(example.spec).is_empty
-    bench.commands.release(example.spec)
+    bench.commands.forget(example.spec)
     assert our_tags(world) == {}
     assert world.plan(example.spec, destroy=True).is_empty
     found = by_address(bench.commands.adopt(example.spec))

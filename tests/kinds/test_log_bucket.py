@@ -87,7 +87,7 @@ def test_it_is_deleted_with_what_aws_tried_and_stays_with_logs(hand: Hand) -> No
     by_hand("s3").put_object(Bucket=name, Key="front/AWSLogs/123456789012/elasticloadbalancing/log.gz", Body=b"")
     result = hand.world.apply(hand.spec, destroy=True, allow={"delete-load-balancer": 1})
     (failure,) = result.failures
-    assert f"bucket {name} has logs in it, and stays; keep it with release, or empty it" in failure
+    assert f"bucket {name} has logs in it, and stays; keep it with forget, or empty it" in failure
     assert not hand.elb.describe_load_balancers()["LoadBalancers"], "all else is gone"
     by_hand("s3").delete_object(Bucket=name, Key="front/AWSLogs/123456789012/elasticloadbalancing/log.gz")
     hand.world.destroy(hand.spec)

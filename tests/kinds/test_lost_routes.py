@@ -42,16 +42,16 @@ def interface_of(hand: Hand, instance: str) -> str:
     return f"{found['Instances'][0]['NetworkInterfaces'][0]['NetworkInterfaceId']} ({instance})"
 
 
-def to_release(address: str) -> str:
+def to_forget(address: str) -> str:
     """How what others use goes on without the stack, if its entry has gone."""
-    return f"to leave it there, run: alb-reconcile release spec.yaml {address}; else "
+    return f"to leave it there, run: alb-reconcile forget spec.yaml {address}; else "
 
 
 def test_a_zone_goes_in_which_another_stack_is(hand: Hand) -> None:
     hand.make(ALONE)
     stranger = interface_of(hand, hand.stranger_in(hand["subnet.private"]))
     subnet = hand["subnet.private"]
-    told = f"subnet.private ({subnet}) is in use by a resource outside this stack: {stranger}; {to_release('subnet.private')}remove it first"
+    told = f"subnet.private ({subnet}) is in use by a resource outside this stack: {stranger}; {to_forget('subnet.private')}remove it first"
     assert hand.refuses_run(ZONE_GOES, allow=GIVEN) == [told]
     hand.refuses(ZONE_GOES, r"^subnet\.private .*is in use by", allow={"cut-off": 9})  # AWS refuses, whoever allows it
     ending = hand.world.sync({**ZONE_GOES, "sync": {"correct": ["update", "delete"]}}, apply_changes=True)
@@ -87,7 +87,7 @@ def test_others_route_through_a_gateway_that_goes(hand: Hand) -> None:
     table = hand.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
     hand.ec2.create_route(RouteTableId=table, DestinationCidrBlock=DEFAULT, NatGatewayId=gateway)
     told = f"is in use by a resource outside this stack: the routes of {table}; "
-    gone = f"nat_gateway.main ({gateway}) {told}{to_release('nat_gateway.main')}change them first"
+    gone = f"nat_gateway.main ({gateway}) {told}{to_forget('nat_gateway.main')}change them first"
     assert hand.refuses_run(ZONE_GOES, allow=GIVEN) == [gone]
     moved = edited(edited(ALONE, "nat_gateways/main/subnet", "public-b"), "nat_gateways/main/elastic_ip", "two")
     (line,) = hand.refuses_run(moved)

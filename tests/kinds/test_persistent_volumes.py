@@ -198,7 +198,7 @@ def test_it_follows_its_instance_when_that_is_renamed_let_go_and_adopted() -> No
         commands.move(spec, "instances.web", "instances.api")
         assert volumes(hand)["instance.api-1"]["VolumeId"] == before
         hand.make(spec)
-        commands.release(spec)
+        commands.forget(spec)
         assert volumes(hand) == {}
         commands.adopt(spec)
         hand.make(spec)

@@ -35,24 +35,24 @@ def refusal_of(hand: Hand, spec: Spec) -> str:
     return hand.refuses(spec, allow={"delete": 99})
 
 
-def test_its_own_network_named_by_ids_stays_until_it_is_released(hand: Hand) -> None:
+def test_its_own_network_named_by_ids_stays_until_it_is_forgotten(hand: Hand) -> None:
     hand.make(demo())
     rest = without_network(hand, demo())
     text = refusal_of(hand, rest)
     subnet = hand["subnet.public-a"]
     assert f"load_balancers.public.subnets: {subnet} is this stack's own subnet.public-a, and would be deleted" in text
-    (command,) = re.findall("alb-reconcile release (.+)", text)
+    (command,) = re.findall("alb-reconcile forget (.+)", text)
     file, *addresses = command.split()
     assert file == "spec.yaml"
     network = {"vpc.main", "subnet.public-a", "subnet.public-b", "internet_gateway.main", "route_table.public"}
     assert set(addresses) == network  # with what the subnets need to stay reachable
 
-    Keeper(hand.world).release(rest, "vpc.main", "subnet.public-a", "subnet.public-b", "internet_gateway.main")
+    Keeper(hand.world).forget(rest, "vpc.main", "subnet.public-a", "subnet.public-b", "internet_gateway.main")
     text = refusal_of(hand, rest)  # what was left out is no trap
     assert f"route_table.public: {subnet} loses its route table" in text
     assert "load_balancer.public" in text
 
-    Keeper(hand.world).release(rest, "route_table.public")
+    Keeper(hand.world).forget(rest, "route_table.public")
     assert hand.world.plan(rest).is_empty
 
 

@@ -70,14 +70,14 @@ def test_a_listener_isnt_deleted_to_make_another_at_its_port() -> None:
         assert {step.key.partition(":")[0] for step in aws.converge(after).plan.steps} == {"update"}
 
 
-def test_a_rule_that_was_released_is_adopted_again_and_not_moved() -> None:
+def test_a_rule_that_was_forgotten_is_adopted_again_and_not_moved() -> None:
     spec = demo()
     spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
         "soon": {"priority": 9, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
     }
     with keeper() as (aws, keep):
         aws.converge(spec)
-        found = keep.release(spec, "rule.public/http/soon")
+        found = keep.forget(spec, "rule.public/http/soon")
         assert any("the next apply deletes rule.public/http/soon as somebody else's" in note for note in found.notes)
         (told,) = (text for text in aws.plan(spec).warnings if "is like" in text)
         assert told.endswith(

@@ -61,7 +61,7 @@ def test_a_destroy_from_another_host_is_an_outage_until_somebody_sees_to_it(
         assert (report.code, record.result) == (ExitCode.FAILED, "failed")
         assert record.not_ready == (f"was in sync at {seen}; nothing of it is there now",)
         assert why(record).startswith(
-            "nothing of the stack is there, and no completed destroy or release of it is recorded here: "
+            "nothing of the stack is there, and no completed destroy or forget of it is recorded here: "
         )
         assert {step.cause for step in record.withheld} == {"drift"}
         assert judge(State("in_sync"), record) == (State("failing", unmade=("load_balancer.public",)), "failing")
@@ -155,12 +155,12 @@ def test_what_was_destroyed_here_is_no_outage(hand: Hand, tmp_path: Path) -> Non
         assert why(record) == f"nothing of the stack is there, {told}"
 
 
-def test_what_was_released_here_is_to_be_left_alone(hand: Hand, spec: Spec, tmp_path: Path) -> None:
+def test_what_was_forgotten_here_is_to_be_left_alone(hand: Hand, spec: Spec, tmp_path: Path) -> None:
     go_round(hand, spec, tmp_path)
-    Keeper(hand.world).release(spec)
-    released = mine(command="release", result="corrected", steps=(LET_GO,), **LATER)
-    write_history(released, tmp_path)
-    told = "released on this host 2099-01-01 00:00:00Z by ann@desk: remove the spec from this folder; "
+    Keeper(hand.world).forget(spec)
+    forgotten = mine(command="forget", result="corrected", steps=(LET_GO,), **LATER)
+    write_history(forgotten, tmp_path)
+    told = "forgotten on this host 2099-01-01 00:00:00Z by ann@desk: remove the spec from this folder; "
     for _ in range(2):
         report, record = go_round(hand, spec, tmp_path)
         assert report.code is ExitCode.CHANGES
@@ -168,23 +168,23 @@ def test_what_was_released_here_is_to_be_left_alone(hand: Hand, spec: Spec, tmp_
         assert "alb-reconcile adopt spec.yaml takes it back" in why(record)
 
 
-def test_what_was_released_elsewhere_serves_and_is_no_outage(hand: Hand, spec: Spec, tmp_path: Path) -> None:
+def test_what_was_forgotten_elsewhere_serves_and_is_no_outage(hand: Hand, spec: Spec, tmp_path: Path) -> None:
     go_round(hand, spec, tmp_path)
-    Keeper(hand.world).release(spec)
+    Keeper(hand.world).forget(spec)
     report, record = go_round(hand, spec, tmp_path)
     assert (report.code, record.not_ready) == (ExitCode.CHANGES, ())
     assert "adopt spec.yaml takes over what exists" in why(record)
-    assert why(record).endswith("; if somebody has released it, remove the spec from this folder")
+    assert why(record).endswith("; if somebody ran forget, remove the spec from this folder")
     delete_balancer(hand)
     assert go_round(hand, spec, tmp_path)[0].code is ExitCode.FAILED, "nobody is served any more"
 
 
-def test_a_release_of_a_part_lets_go_of_that_part_only(hand: Hand, tmp_path: Path) -> None:
+def test_to_forget_a_part_lets_go_of_that_part_only(hand: Hand, tmp_path: Path) -> None:
     write_history(mine(), tmp_path)
     part = replace(LET_GO, key="update:instance.web-2@i-1", id="i-1")
-    write_history(mine(command="release", result="corrected", steps=(part,), **LATER), tmp_path)
+    write_history(mine(command="forget", result="corrected", steps=(part,), **LATER), tmp_path)
     assert go_round(hand, demo(), tmp_path)[0].code is ExitCode.FAILED
-    write_history(mine(command="release", result="corrected", spec_digest="", steps=(part,), **LATER), tmp_path)
+    write_history(mine(command="forget", result="corrected", spec_digest="", steps=(part,), **LATER), tmp_path)
     assert go_round(hand, demo(), tmp_path)[0].code is ExitCode.CHANGES, "of all that was left"
 
 

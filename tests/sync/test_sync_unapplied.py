@@ -50,7 +50,7 @@ def _more() -> Spec:
 def test_what_an_adoption_has_found_isnt_deleted() -> None:
     with keeper() as (world, keep):
         world.converge(_more())
-        keep.release(_more())
+        keep.forget(_more())
         spec = {**_open(), "sync": EVERYTHING}
         keep.adopt(spec)
         for _ in range(2):
@@ -113,7 +113,7 @@ def test_a_change_that_aws_doesnt_show_is_told_and_mailed_to_nobody(hand: Hand, 
 
 
 @pytest.mark.slow
-def test_what_release_leaves_as_the_spec_has_it_counts_as_applied() -> None:
+def test_what_forget_leaves_as_the_spec_has_it_counts_as_applied() -> None:
     spec = demo()
     spec["security_groups"]["bastion"] = {"description": "ours for now", "vpc": "main"}
     ssh = {"protocol": "tcp", "port": 22, "security_group": "bastion"}
@@ -123,7 +123,7 @@ def test_what_release_leaves_as_the_spec_has_it_counts_as_applied() -> None:
         (bastion,) = (item for item in world.plan(spec).live if str(item.address) == "security_group.bastion")
         del spec["security_groups"]["bastion"]
         ssh["security_group"] = bastion.id
-        keep.release(spec, "security_group.bastion")
+        keep.forget(spec, "security_group.bastion")
         assert world.plan(spec).is_empty
         assert not world.sync(spec).notes
         (web,) = (item for item in world.plan(spec).live if str(item.address) == "security_group.web")

@@ -1,4 +1,4 @@
-"""The commands `adopt`, `release` and `move`: bring resources under a stack's management and let them go, by changing tags only."""
+"""The commands `adopt`, `forget` and `move`: bring resources under a stack's management and let them go, by changing tags only."""
 
 import difflib
 import os
@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from alb_reconcile.adoption.adopt import Adoption, entries_of, find_adoption
+from alb_reconcile.adoption.forget import find_forgetting
 from alb_reconcile.adoption.match import NEW
 from alb_reconcile.adoption.move import find_move
-from alb_reconcile.adoption.release import find_release
 from alb_reconcile.adoption.tagging import Tagging, carry_out
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.adoption import (
     adoption_json,
     adoption_text,
+    forgetting_json,
+    forgetting_text,
     move_json,
     move_text,
-    release_json,
-    release_text,
 )
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
@@ -47,7 +47,7 @@ from alb_reconcile.spec.stack import parse_stack
 
 @dataclass(frozen=True)
 class AdoptionOptions:
-    """The options that `adopt`, `release` and `move` share."""
+    """The options that `adopt`, `forget` and `move` share."""
 
     spec: str
     yes: bool
@@ -160,22 +160,22 @@ _ROUNDS: Final = 4
 
 
 @dataclass(frozen=True)
-class ReleaseOptions(AdoptionOptions):
+class ForgetOptions(AdoptionOptions):
     addresses: tuple[str, ...]
 
 
-def release(options: ReleaseOptions) -> ExitCode:
+def forget(options: ForgetOptions) -> ExitCode:
     """Remove the stack's tags from its resources."""
-    return _run(options, _release)
+    return _run(options, _forget)
 
 
-async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> ExitCode:
-    look = partial(find_release, aws, target, options.addresses)
-    async with hold(aws, target, "release", options.lock_timeout, look, complain) as found:
+async def _forget(aws: Aws, target: DesiredStack, options: ForgetOptions) -> ExitCode:
+    look = partial(find_forgetting, aws, target, options.addresses)
+    async with hold(aws, target, "forget", options.lock_timeout, look, complain) as found:
         if found.whole and not (found.taggings or found.strays):
             emit(f"Nothing in {target.region} belongs to the stack {target.stack}.")
             return ExitCode.OK
-        options.output.show(found, release_text, release_json)
+        options.output.show(found, forgetting_text, forgetting_json)
         if not (found.taggings or found.strays):
             return ExitCode.OK
         if found.whole:
@@ -184,15 +184,17 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
                 "or each round says that nothing of the stack is there."
             )
             place = f"account {found.account}"
-            question, answer = f"Release the whole stack in {place}? Type its name ({target.stack}): ", target.stack
+            question, answer = f"Forget the whole stack in {place}? Type its name ({target.stack}): ", target.stack
         else:
             place = _place(target, found.account)
-            question, answer = f"Release {len(found.taggings)} from {place}? Type yes: ", "yes"
+            question, answer = f"Forget {len(found.taggings)} of {place}? Type yes: ", "yes"
         await confirm(aws, question, answer, yes=options.yes)
         await carry_out(aws, [*found.unknowing, *found.strays], lambda _: None)
         if found.taggings:
-            left = replace(target, desired={}) if found.whole else target  # the record of a whole release has no spec
-            await _write(aws, found.taggings, left, options, "release")
+            left = (
+                replace(target, desired={}) if found.whole else target
+            )  # the record of a whole stack forgotten has no spec
+            await _write(aws, found.taggings, left, options, "forget")
             await carry_out(aws, found.preview.applied if found.preview else (), lambda _: None)
     return ExitCode.OK
 
@@ -262,11 +264,14 @@ def _place(target: DesiredStack, account: str) -> str:
     return f"{target.stack} (account {account})"
 
 
+_PAST: Final = {"adopt": "adopted", "forget": "forgotten", "move": "moved"}
+
+
 async def _write(
     aws: Aws, items: Sequence[Tagging], target: DesiredStack, options: AdoptionOptions, command: str
 ) -> None:
     """Write all the tags; tags that were written are reported even if the rest fails."""
-    word = f"{command.removesuffix('e')}ed"
+    word = _PAST[command]
     done: list[Tagging] = []
     with recorded_tagging(aws, target, command, items, done, sandbox=options.connection.sandbox):
         try:

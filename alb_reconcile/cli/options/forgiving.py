@@ -19,8 +19,8 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(("delete", "down", "teardown"), "destroy"),
     **dict.fromkeys(("state", "list", "ls", "workspace"), "stacks"),
     **dict.fromkeys(("unlock", "force-unlock"), "lock break"),
-} | {"import": "export or adopt", "format": "fmt", "logs": "history"}
-"""This program's words for the commands of other tools."""
+} | {"import": "export or adopt", "format": "fmt", "logs": "history", "release": "forget"}
+"""This program's words for the commands of other tools, and for its own former ones."""
 _OPTIONS: Final = {
     **dict.fromkeys(("--auto-approve", "--force", "--approve", "--assume-yes", "--no-input"), "--yes"),
     **dict.fromkeys(("--var", "--var-file", "--extra-vars", "-e"), "--set NAME=VALUE"),
@@ -32,7 +32,7 @@ _PREVIEWS: Final = {
     **dict.fromkeys(("apply", "sync"), "alb-reconcile plan shows what it would do"),
     "destroy": "alb-reconcile plan --destroy shows what it would do",
     **dict.fromkeys(("fleet apply", "fleet resume", "fleet sync"), "alb-reconcile fleet plan shows what it would do"),
-    **dict.fromkeys(("adopt", "release", "move"), "without --yes it shows what it would do, and asks"),
+    **dict.fromkeys(("adopt", "forget", "move"), "without --yes it shows what it would do, and asks"),
 }
 """What answers these options, by command."""
 

@@ -365,9 +365,9 @@ def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     command.add_argument("--keep-secrets", action="store_true", help=text)
     text = "write what runs into the spec, where it says otherwise, rather than have apply change it"
     command.add_argument("--write", action="store_true", help=text)
-    release = add("release", "adoption.release", "stop managing resources, or the whole stack; changes tags only")
-    release.add_argument("spec", metavar="SPEC", help="a spec")
-    release.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default: the whole stack")
+    forget = add("forget", "adoption.forget", "stop managing resources, or the whole stack; changes tags only")
+    forget.add_argument("spec", metavar="SPEC", help="a spec")
+    forget.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default: the whole stack")
     move = add("move", "adoption.move", "follow a renamed entry; changes tags only")
     move.add_argument("spec", metavar="SPEC", help="a spec")
     move.add_argument(
@@ -376,7 +376,7 @@ def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
         metavar="OLD NEW",
         help="such as target_group.web target_group.api; as many pairs as needed",
     )
-    for item in (command, release, move):
+    for item in (command, forget, move):
         item.add_argument("-y", "--yes", action="store_true", help="don't ask")
         _add_format(item)
         add_lock(item)

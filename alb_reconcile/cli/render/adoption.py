@@ -1,13 +1,13 @@
-"""Renders what `adopt`, `release` and `move` are about to do, as text and as JSON."""
+"""Renders what `adopt`, `forget` and `move` are about to do, as text and as JSON."""
 
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from alb_reconcile.adoption.adopt import Adoption
+from alb_reconcile.adoption.forget import Forgetting
 from alb_reconcile.adoption.move import Move
 from alb_reconcile.adoption.preview import Preview
-from alb_reconcile.adoption.release import Release
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
@@ -70,8 +70,8 @@ def adoption_json(found: Adoption) -> str:
     )
 
 
-def release_text(found: Release, style: Style) -> str:
-    """The resources that are released, and the consequences, as text."""
+def forgetting_text(found: Forgetting, style: Style) -> str:
+    """The resources that are forgotten, and the consequences, as text."""
     lines = [_title(found.target, found.account, style), ""]
     lines += [f"  o {printable(str(item.address))}  {_known(item, found)}" for item in found.taggings]
     if not found.taggings:
@@ -86,14 +86,14 @@ def release_text(found: Release, style: Style) -> str:
     ]
     if handed:
         lines.append(f"If another spec is to have it: {advised('adopt', 'SPEC', *handed)}")
-    lines.append("Releasing removes alb-reconcile's tags and changes nothing else: nothing is stopped or deleted.")
+    lines.append("Forgetting removes alb-reconcile's tags and changes nothing else: nothing is stopped or deleted.")
     return "\n".join(lines)
 
 
-def release_json(found: Release) -> str:
-    """A release as JSON, in stable order."""
-    released = [{"address": str(item.address), "id": item.id} for item in found.taggings]
-    return _dump(found.target, found.account, found.preview, released=released, notes=list(found.notes))
+def forgetting_json(found: Forgetting) -> str:
+    """The resources that are forgotten as JSON, in stable order."""
+    forgotten = [{"address": str(item.address), "id": item.id} for item in found.taggings]
+    return _dump(found.target, found.account, found.preview, forgotten=forgotten, notes=list(found.notes))
 
 
 def move_text(found: Move, style: Style) -> str:
@@ -117,7 +117,7 @@ def move_json(found: Move) -> str:
     return _dump(found.target, found.preview.account, found.preview, moved=moves, notes=list(found.notes))
 
 
-def _known(item: Tagging, found: Release | Move, before: Address | None = None) -> str:
+def _known(item: Tagging, found: Forgetting | Move, before: Address | None = None) -> str:
     there = found.found[item.id]
     return id_and_name(item.id, there.tags, before or item.address, found.target.stack)
 

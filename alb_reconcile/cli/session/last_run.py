@@ -26,7 +26,7 @@ from alb_reconcile.model.text import printable
 
 _LOOKED_AT: Final = 50
 """The number of runs that are searched for the last one that changed something."""
-_TAGGING: Final = ("adopt", "release", "move")
+_TAGGING: Final = ("adopt", "forget", "move")
 """Commands that change only tags, which is no change of a stack."""
 
 

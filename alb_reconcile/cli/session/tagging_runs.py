@@ -1,4 +1,4 @@
-"""Records `adopt`, `release` and `move` in the history only: metrics and webhooks are about runs that change resources."""
+"""Records `adopt`, `forget` and `move` in the history only: metrics and webhooks are about runs that change resources."""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -235,7 +235,7 @@ async def wait_until_let_go(run: Run, arn: str) -> str:
     limit = waits.CERTIFICATE_LET_GO
     users = await repeat_until(run.aws, read, lambda found: not found or bool(others(found)), limit)
     if foreign := others(users):
-        return f"{', '.join(foreign)}, outside this stack; take it away there, or keep the certificate with release"
+        return f"{', '.join(foreign)}, outside this stack; take it away there, or keep the certificate with forget"
     return f"{', '.join(users)}, as ACM still shows, though it was let go; run again" if users else ""
 
 

@@ -60,14 +60,14 @@ async def launch_once(
     One call launches several members, all or none. Where AWS hasn't room for all of them, AWS is asked for as many as it can
     make, and for the others again. The calls follow from the members that are missing, so that a run after a killed run makes the
     same calls, with the same tokens.
-    A token is spent when its instance was terminated or released, or when the token was used with other parameters, also for a
+    A token is spent when its instance was terminated or forgotten, or when the token was used with other parameters, also for a
     launch that AWS refused: AWS remembers a token for a day or more. Then the next token is taken, which holds only for these
     parameters.
     """
     attempt = 0
     while left := [member for member in members if member[0].address not in launched.ids]:
         if attempt == _ATTEMPTS:
-            what = "AWS answers each launch with an instance that was terminated or released; run again in an hour"
+            what = "AWS answers each launch with an instance that was terminated or forgotten; run again in an hour"
             launched.error = ReconcileError(f"{left[0][0].address}: {what}")
             break
         try:
@@ -161,7 +161,7 @@ def _address_of(row: Mapping[str, Any], members: Sequence[Member]) -> Address | 
 
 
 def _is_let_go(run: Run, desired: Desired, instance: Mapping[str, Any]) -> bool:
-    """Whether an instance that our token made has ended, or is no longer ours (`release`, `move`). Without any tags it
+    """Whether an instance that our token made has ended, or is no longer ours (`forget`, `move`). Without any tags it
     counts as ours: what was launched a moment ago may not show them."""
     if not is_alive(instance):
         return True

@@ -19,7 +19,7 @@ def owner_text(record: RecordId, said: Mapping[str, str]) -> str:
     """That a record exists already, its owner (the stack in `said`, if any), and what to do."""
     told = f"record {record.name} ({' '.join(filter(None, record[2:]))})"
     if stack := said.get(tags.STACK):
-        return f"{told} is stack {stack}'s; choose another name, or let {stack} release it"
+        return f"{told} is stack {stack}'s; choose another name, or let {stack} forget it"
     return f"there is a {told} already, outside this stack; adopt it, choose another name, or delete it"
 
 

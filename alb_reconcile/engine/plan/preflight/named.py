@@ -8,7 +8,7 @@ from alb_reconcile.model.service import Routes
 
 
 def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
-    """Findings at each place in the spec that uses a resource which would be deleted, with how to release that resource."""
+    """Findings at each place in the spec that uses a resource which would be deleted, with how to forget that resource."""
     gone = (found for found, _ in decisions.to_delete.values())
     replaced = (item.found for item in decisions.desired.values() if item.found and item.forces)
     going = {found.id: found for found in (*gone, *replaced) if found.owner == decisions.stack}
@@ -21,13 +21,13 @@ def own_by_id(decisions: Decisions, _: Discovery) -> list[Finding | str]:
                 own = going.get(text) or by_name.get((field, text))
                 if own is not None:
                     how = "would be deleted" if own.id in decisions.to_delete else "would be replaced"
-                    said = f"{text} is this stack's own {own.address}, and {how}; name its entry, or release it first"
+                    said = f"{text} is this stack's own {own.address}, and {how}; name its entry, or let the stack forget it first"
                     found.append(Finding(item.desired, field, said))
                     named.add(own.id)
     if named:
         file = next(iter(decisions.desired.values())).desired.file
         whole = sorted(str(going[known].address) for known in _with_ways(named, going))
-        found.append(f"to let go of what the spec uses and no longer declares, run: {advised('release', file, *whole)}")
+        found.append(f"to let go of what the spec uses and no longer declares, run: {advised('forget', file, *whole)}")
     return found
 
 

@@ -30,7 +30,7 @@ def test_a_load_balancer_goes_with_its_listeners_and_rules(world: WatchedWorld, 
     }
     world.converge(spec)
     before = _addresses(our_tags(world))
-    found = keep.release(spec, "load_balancer.public")
+    found = keep.forget(spec, "load_balancer.public")
     gone = {"load_balancer.public", "listener.public/http", "rule.public/http/soon"}
     assert before - _addresses(our_tags(world)) == gone
     assert any("next apply creates new ones" in note for note in found.notes)
@@ -48,16 +48,16 @@ def test_a_listener_that_says_another_address_goes_with_its_load_balancer(world:
     (listener,) = [key for key, own in our_tags(world).items() if own[tags.ADDRESS] == "listener.public/http"]
     wrong = [{"Key": tags.ADDRESS, "Value": "listener.other/http"}]
     world.client("elbv2").add_tags(ResourceArns=[listener], Tags=wrong)
-    keep.release(demo(), "load_balancer.public")
+    keep.forget(demo(), "load_balancer.public")
     assert listener not in our_tags(world)
 
 
 def test_instances_are_named_one_by_one_or_as_a_group(world: WatchedWorld, keep: Keeper) -> None:
     world.converge(demo())
-    keep.release(demo(), "instance.web-2")
+    keep.forget(demo(), "instance.web-2")
     assert "instance.web-2" not in _addresses(our_tags(world))
     assert "instance.web-1" in _addresses(our_tags(world))
-    found = keep.release(demo(), "instances.web")
+    found = keep.forget(demo(), "instances.web")
     assert not {item for item in _addresses(our_tags(world)) if item.startswith("instance.")}
     left = [str(step.address) for step in planned(found).steps if step.action == "delete"]
     assert len(left) == 2, "apply would deregister those that serve: that has to be seen"
@@ -69,7 +69,7 @@ def test_what_the_spec_no_longer_declares_can_be_let_go(world: WatchedWorld, kee
     spec["security_groups"]["old"] = {"description": "not used any more", "ingress": []}
     spec["target_groups"]["old"] = {"protocol": "HTTP", "port": 8080}
     world.converge(spec)
-    found = keep.release(demo(), "security_group.old", "target_group.old")
+    found = keep.forget(demo(), "security_group.old", "target_group.old")
     assert not any("next apply" in note for note in found.notes)
     (tie,) = [note for note in found.notes if note.startswith("vpc.main can't be deleted while in use by ")]
     assert "security_group.old" in tie
@@ -81,7 +81,7 @@ def test_what_the_stack_doesnt_have_is_refused_and_nothing_is_let_go(world: Watc
     world.converge(demo())
     before = our_tags(world)
     with pytest.raises(RefusedError, match=r"instance\.web-3: the stack demo has nothing"):
-        keep.release(demo(), "vpc.main", "instance.web-3")
+        keep.forget(demo(), "vpc.main", "instance.web-3")
     assert our_tags(world) == before
 
 
@@ -108,9 +108,9 @@ def test_a_network_is_handed_to_a_stack_of_its_own(world: WatchedWorld, keep: Ke
     world.converge(demo())
     with pytest.raises(RefusedError) as refused:
         world.plan(shop)
-    (command,) = re.findall("alb-reconcile release spec.yaml (.+)", str(refused.value))
+    (command,) = re.findall("alb-reconcile forget spec.yaml (.+)", str(refused.value))
     assert set(command.split()) == set(NETWORK)
-    found = keep.release(shop, *NETWORK)
+    found = keep.forget(shop, *NETWORK)
     assert planned(found).is_empty
     assert not keep.adopt(network).missing
     assert world.plan(shop).is_empty
@@ -123,7 +123,7 @@ def test_a_renamed_stack_is_told_that_its_resources_are_anothers(world: WatchedW
     world.converge(demo())
     (told,) = (text for text in world.plan(renamed).warnings if "this very spec" in text)
     assert told.startswith("the stack demo was made from this very spec, and this plan makes everything a second time")
-    keep.release(demo())
+    keep.forget(demo())
     assert not keep.adopt(renamed).missing
     assert world.plan(renamed).is_empty
 
@@ -133,7 +133,7 @@ def test_the_way_back_is_told_with_the_ids_that_adopt_wouldnt_find(world: Watche
     spec["target_groups"]["old"] = {"protocol": "HTTP", "port": 8080}
     world.converge(spec)
     world.client("ec2").create_vpc(CidrBlock=spec["vpcs"]["main"]["cidr_block"])
-    found = keep.release(spec)
+    found = keep.forget(spec)
     back = re.search(r"to take them back: alb-reconcile adopt spec\.yaml (.+)$", found.notes[0])
     assert back is not None
     ids = back[1].split()
@@ -144,37 +144,37 @@ def test_the_way_back_is_told_with_the_ids_that_adopt_wouldnt_find(world: Watche
 
 
 @pytest.mark.parametrize("user_data", [None, "#!/bin/sh\nexec web-api --new\n"])
-def test_a_released_instance_is_left_alone(world: WatchedWorld, keep: Keeper, user_data: str | None) -> None:
+def test_a_forgotten_instance_is_left_alone(world: WatchedWorld, keep: Keeper, user_data: str | None) -> None:
     """Though AWS answers the launch with it first, or refuses the client token that made it."""
     world.converge(demo())
-    keep.release(demo(), "instance.web-2")
+    keep.forget(demo(), "instance.web-2")
     spec = demo()
     if user_data:
         spec["instances"]["web"]["user_data"] = user_data
-    released = [item.id for item in world.account.instances()][1]
+    forgotten = [item.id for item in world.account.instances()][1]
     world.converge(spec)
     running = {item.id: item for item in world.account.instances() if item.state == "running"}
     assert len(running) == 3
-    assert released in running
+    assert forgotten in running
     assert world.plan(spec).is_empty
 
 
-def test_no_released_instance_is_taken_for_a_launched_one(
+def test_no_forgotten_instance_is_taken_for_a_launched_one(
     world: WatchedWorld, keep: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alb_reconcile.kinds.instance.launches._ATTEMPTS", 1)
     world.converge(demo())
-    keep.release(demo(), "instance.web-2")
-    released = [item.id for item in world.account.instances()][1]
+    keep.forget(demo(), "instance.web-2")
+    forgotten = [item.id for item in world.account.instances()][1]
     result = world.apply(demo())
-    assert any("terminated or released" in text for text in result.failures)
-    assert released not in our_tags(world)
+    assert any("terminated or forgotten" in text for text in result.failures)
+    assert forgotten not in our_tags(world)
 
 
 def test_what_is_let_go_and_still_declared_isnt_made_anew_by_sync(world: WatchedWorld, keep: Keeper) -> None:
     """Nobody is there who would have read the note about the next apply."""
     world.converge(demo())
-    keep.release(demo(), "instance.web-2")
+    keep.forget(demo(), "instance.web-2")
     before = world.strict.inventory()
     ending = world.sync(demo())
     assert "instance.web-2" in {str(step.address) for step in ending.selection.left}
@@ -192,8 +192,8 @@ def test_the_whole_stack_goes_with_volumes_that_no_instance_has(world: WatchedWo
     spec["instances"]["web"]["count"] = 1
     world.converge(spec)
     (left,) = world.client("ec2").describe_volumes(Filters=[{"Name": "status", "Values": ["available"]}])["Volumes"]
-    keep.release(spec, "instance.web-1")
+    keep.forget(spec, "instance.web-1")
     assert left["VolumeId"] in our_tags(world)
-    found = keep.release(spec)
+    found = keep.forget(spec)
     assert any(left["VolumeId"] in note for note in found.notes)
     assert our_tags(world) == {}

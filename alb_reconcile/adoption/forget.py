@@ -1,4 +1,4 @@
-"""Plans `release`, which takes the stack's tags off and changes nothing else, and what the next apply would do then."""
+"""Plans `forget`, which takes a stack's tags off resources and changes nothing else, and what the next apply would do then."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -27,22 +27,22 @@ from alb_reconcile.model.text import did_you_mean
 
 
 @dataclass(frozen=True)
-class Release:
-    """What a release would do; nothing has been written yet."""
+class Forgetting:
+    """What `forget` would do; nothing has been written yet."""
 
     target: DesiredStack
     taggings: tuple[Tagging, ...]
     found: Mapping[str, Observed] = field(default_factory=dict)
-    """The resources that are released, by id."""
+    """The resources that are forgotten, by id."""
     account: str = ""
     whole: bool = False
     """Whether nothing of the stack is left."""
     preview: Preview | None = None
     notes: tuple[str, ...] = ()
     strays: tuple[Tagging, ...] = ()
-    """Volumes of the stack that no instance has; they are released with the whole stack."""
+    """Volumes of the stack that no instance has; they are forgotten with the whole stack."""
     unknowing: tuple[Tagging, ...] = ()
-    """The tags to remove from resources that stay, since they would say that released entries, which are still declared, were there: `sync`
+    """The tags to remove from resources that stay, since they would say that forgotten entries, which are still declared, were there: `sync`
     would make these again."""
 
 
@@ -66,10 +66,10 @@ def _own(reader: HypotheticalReader, survey: Survey) -> list[Observed]:
     )
 
 
-async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str]) -> Release:
+async def find_forgetting(aws: Aws, target: DesiredStack, addresses: Collection[str]) -> Forgetting:
     """Find the resources that `addresses` name, with those that can't be without them; all if there are no addresses.
 
-    `instances.NAME` names all members of a group. An entry of the spec that the stack doesn't have may have been released
+    `instances.NAME` names all members of a group. An entry of the spec that the stack doesn't have may have been forgotten
     before, as by a run that was killed. Raises RefusedError for any other address that the stack doesn't have.
     """
     target = await resolve_lookups(aws, target, takes_own=True)
@@ -105,7 +105,7 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
         *_ties(going, staying),
     ]
     notes += [
-        f"no instance has {item.id}, a volume of {item.address}: it is released as well, and stays" for item in strays
+        f"no instance has {item.id}, a volume of {item.address}: it is forgotten as well, and stays" for item in strays
     ]
     knowing = staying if any(item.address in target.desired for item in going) else []
     unknowing = tuple(
@@ -113,7 +113,7 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
         for item in knowing
         if tags.APPLIED in reader.tags[item.id]
     )
-    return Release(target, taggings, found, account, not staying, preview, tuple(notes), strays, unknowing)
+    return Forgetting(target, taggings, found, account, not staying, preview, tuple(notes), strays, unknowing)
 
 
 async def _strays(aws: Aws, stack: str) -> tuple[Tagging, ...]:
@@ -139,16 +139,16 @@ def _choose(
     chosen: dict[str, Observed] = {}
     absent, problems = [], []
     for text in addresses:
-        # below an entry that a killed run has released there may be some that it hasn't
+        # below an entry that a killed run has forgotten there may be some that it hasn't
         found = [item for item in own if is_meant(text, item.address) or is_below(text, item.address)]
         chosen |= {item.id: item for item in found}
         if not found and any(is_meant(text, address) for address in entries_of(target.desired)):
-            absent.append(f"nothing is at {text}: there is nothing to release")
+            absent.append(f"nothing is at {text}: there is nothing to forget")
         elif not found:
             hint = did_you_mean(text, (str(item.address) for item in own))
             problems.append(f"{text}: the stack {target.stack} has nothing at this address{hint}")
     if problems:
-        raise RefusedError("\n".join(["nothing was released:", *(f"  {item}" for item in problems)]))
+        raise RefusedError("\n".join(["nothing was forgotten:", *(f"  {item}" for item in problems)]))
     return list(chosen.values()), absent
 
 
@@ -249,7 +249,7 @@ def hurdles(target: DesiredStack, gone: Mapping[Address, Observed]) -> list[str]
 
 
 def _ties(going: Iterable[Observed], staying: Collection[Observed]) -> list[str]:
-    """Notes about resources of the stack that can't be deleted any more, since a released resource uses them."""
+    """Notes about resources of the stack that can't be deleted any more, since a forgotten resource uses them."""
     used: dict[str, list[str]] = {}
     stays = {item.id for item in staying}
     for item in going:
