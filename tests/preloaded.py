@@ -16,9 +16,8 @@ from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.spec.stack import parse_stack
 
 EXTRA = () if find_spec("celery") else ("fleet.beat", "fleet.broker", "fleet.celery_app", "fleet.worker")
-APPLICATION = "application.program_1"  # runs on instances, and reads a file there when it is imported
 for module in pkgutil.walk_packages(alb_reconcile.__path__, "alb_reconcile."):
-    if ".sandbox." not in module.name and not module.name.endswith(("__main__", APPLICATION, *EXTRA)):
+    if ".sandbox." not in module.name and not module.name.endswith(("__main__", *EXTRA)):
         importlib.import_module(module.name)
 for name in (
     "anyio",
