@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from alb_reconcile.api.iam_policy import policy_documents
 from alb_reconcile.kinds.instance.application.user_data import PROGRAM, SETTINGS
 from alb_reconcile.model.errors import RefusedError, SpecError
 from alb_reconcile.spec.stack import parse_stack
@@ -205,8 +206,8 @@ def test_an_artifact_that_is_not_there_is_refused_with_its_place(hand: Hand) -> 
     with pytest.raises(RefusedError) as caught:
         hand.world.plan(given(written(), VERSION="2"))
     assert re.fullmatch(
-        rf"spec\.yaml:\d+:\d+: instances\.web\.application\.artifact: there is no s3://{BUCKET}/shop-2\.tar\.gz; upload it, "
-        rf"as in: aws s3 cp FILE s3://{BUCKET}/shop-2\.tar\.gz; or give a version that is there",
+        rf"spec\.yaml:\d+:\d+: instances\.web\.application\.artifact: there is no s3://{BUCKET}/shop-2\.tar\.gz; upload it "
+        rf"\(aws s3 cp FILE .*\), or give a version that is there",
         str(caught.value),
     )
 
@@ -259,6 +260,19 @@ def test_a_profile_of_its_own_is_left_to_the_entry() -> None:
         given(written({**APPLICATION, "managed_policies": ["A"]}, iam_instance_profile="shop-instances"), VERSION="1")
 
 
+def test_secrets_and_tags_share_the_tags_of_an_instance() -> None:
+    secrets = {f"S{number}": "ssm:/a" for number in range(30)}
+    tags = {f"t{number}": "x" for number in range(9)}
+    with pytest.raises(SpecError, match=r"secrets: .* these are 4\d tags; AWS allows 50"):
+        given(written({**APPLICATION, "secrets": secrets}, tags=tags), VERSION="1")
+    given(written({**APPLICATION, "secrets": secrets}), VERSION="1")
+
+
+def test_without_a_metadata_service_an_instance_has_no_role() -> None:
+    with pytest.raises(SpecError, match=r"metadata_options: switches the metadata service off, from which application"):
+        given(written(metadata_options={"http_endpoint": "disabled"}), VERSION="1")
+
+
 def private(**endpoints: Any) -> Spec:
     """The demo with instances in a subnet without a default route."""
     spec = written(FULL, subnets=["private-a"], count=1)
@@ -283,6 +297,18 @@ def test_a_private_subnet_needs_a_way_to_what_the_application_asks() -> None:
         key: FULL[key] for key in ("artifact", "command", "port", "secrets", "logs")
     }
     given(spec, VERSION="1")
+
+
+@pytest.mark.parametrize("name", ["${VERSION}/shop.tar.gz", "shop.tar.gz"])
+def test_the_role_reads_what_begins_like_the_artifact(name: str) -> None:
+    stack = given(
+        written({**APPLICATION, "artifact": f"s3://{BUCKET}/apps/{name}"}, iam_instance_profile="own"), VERSION="1"
+    )
+    (document,) = policy_documents([stack.target()], "instances")
+    start = f"arn:aws:s3:::{BUCKET}/apps/" + ("*" if "$" in name else name)
+    assert document["Statement"] == [
+        {"Effect": "Allow", "Action": ["s3:GetObject", "s3:GetObjectVersion"], "Resource": [start]}
+    ]
 
 
 def test_generation_1_never_changes() -> None:

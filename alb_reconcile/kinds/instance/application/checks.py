@@ -18,6 +18,7 @@ from alb_reconcile.model.text import text_of
 _LATEST: Final = re.compile(r"(?<![a-z])latest(?![a-z])", re.IGNORECASE)
 _CREDENTIALS: Final = re.compile(r"://[^/\s:@$]+:[^/\s@$]+@|\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY")
 """A URL with a password, an access key of AWS's, a private key."""
+_TAGS: Final = 40
 _OTHERS: Final = ("user_data", "user_data_file", "user_data_values")
 
 
@@ -39,6 +40,10 @@ def check_application(around: Around, name: str, entry: Entry) -> None:
     if entry.get("iam_instance_profile") != name and "managed_policies" in given:
         text = "is for the profile that application makes, and iam_instance_profile names another; give that one the policies"
         around.error((*path, "managed_policies"), text, at_key=True)
+    if (entry.get("metadata_options") or {}).get("http_endpoint") == "disabled":
+        text = "switches the metadata service off, from which application has its role; leave http_endpoint out"
+        around.error(("instances", name, "metadata_options"), text, at_key=True)
+    _check_tags(around, name, entry)
     for place, text in texts_of(entry):
         is_named = place[1] == "environment" and is_secret_name(str(place[2]))
         if is_named or _CREDENTIALS.search(text_of(text)):
@@ -50,6 +55,17 @@ def check_application(around: Around, name: str, entry: Entry) -> None:
     if app and (size := len(app.user_data(dict.fromkeys(app.places, "x" * 32)))) > MAX_USER_DATA:
         text = f"makes {size:,} bytes of user data, and AWS takes at most {MAX_USER_DATA:,}; move a part of it into the archive"
         around.error(path, text, at_key=True)
+
+
+def _check_tags(around: Around, name: str, entry: Entry) -> None:
+    """Report more tags than there is room for: the artifact and each secret take one, which keeps the version."""
+    own = {key for key, value in (entry.get("tags") or {}).items() if value is not None}
+    secrets = entry["application"].get("secrets") or {}
+    variables = around.variables_of(("instances", name))
+    count = len(around.given(("tags",)).keys() | own) + len(variables) + len(secrets) + 1
+    if count > _TAGS:
+        text = f"with the stack's tags, and one for each secret, these are {count} tags; AWS allows 50 and ten are reserved for this tool: put some secrets into one that is JSON"
+        around.error(("instances", name, "application", "secrets"), text, at_key=True)
 
 
 def check_use(around: Around) -> None:

@@ -128,7 +128,7 @@ def install() -> None:
     """Unpack the artifact, and run `setup` in it."""
     name = "s3://{bucket}/{key}".format(**SETTINGS["artifact"])
     os.chdir(FOLDER)
-    safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    safely: Any = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
     with tempfile.TemporaryFile(dir=FOLDER) as file:
         patiently(name, partial(fetch, file))
         try:

@@ -22,7 +22,7 @@ async def read_version(aws: Aws, place: str) -> tuple[str, str]:
 async def _artifact(aws: Aws, place: str) -> tuple[str, str]:
     """A bucket without versions has the version "null" of everything, so that the object's entity tag is taken instead."""
     bucket, _, key = place.removeprefix("s3://").partition("/")
-    upload = f"upload it, as in: aws s3 cp FILE {place}; or give a version that is there"
+    upload = f"upload it (aws s3 cp FILE {place}, for the sandbox alb-reconcile sandbox put FILE {place}), or give a version that is there"
     try:
         answer = await aws.call("s3", "list_object_versions", Bucket=bucket, Prefix=key, MaxKeys=10)
     except AwsError as error:
