@@ -130,6 +130,8 @@ class Rollout:
 
     max_surge: int = 1
     max_unavailable: int = 0
+    strategy: str = "rolling"
+    """`blue_green`: all new instances stand beside the old ones, in a target group of their own."""
     settle: int = 30
     min_ready: int = 30
     health_timeout: int = 600

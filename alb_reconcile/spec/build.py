@@ -120,11 +120,16 @@ def _paths(entry: Entry) -> tuple[str, ...]:
 
 
 def _lifecycle(entry: Entry, group: str | None) -> Lifecycle:
-    given = entry.get("rollout", {}).items()
+    said = entry.get("rollout", {})
+    strategy = str(said.get("strategy", "rolling"))
+    given = [(key, value) for key, value in said.items() if key != "strategy"]
     return Lifecycle(
         keep_others=entry.get("others") == "keep",
         members="targets" in entry,
-        rollout=Rollout(**{key: parse_duration(value) if isinstance(value, str) else value for key, value in given}),
+        rollout=Rollout(
+            **{key: parse_duration(value) if isinstance(value, str) else value for key, value in given},
+            strategy=strategy,
+        ),
         group=group,
         **{
             key: entry[key] for key in ("prevent_destroy", "image_update", "type_change", "min_healthy") if key in entry

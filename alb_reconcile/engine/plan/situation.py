@@ -1,6 +1,7 @@
 """Holds what exists of a stack and what becomes of each resource, read once and decided once for a plan."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -8,11 +9,11 @@ from alb_reconcile.engine.plan.decide import Held, decide
 from alb_reconcile.engine.plan.pending_launches import Unseen, find_unseen
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.decisions import Decisions
+from alb_reconcile.model.decisions import DUPLICATE, Decisions
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Desired, each_of
-from alb_reconcile.model.service import Balancer, Member, Pool, ServedBy
+from alb_reconcile.model.service import Balancer, Member, Pool, ServedBy, Server
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
         for part in action_of(item.desired.state).forward:
             if entrance and isinstance(part.target_group, Address):
                 wanted[part.target_group].add(decisions.ids.get(entrance))
-    forced = {}
+    forced = dict(_left_by_instances(decisions))
     replaced = _functions_replaced(decisions)
     for item, _ in each_of(decisions.desired.values(), Pool):
         address = item.desired.address
@@ -73,6 +74,23 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
                 new = None in wanted[address]
                 forced[item.found.id] = "its load balancer is replaced" if new else "it moves to another load balancer"
     return forced
+
+
+def _left_by_instances(decisions: Decisions) -> Iterator[tuple[str, str]]:
+    """The target groups of instances that are replaced beside the old ones (`rollout.strategy`), by id, with the reason. An unfinished run
+    may have made the new ones already."""
+    beside = {
+        address
+        for address, item in decisions.desired.items()
+        if item.desired.lifecycle.rollout.strategy == "blue_green" and isinstance(item.desired.state, Server)
+    }
+    going = {item.found.id for item in decisions.desired.values() if item.found and item.forces}
+    going |= {found.id for found, reason in decisions.to_delete.values() if reason == DUPLICATE}
+    old = {item.id for item, _ in each_of(decisions.live, Server) if item.id in going and item.address in beside}
+    left = {str(state.target_group) for _, state in each_of(decisions.live, Member) if str(state.target) in old}
+    for item, _ in each_of(decisions.desired.values(), Pool):
+        if item.found and not item.forces and item.found.id in left:
+            yield item.found.id, "its instances are replaced beside it (blue_green)"
 
 
 def _functions_replaced(decisions: Decisions) -> set[str]:
