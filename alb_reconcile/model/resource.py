@@ -124,6 +124,10 @@ class Properties:
         return ()
 
 
+BLUE_GREEN: Final = "blue_green"
+"""The strategy by which all new instances stand beside the old ones, in a target group of their own."""
+
+
 @dataclass(frozen=True)
 class Rollout:
     """How replacements of an instance group are paced (times in seconds)."""
@@ -131,7 +135,6 @@ class Rollout:
     max_surge: int = 1
     max_unavailable: int = 0
     strategy: str = "rolling"
-    """`blue_green`: all new instances stand beside the old ones, in a target group of their own."""
     settle: int = 30
     min_ready: int = 30
     health_timeout: int = 600

@@ -196,10 +196,10 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
     if isinstance(item.desired.state, Balancer):
         vpcs = [graph.decisions.location_of(subnet, graph.discovery).vpc for subnet in item.desired.state.subnets]
         details = Place(next((vpc for vpc in vpcs if vpc), ""))
-    # it needs another name than the resource that it replaces, and another token than one that failed or is being deleted
-    seen = graph.decisions.seen_ids.get(item.desired.address, ())
-    dead = [known for known in seen if known not in graph.decisions.live_ids]
-    beside = " ".join(filter(None, [item.found.id if item.found else "", *sorted(dead)]))
+    # it needs another name and token than all that there is at its address: what it replaces, what failed, what is being deleted
+    first = [item.found.id] if item.found else []
+    others = {*graph.decisions.seen_ids.get(item.desired.address, ())}.difference(first)
+    beside = " ".join([*first, *sorted(others)])
     return Step("create", item.desired.address, desired=item.desired, state=state, details=details, beside=beside)
 
 

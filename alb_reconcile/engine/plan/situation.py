@@ -12,7 +12,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import DUPLICATE, Decisions
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.resource import Desired, each_of
+from alb_reconcile.model.resource import BLUE_GREEN, Desired, each_of
 from alb_reconcile.model.service import Balancer, Member, Pool, ServedBy, Server
 
 
@@ -82,7 +82,7 @@ def _left_by_instances(decisions: Decisions) -> Iterator[tuple[str, str]]:
     beside = {
         address
         for address, item in decisions.desired.items()
-        if item.desired.lifecycle.rollout.strategy == "blue_green" and isinstance(item.desired.state, Server)
+        if item.desired.lifecycle.rollout.strategy == BLUE_GREEN and isinstance(item.desired.state, Server)
     }
     going = {item.found.id for item in decisions.desired.values() if item.found and item.forces}
     going |= {found.id for found, reason in decisions.to_delete.values() if reason == DUPLICATE}

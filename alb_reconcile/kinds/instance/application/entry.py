@@ -10,6 +10,7 @@ from alb_reconcile.kinds.instance.application.user_data import Application
 from alb_reconcile.kinds.short_forms import ShortForm, below, copied
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.nodes import Node, Path
+from alb_reconcile.model.resource import BLUE_GREEN
 from alb_reconcile.model.text import parse_duration, text_of
 
 _DOMAINS: Final = {
@@ -52,9 +53,9 @@ def application_of(around: Around, name: str, entry: Entry) -> Application | Non
 
 
 def write_out(root: Node, invalid: Iterable[Path], region: str | None) -> list[Problem]:
-    """Give each entry with an `application` and without a profile of its own an instance profile, and a log group for its logs (in place).
-    Returns the problems found."""
-    refused = {path[:2] for path in invalid if path[2:3] in (("application",), ("iam_instance_profile",))}
+    """Give each entry with an `application` the strategy blue_green, an instance profile, as far as the entry says none of its own, and a
+    log group for its logs (in place). Returns the problems found."""
+    refused = {path[:2] for path in invalid if path[2:3] in (("application",), ("iam_instance_profile",), ("rollout",))}
     problems: list[Problem] = []
     for name, entry in list(below(root, "instances").items()):
         if "application" in below(entry) and ("instances", name) not in refused:
@@ -72,6 +73,13 @@ def _write_out(form: ShortForm, name: str, given: Mapping[str, Node], region: st
         entry = form.mapping({"name": form.node(group), "retention_in_days": days})
         form.add(form.root, (), "log_groups", name, entry)
     owner = copied(copied(form.root, "instances"), name)
+    if "rollout" not in below(owner):
+        below(owner)["rollout"] = form.mapping({})
+        owner.keys["rollout"] = (form.line, form.column)
+    rollout = copied(owner, "rollout")
+    if "strategy" not in below(rollout):
+        below(rollout)["strategy"] = form.node(BLUE_GREEN)
+        rollout.keys["strategy"] = (form.line, form.column)
     if "iam_instance_profile" in below(owner):
         return
     artifact = given["artifact"]

@@ -1,0 +1,164 @@
+"""`rollout.strategy: blue_green`: a version stands beside the old one in a target group of its own, and whatever ends a run on the way, capacity stays."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.model.errors import RefusedError, SpecError
+from tests.harness import Spec, demo, load
+from tests.properties.campaign import Trial, trial
+from tests.properties.faults import Killed
+from tests.properties.scenarios import GROUP, rolled
+from tests.properties.watched import watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.properties.watched import WatchedWorld
+
+WAY = "roll beside"
+CHANGES = 11
+"""The changing calls of that way: a test says if these are other ones."""
+
+
+def beside(**more: Any) -> Spec:
+    """The demo with a new version, which is to stand beside the old one."""
+    return rolled(strategy="blue_green", **more)
+
+
+def third() -> Spec:
+    spec = beside()
+    spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api --third\n"
+    return spec
+
+
+def old() -> Spec:
+    spec = demo()
+    spec["instances"]["web"]["rollout"] = {"strategy": "blue_green"}
+    return spec
+
+
+NEXT: dict[str, Callable[[], Spec]] = {"the same": beside, "the old one": old, "a third one": third}
+KILLS = [(number, when) for number in range(1, CHANGES + 1) for when in ("before", "after")]
+
+
+def groups(world: WatchedWorld) -> list[str]:
+    """The target groups of the stack."""
+    return [item.id for item in world.discover(demo()).resources if item.address.kind == "target_group"]
+
+
+def test_all_new_ones_stand_in_a_group_of_their_own_and_requests_move_at_once() -> None:
+    with watched() as world:
+        spec = demo()
+        spec["instances"]["web"]["count"] = 12
+        world.converge(spec)
+        before = groups(world)
+        after = copy.deepcopy(spec)
+        after["instances"]["web"] |= {"user_data": "#!/bin/sh\nnew\n", "rollout": {"strategy": "blue_green"}}
+        world.watch()
+        began = world.clock.now()
+        result = world.converge(after, allow={"replace": 13})
+        assert not set(before) & set(groups(world))
+        assert world.lows[GROUP].healthy >= 12
+        assert result.writes["modify_listener"] == 2, "one puts the new group in at weight 0, one moves the requests"
+        assert world.clock.now() - began < 360
+
+
+def test_the_way_has_as_many_changes_as_are_killed_at() -> None:
+    with trial(WAY) as here:
+        assert len(here.changes) == CHANGES
+
+
+def _killed(here: Trial, number: int, when: str, following: Callable[[], Spec]) -> None:
+    here.begin()
+    here.be_killed(Killed(number, when))
+    world, spec = here.world, following()
+    world.converge(spec, allow={"close": 1, "replace": 4, "delete": 8})
+    world.sample()
+    assert world.lows[GROUP].healthy >= 2, world.lows
+    assert world.plan(spec).is_empty
+    assert len(groups(world)) == 1, "never two that stay"
+    mine = {"Name": "tag:alb-reconcile:stack", "Values": ["demo"]}
+    running = {"Name": "instance-state-name", "Values": ["pending", "running"]}
+    found = world.client("ec2").describe_instances(Filters=[mine, running])["Reservations"]
+    assert sum(len(item["Instances"]) for item in found) == 2
+
+
+@pytest.mark.parametrize("following", NEXT)
+def test_killed_at_a_change_and_run_again(following: str) -> None:
+    with trial(WAY) as here:
+        for number, when in KILLS[2::5]:
+            _killed(here, number, when, NEXT[following])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("following", NEXT)
+def test_killed_at_every_change_and_run_again(following: str) -> None:
+    with trial(WAY) as here:
+        for number, when in KILLS:
+            _killed(here, number, when, NEXT[following])
+
+
+def test_a_version_that_does_not_get_healthy_leaves_the_old_one_as_it_is() -> None:
+    with watched() as world:
+        world.converge(demo())
+        before, good = groups(world), world.healthy_targets(GROUP)
+        world.strict.health = lambda group, *_: None if group in before else "unhealthy"
+        world.watch()
+        result = world.apply(beside())
+        assert any("healthy" in text for text in result.failures)
+        assert good == world.healthy_targets(GROUP)
+        calls = [name for name, _ in world.log]
+        assert not {"deregister_targets", "terminate_instances", "delete_target_group"} & set(calls)
+        assert calls.count("modify_listener") == 1, "the new group is there at weight 0"
+
+
+def test_a_scale_in_and_a_lost_instance_replace_no_group() -> None:
+    with watched() as world:
+        world.converge(old())
+        before = groups(world)
+        smaller = old()
+        smaller["instances"]["web"]["count"] = 1
+        world.converge(smaller, allow={"close": 1, "delete": 2})
+        assert groups(world) == before
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no surge": (
+        {"rollout": {"strategy": "blue_green", "max_surge": 0, "max_unavailable": 1}},
+        r"rollout\.max_surge: .*blue_green",
+    ),
+    "a disk that stays": (
+        {
+            "rollout": {"strategy": "blue_green"},
+            "data_volumes": {"data": {"device_name": "/dev/sdf", "volume_size": 8, "persistent": True}},
+        },
+        r"data_volumes\.data\.persistent: can't be had .*strategy: rolling",
+    ),
+    "an address": (
+        {"rollout": {"strategy": "blue_green"}, "count": 1, "subnets": ["public-a"], "private_ip_address": "10.0.1.10"},
+        r"private_ip_address: can't be had .*strategy: rolling",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED.keys())
+def test_what_can_not_stand_beside_itself_is_refused(change: tuple[dict[str, Any], str]) -> None:
+    more, match = change
+    spec = demo()
+    spec["instances"]["web"] |= more
+    with pytest.raises(SpecError, match=match):
+        load(spec)
+
+
+def test_a_group_with_a_name_of_its_own_is_refused() -> None:
+    named, after = demo(), beside()
+    for spec in (named, after):
+        spec["target_groups"]["web"]["name"] = "web"
+    with watched() as world:
+        world.converge(named)
+        with pytest.raises(RefusedError, match="name"):
+            world.plan(after)
