@@ -129,6 +129,28 @@ BLUE_GREEN: Final = "blue_green"
 
 
 @dataclass(frozen=True)
+class RequestCheck:
+    """A request that a new version has to answer before it gets the requests of others."""
+
+    path: str
+    """With its query."""
+    status: str = "200"
+    """A status, or a range such as 200-399."""
+    within: float | None = None
+    """Seconds for the whole answer; None where they don't matter."""
+    host: str = ""
+    body: str = ""
+    """A text that the answer must have in it."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> RequestCheck:
+        """The check that a spec's mapping says."""
+        within = given.get("within")
+        seconds = None if within is None else float(within[:-2]) / 1000 if within.endswith("ms") else float(within[:-1])
+        return cls(given["get"], str(given.get("status", 200)), seconds, given.get("host", ""), given.get("body", ""))
+
+
+@dataclass(frozen=True)
 class Rollout:
     """How replacements of an instance group are paced (times in seconds)."""
 
@@ -138,6 +160,8 @@ class Rollout:
     settle: int = 30
     min_ready: int = 30
     health_timeout: int = 600
+    checks: tuple[RequestCheck, ...] | None = None
+    """None where the spec says none, and usual ones are made."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired, RequestCheck
 
 HEALTH_TIMEOUT = 600
 """Seconds to wait for health where no rollout says otherwise."""
@@ -95,6 +95,17 @@ class Wanted(NamedTuple):
     running: frozenset[Address] = frozenset()
 
 
+class Proof(NamedTuple):
+    """What a target group that nobody's requests reach yet is to be asked, through a listener's load balancer. `settle`: for how many
+    seconds a rule may take to be everywhere."""
+
+    group: Ref
+    listener: str
+    """The listener's ARN."""
+    checks: tuple[RequestCheck, ...]
+    settle: int
+
+
 @dataclass(frozen=True)
 class Shift:
     """Requests move to other target groups.
@@ -109,6 +120,7 @@ class Shift:
     serving: tuple[str, ...] = ()
     health_timeout: int = HEALTH_TIMEOUT
     recovery: int = 0
+    proofs: tuple[Proof, ...] = ()
 
 
 @dataclass(frozen=True)

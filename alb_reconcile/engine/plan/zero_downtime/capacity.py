@@ -19,6 +19,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     taken_up,
     turned_to,
 )
+from alb_reconcile.engine.plan.zero_downtime.proofs import proofs_of
 from alb_reconcile.engine.plan.zero_downtime.requests import Turns
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward
@@ -209,7 +210,8 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
             if any(minima.healthy[group] for group in serving):
                 _refuse_the_impossible(step, awaits, minima)
             shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.health_timeout(groups))
-            graph.specify(step.key, replace(shift, recovery=recovery_of(graph, groups)))
+            proofs = tuple(proofs_of(graph, step, groups))
+            graph.specify(step.key, replace(shift, recovery=recovery_of(graph, groups), proofs=proofs))
 
 
 def _heirs(graph: Graph, forward: tuple[Forward, ...], then: tuple[Forward, ...]) -> dict[str, Address]:

@@ -1,0 +1,69 @@
+"""Lets a version that stands beside the old one be asked before requests move to it (`rollout.checks`)."""
+
+from collections.abc import Iterable, Iterator
+
+from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.zero_downtime.forwards import group_address
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import BLUE_GREEN, RequestCheck, Rollout, each_of
+from alb_reconcile.model.service import Frontend, Member, Pool, RoutingRule
+from alb_reconcile.model.steps import Proof
+
+NOT_BROKEN = "100-499"
+"""The statuses that checks of which the spec says none take for good."""
+_WITHOUT = "or write rollout: {checks: []}"
+
+
+def proofs_of(graph: Graph, step: Step, groups: Iterable[Ref]) -> Iterator[Proof]:
+    """What is to be asked of groups before a listener or rule gives them more requests. Raises RefusedError where nothing can be asked."""
+    serving = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
+    for group in groups:
+        address = group_address(graph, group)
+        if not isinstance(address, Address) or graph.decisions.ids.get(address) in serving:
+            continue
+        for rollout in _rollouts(graph, address):
+            checks = _usual(graph, address) if rollout.checks is None else rollout.checks
+            if checks:
+                yield Proof(address, _listener(graph, step), checks, rollout.settle)
+                break
+
+
+def _rollouts(graph: Graph, group: Address) -> Iterator[Rollout]:
+    """The rollouts of the instances in a group that are made beside the old ones."""
+    for _, state in each_of((item.desired for item in graph.decisions.desired.values()), Member):
+        member = graph.decisions.desired.get(state.target) if isinstance(state.target, Address) else None
+        if state.target_group == group and member and member.desired.lifecycle.rollout.strategy == BLUE_GREEN:
+            yield member.desired.lifecycle.rollout
+
+
+def _usual(graph: Graph, group: Address) -> tuple[RequestCheck, ...]:
+    """The checks of an entry that says none: the path of the health check, and /, must not answer with an error of the service."""
+    state = graph.decisions.desired[group].desired.creation
+    path = (state.health_check or {}).get("path") if isinstance(state, Pool) else None
+    return tuple(RequestCheck(path, NOT_BROKEN) for path in dict.fromkeys((str(path or "/"), "/")))
+
+
+def _listener(graph: Graph, step: Step) -> str:
+    """The ARN of the listener through which a group is asked. Raises RefusedError."""
+    state = step.desired.state if step.desired else None
+    listener = state.listener if isinstance(state, RoutingRule) else step.address
+    item = graph.decisions.desired.get(listener) if isinstance(listener, Address) else None
+    found = item.found if item else None
+    if item is None or found is None or not isinstance(item.desired.state, Frontend):
+        raise RefusedError(f"{step.address}: its listener isn't in this spec, so the new version can't be asked; {_WITHOUT}")
+    if item.desired.state.wants_certificate:
+        raise RefusedError(f"{listener} lets in only clients with a certificate, so the new version can't be asked; {_WITHOUT}")
+    first = [state.priority for live, state in each_of(graph.decisions.live, RoutingRule) if live.parent_id == found.id]
+    if first and min(first) == 1:
+        taken = next(
+            live.address
+            for live, state in each_of(graph.decisions.live, RoutingRule)
+            if live.parent_id == found.id and state.priority == 1
+        )
+        raise RefusedError(
+            f"{taken} has priority 1, so a rule that asks the new version first has no place before it; give it a higher number, {_WITHOUT}"
+        )
+    return found.id
