@@ -14,6 +14,7 @@ from alb_reconcile.engine.plan.gaps import tell_gap
 from alb_reconcile.engine.plan.lost_answers import find_closures
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.engine.plan.renames import find_successors, told_with
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
 from alb_reconcile.model.actions import is_opaque
@@ -304,14 +305,18 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
 
 def _rolled(plan: Plan) -> set[str]:
     """The ids of the servers that are replaced while their target groups keep all healthy targets (`Deregister.keeps_all`): each of
-    their targets leaves when its successor is there. A server without targets isn't one of them."""
+    their targets leaves when its successor is there. A server without targets, or with data that goes with it, isn't one of them."""
     kept = {step.id for step in plan.steps if step.part_of is not None and step.detail(Deregister).keeps_all}
     targets: dict[str, set[bool]] = defaultdict(set)
     for item, state in each_of(plan.live, Member):
         if not item.is_leaving:
             targets[str(state.target)].add(item.id in kept)
-    servers = (str(step.id) for step in plan.steps if step.action == "replace" and step.plays(Server))
-    return {server for server in servers if targets[server] == {True}}
+    return {
+        found.id
+        for step in plan.steps
+        if step.action == "replace" and step.plays(Server) and (found := step.observed)
+        if targets[found.id] == {True} and not load_kinds()[step.address.kind].loses_data(found)
+    }
 
 
 def find_upheaval(plan: Plan) -> str:
