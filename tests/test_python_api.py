@@ -176,6 +176,7 @@ class TestSpecs:
         virtual.converge(demo())
         (tmp_path / "limits.yaml").write_text("max_replacements: 0\n")
         rolled = edited(demo(), "instances/web/user_data", "#!/bin/sh\n")
+        rolled["instances"]["web"]["rollout"] = {"max_unavailable": 1}
         stack = api.load("stack.yaml", text=yaml.safe_dump(rolled), policy=tmp_path / "limits.yaml")
         with pytest.raises(api.PlanRefusedError, match="max_replacements is 0") as caught:
             api.plan(stack)

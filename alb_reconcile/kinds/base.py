@@ -356,6 +356,10 @@ class Kind(ABC, Generic[P]):
         """Changes to this kind's resources in a plan that AWS would refuse in the middle of a run, or that are probably a mistake."""
         return ()
 
+    def loses_data(self, found: Observed) -> bool:
+        """Whether AWS deletes data with a resource that the resource's replacement doesn't have."""
+        return False
+
     def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
         """Notes on some of a plan's steps, for the plan's reader."""
         return ()

@@ -6,13 +6,17 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
 
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.text import parse_duration
 
 _F = TypeVar("_F")
 _T = TypeVar("_T")
 _NAMES: dict[type, tuple[str, ...]] = {}
+_MAX_SURGE: Final = "25%"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +166,33 @@ class Rollout:
     health_timeout: int = 600
     checks: tuple[RequestCheck, ...] | None = None
     """None where the spec says none, and usual ones are made."""
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Self:
+        """The `rollout` of a valid entry, with numbers for shares of its `count`.
+
+        `max_surge` is rounded up, `max_unavailable` down, as by Kubernetes ("Deployments", "Rolling Update Deployment"). If both are 0,
+        `max_surge` counts as 1, for nothing could be replaced otherwise; in Kubernetes `max_unavailable` does.
+        """
+        given, count = dict(entry.get("rollout") or {}), entry.get("count", 1)
+        surge = ceil(_number(given.pop("max_surge", _MAX_SURGE), count))
+        unavailable = floor(_number(given.pop("max_unavailable", 0), count))
+        if count and not surge and not unavailable:
+            surge = 1
+        strategy, checks = given.pop("strategy", "rolling"), given.pop("checks", None)
+        asked = None if checks is None else tuple(map(RequestCheck.of, checks))
+        times = {key: parse_duration(value) for key, value in given.items()}
+        return cls(surge, unavailable, strategy, **times, checks=asked)
+
+    @property
+    def stands_beside(self) -> bool:
+        """Whether an instance and its successor are there at once."""
+        return self.strategy == BLUE_GREEN or self.max_surge > 0
+
+
+def _number(given: int | str, count: int) -> Fraction:
+    """A number as it is; for a share (`25%`), that share of the count, without rounding."""
+    return Fraction(int(given.rstrip("%")) * count, 100) if isinstance(given, str) else Fraction(given)
 
 
 @dataclass(frozen=True)

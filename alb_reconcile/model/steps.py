@@ -51,11 +51,13 @@ class Register:
 class Deregister:
     """A target is deregistered.
 
-    `least` healthy targets must stay in the target's group; None where the group gets no requests. `unused`: nothing forwards to
-    the group by then, so that AWS drains none of its targets (ELB API Reference, "TargetHealth").
+    `least` healthy targets must stay in the target's group; None where the group gets no requests. `keeps_all`: that is one target or
+    more, and as many as the spec declares, or as can be healthy now if these are fewer. `unused`: nothing forwards to the group by
+    then, so that AWS drains none of its targets (ELB API Reference, "TargetHealth").
     """
 
     least: int | None = None
+    keeps_all: bool = False
     health_timeout: int = HEALTH_TIMEOUT
     unused: bool = False
 

@@ -12,7 +12,7 @@ from alb_reconcile.kinds.networks import implied_fields
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.nodes import Path
 from alb_reconcile.model.resource import Desired, Lifecycle, Properties, Rollout, field_names
-from alb_reconcile.model.text import digest, has_number, numbered, parse_duration
+from alb_reconcile.model.text import digest, has_number, numbered
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
 
@@ -120,16 +120,10 @@ def _paths(entry: Entry) -> tuple[str, ...]:
 
 
 def _lifecycle(entry: Entry, group: str | None) -> Lifecycle:
-    said = entry.get("rollout", {})
-    strategy = str(said.get("strategy", "rolling"))
-    given = [(key, value) for key, value in said.items() if key != "strategy"]
     return Lifecycle(
         keep_others=entry.get("others") == "keep",
         members="targets" in entry,
-        rollout=Rollout(
-            **{key: parse_duration(value) if isinstance(value, str) else value for key, value in given},
-            strategy=strategy,
-        ),
+        rollout=Rollout.of(entry),
         group=group,
         **{
             key: entry[key] for key in ("prevent_destroy", "image_update", "type_change", "min_healthy") if key in entry

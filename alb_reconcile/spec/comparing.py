@@ -43,7 +43,7 @@ def _changed(before: Desired, after: Desired) -> Difference:
             Change(name, was, now)
             for name in _HANDLING
             for was, now in [(getattr(before.lifecycle, name), getattr(after.lifecycle, name))]
-            if was != now
+            if was != now and (name != "rollout" or before.spec_digest != after.spec_digest)  # a share of another count
         ),
     ]
     fixed = after.state.replaced_on

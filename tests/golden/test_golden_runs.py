@@ -119,7 +119,7 @@ def test_refusals(scene: Scene) -> None:
     changed(scene, ("10.0.0.0/16, ", "10.0.0.0/17, "), to="moved.yaml")
     changed(scene, ("scheme: internet-facing", "scheme: internal"), to="internal.yaml")
     changed(scene, ("public-a]\n    security_groups: [web]", "public-a]\n    security_groups: [load-balancer]"),
-            ("t3.micro", "t3.large"), to="large.yaml")  # fmt: skip
+            ("t3.micro", "t3.large"), ("{max_surge: 1}", "{max_unavailable: 1}"), to="large.yaml")  # fmt: skip
     changed(scene, ("main: {cidr", "main: {prevent_destroy: true, cidr"), to="kept.yaml")
     scene.write("small.yaml", "stack: demo\nregion: us-east-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n")
     scene.write(

@@ -90,6 +90,20 @@ def test_the_plan_says_what_becomes_of_them(hand: Hand) -> None:
     assert step.effects == (f"deletes its data ({gone})", f"leaves {kept} behind")
 
 
+@pytest.mark.parametrize(
+    ("disks", "counts"),
+    [({}, False), ({"logs": {**LOGS, "delete_on_termination": False}}, False), ({"logs": LOGS}, True)],
+)
+def test_a_roll_that_deletes_data_counts_as_damage(hand: Hand, disks: dict[str, Any], counts: bool) -> None:
+    spec = edited(web(), "instances/web/data_volumes", disks) | {"policy": {"max_replacements": 0}}
+    hand.make(spec)
+    roll = edited(spec, "instances/web/user_data", "#!/bin/sh\nexec web-api two\n")
+    if counts:
+        hand.refuses(roll, "max_replacements is 0, and the plan has 2; allow it once with --allow replace=2")
+    else:
+        assert hand.world.plan(roll).count()["replace"] == 4
+
+
 def test_a_device_that_the_image_uses_is_refused_before_anything_is_made(hand: Hand) -> None:
     hand.make(web(count=1))
     device = hand.ec2.describe_images(ImageIds=[LINUX_1])["Images"][0]["RootDeviceName"]

@@ -281,3 +281,12 @@ def test_a_group_takes_over_with_the_targets_that_were_unhealthy_before(here: Wo
     assert result.rest is not None
     assert result.rest.is_empty
     assert len(result.problems) == 1
+
+
+def test_a_large_group_rolls_by_quarters_and_needs_no_word(here: World) -> None:
+    before, after = (web(12, version, settle="0s", min_ready="0s") for version in ("one", "two"))
+    here.converge(before)
+    low = watched(here)
+    result = here.converge(after)
+    assert min(low) == 12
+    assert result.writes["terminate_instances"] == 4

@@ -21,8 +21,10 @@ TUESDAY = datetime(2026, 3, 31, 12, 0, 30, tzinfo=UTC)
 NIGHTS = Policy(calendars=((Window(start=22 * 60, end=4 * 60),),))
 FOUR = {"instances/web/count": 4}
 FROM_INSIDE = {"protocol": "tcp", "port": 80, "cidr_block": "10.0.0.0/8"}
-TYPE = {"instances/web/instance_type": "t3.large"}
-"""Replaces both instances, of 12 resources with tags."""
+ROLL = {"instances/web/instance_type": "t3.large"}
+"""Replaces all instances, and each is healthy behind the load balancer before an old one leaves."""
+TYPE = {**ROLL, "instances/web/rollout": {"max_unavailable": 1}}
+"""Replaces both instances, of 12 resources with tags, while one may be missing."""
 NO_ENTRANCE = {"load_balancers": None}
 """Deletes the load balancer, with a listener and maybe rules."""
 RULE = {
@@ -147,6 +149,104 @@ def test_a_limit_holds_and_can_be_lifted_once(
     assert plan(**case, policy=kept, allow=dict.fromkeys(allow, 0)).steps, "what is allowed once lowers no limit"
     less = {key: count - 1 for key, count in allow.items()}
     assert told in refusal(**case, policy=exceeded, allow=less)
+
+
+NOTHING = Policy(max_deletions=0, max_replacements=0, max_touched=0)
+
+
+def many(count: int, **more: Any) -> dict[str, Any]:
+    """The demo with so many instances."""
+    return {"instances/web/count": count, **more}
+
+
+@pytest.mark.parametrize("count", [2, 12, 100])
+@pytest.mark.parametrize("surge", [1, 100])
+def test_a_roll_that_keeps_capacity_is_no_damage(count: int, surge: int) -> None:
+    have = many(count, **{"instances/web/rollout": {"max_surge": surge}})
+    made = plan(have=have, want=ROLL, policy=NOTHING)
+    assert sum(step.action == "replace" and step.address.kind == "instance" for step in made.steps) == count
+    assert not find_damage(made, made.steps, NOTHING, {}, TUESDAY)
+
+
+def test_what_is_deleted_or_changed_beside_such_a_roll_counts() -> None:
+    want = {**ROLL, "instances/web/count": 12, "target_groups/web/health_check": {"interval_seconds": 7}}
+    told = refusal(have=many(14), want=want, policy=NOTHING).splitlines()
+    assert told == [
+        "max_deletions is 0, and the plan has 2; allow it once with --allow delete=2",
+        "max_touched is 0%, and the plan changes, replaces or deletes 3 of the stack's 24 resources; allow it once with --allow touch=3",
+        "would be deleted: instance.web-13, instance.web-14",
+        "limits don't count targets and security group rules, which are part of their group",
+        "nor 12 instances replaced behind the load balancer, where as many targets stay healthy",
+    ]
+
+
+def test_kinds_that_are_never_deleted_are_not_rolled_either() -> None:
+    told = refusal(have=many(12), want=ROLL, policy=Policy(never_delete=frozenset({"instance"})))
+    assert "allow it once with --allow never-delete=12" in told
+
+
+OTHER = {"target_groups/other": {"protocol": "HTTP", "port": 81, "targets": ["web"]}}
+TO_OTHER = {
+    "load_balancers/public/listeners/http/rules": {
+        "other": {"priority": 1, "conditions": [{"path_pattern": "/other"}], "action": {"forward": "other"}}
+    }
+}
+MISSING = {"instances/web/rollout": {"max_unavailable": 1}}
+API = {
+    "instances/api": {"image_id": "ami-0123456789abcdef0", "instance_type": "t3.micro", "subnets": ["public-a"], "rollout": {"max_unavailable": 1}},
+    "target_groups/web/targets": ["web", "api"],
+}  # fmt: skip
+NETWORK = {
+    "vpcs/main/cidr_block": "10.1.0.0/16",
+    "subnets/public-a/cidr_block": "10.1.1.0/24",
+    "subnets/public-b/cidr_block": "10.1.2.0/24",
+}
+ALL_ILL = {"status": {f"registration.web/web-{number}:80": "unhealthy" for number in range(1, 13)}}
+SOME_ILL = {"status": {f"registration.web/web-{number}:80": "unhealthy" for number in range(1, 12)}}
+
+
+@pytest.mark.parametrize(
+    ("case", "counted"),
+    [
+        pytest.param({}, 0, id="in a group that gets requests"),
+        pytest.param({"have": {**OTHER, **TO_OTHER}}, 0, id="in two groups that get requests"),
+        pytest.param({"then": SOME_ILL}, 0, id="one is healthy, which stays"),
+        pytest.param({"want": MISSING}, 12, id="one may be missing"),
+        pytest.param({"want": {"instances/web/rollout": {"max_surge": 0, "max_unavailable": 12}}}, 12, id="in a gap"),
+        pytest.param({"have": API}, 12, id="one of another entry in the group may be missing"),
+        pytest.param({"then": ALL_ILL}, 12, id="none is healthy"),
+        pytest.param({"have": {"target_groups/web/targets": []}}, 12, id="in no group"),
+        pytest.param({"want": {"target_groups/web/targets": []}}, 12, id="out of the group"),
+        pytest.param({"have": OTHER}, 12, id="in another group, too, that gets no requests"),
+        pytest.param({"have": {"load_balancers/public/listeners": {}}}, 12, id="without a listener"),
+        pytest.param({"want": {"target_groups/web/port": 8080}}, 13, id="with their group"),
+        pytest.param({"have": {**OTHER, **TO_OTHER}, "want": {"target_groups/other/port": 82}}, 13, id="with one group"),
+        pytest.param(
+            {"want": {"target_groups/web/targets": [{"instances": "web", "port": 81}]}}, 12, id="on another port"
+        ),
+    ],
+)  # fmt: skip
+def test_replacements_count_unless_their_groups_keep_all_healthy_targets(case: dict[str, Any], counted: int) -> None:
+    want = {**ROLL, **case.get("want", {})}
+    made = plan(have=many(12, **case.get("have", {})), want=want, then=case.get("then"), check=False)
+    told = find_damage(made, made.steps, Policy(max_replacements=0), {}, TUESDAY)
+    assert sum(step.action == "replace" and step.address.kind == "instance" for step in made.steps) == 12
+    assert (f"max_replacements is 0, and the plan has {counted};" in told) is bool(counted), told
+    assert ("are more than half of the stack's" in told) is bool(counted), told
+
+
+@pytest.mark.parametrize(
+    ("want", "told"),
+    [
+        (NETWORK, "more than half"),
+        ({"load_balancers/public/scheme": "internal"}, "--allow replace-load-balancer=1"),
+        ({"instances": None, "target_groups/web/targets": []}, "--allow delete=12"),
+    ],
+)
+def test_a_roll_hides_no_damage_beside_it(want: dict[str, Any], told: str) -> None:
+    beside = {} if "instances" in want else ROLL
+    made = plan(have=many(12), want={**beside, **want}, check=False)
+    assert told in find_damage(made, made.steps, Policy(), {}, TUESDAY)
 
 
 def test_everything_that_is_exceeded_is_told_at_once() -> None:

@@ -33,6 +33,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_a_share_of_another_count_is_no_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, count, settle in (("few", 4, "30s"), ("many", 5, "30s"), ("slow", 5, "40s")):
+        spec = demo()
+        spec["instances"]["web"] |= {"count": count, "rollout": {"settle": settle}}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    assert main(["diff", "few.yaml", "many.yaml"]) == 0
+    assert capsys.readouterr().out.endswith("\n\n2 to create, 0 to update, 0 to replace, 0 to delete.\n")
+    assert main(["diff", "many.yaml", "slow.yaml"]) == 0
+    assert capsys.readouterr().out.endswith("\n\n0 to create, 5 to update, 0 to replace, 0 to delete.\n")
+
+
 @pytest.mark.usefixtures("folder")
 def test_it_reads_as_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", "old.yaml", "new.yaml"]) == 0

@@ -276,3 +276,37 @@ class TestEntries:
         assert lifecycle.prevent_destroy is True
         assert (lifecycle.image_update, lifecycle.type_change) == ("replace", "in-place")
         assert lifecycle.rollout == Rollout(max_surge=2, max_unavailable=1, settle=120, health_timeout=3600)
+
+    @pytest.mark.parametrize(
+        ("count", "rollout", "surge", "unavailable"),
+        [
+            (1, "", 1, 0),
+            (2, "", 1, 0),
+            (4, "", 1, 0),
+            (5, "", 2, 0),
+            (12, "", 3, 0),
+            (100, "", 25, 0),
+            (12, "rollout: {settle: 5s}", 3, 0),
+            (12, "rollout: {max_surge: 1}", 1, 0),
+            (7, "rollout: {max_surge: 29%, max_unavailable: 29%}", 3, 2),  # 2.03: no error of floating point
+            (100, "rollout: {max_surge: 7%, max_unavailable: 7%}", 7, 7),
+            (3, "rollout: {max_surge: 100%, max_unavailable: 100%}", 3, 3),
+            (9, "rollout: {max_surge: 0, max_unavailable: 10%}", 1, 0),  # both 0
+            (10, "rollout: {max_surge: 0, max_unavailable: 10%}", 0, 1),
+        ],
+    )
+    def test_shares_of_count(self, count: int, rollout: str, surge: int, unavailable: int) -> None:
+        """Rounded as Kubernetes does, up and down."""
+        entry = ", ".join(filter(None, (self.INSTANCE, f"count: {count}", rollout)))
+        stack = load(NETWORK + f"instances:\n  web: {{{entry}}}\n")
+        found = {get(stack, f"instance.web-{number}").lifecycle.rollout for number in (1, count)}
+        assert {(item.max_surge, item.max_unavailable) for item in found} == {(surge, unavailable)}
+
+    def test_a_share_of_another_count_is_no_other_spec_of_an_instance(self) -> None:
+        entry = f"{self.INSTANCE}, rollout: {{max_unavailable: 50%}}"
+        few, many = (
+            get(load(NETWORK + f"instances:\n  web: {{{entry}, count: {count}}}\n"), "instance.web-1")
+            for count in (4, 40)
+        )
+        assert few.lifecycle.rollout != many.lifecycle.rollout
+        assert (few.spec_digest, few.declared) == (many.spec_digest, many.declared)

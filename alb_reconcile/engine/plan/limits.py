@@ -14,6 +14,7 @@ from alb_reconcile.engine.plan.gaps import tell_gap
 from alb_reconcile.engine.plan.lost_answers import find_closures
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.engine.plan.renames import find_successors, told_with
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
 from alb_reconcile.model.actions import is_opaque
@@ -21,13 +22,14 @@ from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.model.resource import Observed, Properties
-from alb_reconcile.model.service import Balancer, StaticAddress
-from alb_reconcile.model.steps import TakeOver
+from alb_reconcile.model.resource import Observed, Properties, each_of
+from alb_reconcile.model.service import Balancer, Member, Server, StaticAddress
+from alb_reconcile.model.steps import Deregister, TakeOver
 
 _SMALL_STACK: Final = 5
 _MOST_NAMES: Final = 10
 _UNCOUNTED: Final = "limits don't count targets and security group rules, which are part of their group"
+_ROLLED: Final = "nor {} replaced behind the load balancer, where as many targets stay healthy"
 """Why a limit's count differs from the plan's: a roll also replaces each instance's targets, which is no additional damage."""
 ANY_TIME: Final = "any-time"
 """The word in `allow` that overrides a policy's windows."""
@@ -147,6 +149,8 @@ def _exceeded(
         yield from _twins_named(plan, damage)
     if excess and plan.total > len(damage.own):
         yield _UNCOUNTED
+        if damage.rolled:
+            yield _ROLLED.format(_number(len(damage.rolled), "instance"))
     yield from _lost(plan, steps, allow)
     yield from _closed(policy, allow, now)
 
@@ -239,7 +243,8 @@ def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tup
 
 @dataclass(frozen=True)
 class _Damage:
-    """The damage by steps to the stack's `own` resources with tags, as ids; a replaced resource doesn't count as deleted."""
+    """The damage by steps to the stack's `own` resources with tags, as ids; a replaced resource doesn't count as deleted, and one that is
+    `rolled` counts as no damage."""
 
     balancers: int
     """How many load balancers are replaced; `entrances` are those that are deleted."""
@@ -249,6 +254,7 @@ class _Damage:
     """Why a deleted resource, one of several at its address, can't be a leftover of a replacement, by id."""
     deleted: set[str]
     replaced: set[str]
+    rolled: set[str]
     touched: set[str]
     own: set[str]
 
@@ -292,16 +298,32 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
     followed = {step.id for step in steps if step.detail(TakeOver).groups} - twins.keys()
     gone = balancers.intersection(deleted) - followed
     addresses = sum(isinstance(item.state, StaticAddress) and item.id in deleted | replaced for item in plan.live)
-    return _Damage(
-        renewed, gone, addresses, twins, deleted, replaced, own.intersection(replaced | deleted | updated), own
-    )
+    rolled = replaced & _rolled(plan)
+    lost = replaced - rolled
+    return _Damage(renewed, gone, addresses, twins, deleted, lost, rolled, own & (lost | deleted | updated), own)
+
+
+def _rolled(plan: Plan) -> set[str]:
+    """The ids of the servers that are replaced while their target groups keep all healthy targets (`Deregister.keeps_all`): each of
+    their targets leaves when its successor is there. A server without targets, or with data that goes with it, isn't one of them."""
+    kept = {step.id for step in plan.steps if step.part_of is not None and step.detail(Deregister).keeps_all}
+    targets: dict[str, set[bool]] = defaultdict(set)
+    for item, state in each_of(plan.live, Member):
+        if not item.is_leaving:
+            targets[str(state.target)].add(item.id in kept)
+    return {
+        found.id
+        for step in plan.steps
+        if step.action == "replace" and step.plays(Server) and (found := step.observed)
+        if targets[found.id] == {True} and not load_kinds()[step.address.kind].loses_data(found)
+    }
 
 
 def find_upheaval(plan: Plan) -> str:
     """A warning that much of a stack is changed and some of it deleted, as if by another stack's spec; empty if a limit says so already, or
     it isn't so."""
     damage = _measure(plan, plan.steps)
-    touched, total = len(damage.touched), len(damage.own)
+    touched, total = len(damage.touched | damage.rolled), len(damage.own)
     if total < _SMALL_STACK or not damage.deleted or touched * 3 <= total or _is_most(damage):
         return ""
     return f"{touched} of the stack's {total} resources would be changed, replaced or deleted: make sure that this is its spec"

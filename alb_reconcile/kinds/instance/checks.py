@@ -4,6 +4,7 @@ Default routes of the groups' subnets are checked here: a subnet works without a
 """
 
 from ipaddress import IPv4Address
+from math import ceil
 from typing import Final
 
 from alb_reconcile.kinds.base import Around, Entry
@@ -16,7 +17,7 @@ from alb_reconcile.kinds.route_table.defaults import default_route, is_known, ta
 from alb_reconcile.model.address import MAX_USER_DATA
 from alb_reconcile.model.files import file_mistake
 from alb_reconcile.model.nodes import Path, shorten
-from alb_reconcile.model.resource import BLUE_GREEN
+from alb_reconcile.model.resource import BLUE_GREEN, Rollout
 from alb_reconcile.model.secrets import is_secret_name
 
 _BURSTING: Final = ("t2.", "t3.", "t3a.", "t4g.")
@@ -43,12 +44,6 @@ def _check_placement(around: Around, name: str, entry: Entry) -> None:
     check_one_vpc(around, "instances", name)
     if len(entry.get("security_groups") or ()) > 16:  # the most to which AWS raises its quota of 5
         around.error(("instances", name, "security_groups"), "AWS allows 16 at most for an interface; merge some")
-
-
-def _stands_beside(entry: Entry) -> bool:
-    """Whether an instance and its successor are there at once."""
-    rollout = entry.get("rollout") or {}
-    return bool(rollout.get("max_surge", 1) > 0 or rollout.get("strategy") == BLUE_GREEN)
 
 
 def _addresses(entry: Entry) -> list[tuple[Path, str]]:
@@ -83,7 +78,7 @@ def _check_addresses(around: Around, name: str, entry: Entry) -> None:
         elif network and address in (*(network[index] for index in range(4)), network[-1]):
             told = f"{text} is one of the five addresses of {network} that AWS keeps; choose another"
             around.error((*path, *place), told)
-    if _stands_beside(entry):
+    if Rollout.of(entry).stands_beside:
         around.error(path, _ONE_AT_A_TIME, at_key=True)
 
 
@@ -110,7 +105,7 @@ def _check_volumes(around: Around, name: str, entry: Entry) -> None:
             if disk.get("delete_on_termination"):
                 text = "would delete a volume that is persistent; leave one of them out"
                 around.error((*path, key, "delete_on_termination"), text)
-            if _stands_beside(entry):
+            if Rollout.of(entry).stands_beside:
                 around.error((*path, key, "persistent"), _ONE_AT_A_TIME, at_key=True)
     root = entry.get("root_volume") or {}
     for below, disk in ((("root_volume",), root), *((("data_volumes", key), disk) for key, disk in disks.items())):
@@ -133,11 +128,15 @@ def _check_rollout(around: Around, name: str, entry: Entry) -> None:
     if rollout.get("strategy") == BLUE_GREEN and rollout.get("max_surge") == 0:
         told = "is 0, and blue_green (the default with application) makes all new instances beside the old ones; leave it out, or write strategy: rolling"
         around.error(("instances", name, "rollout", "max_surge"), told)
-    missing, count = rollout.get("max_unavailable"), entry.get("count", 1)
-    if isinstance(missing, int) and isinstance(count, int) and missing >= count > 0 and missing > 1:
+    path = ("instances", name, "rollout", "max_unavailable")
+    given, missing, count = entry.get("rollout") or {}, Rollout.of(entry).max_unavailable, entry.get("count", 1)
+    if missing >= count > 0 and missing > 1:
         text = f"{missing} of {count} instances may be missing, so a change may leave none that answers; "
         text += "set it below count" if count > 1 else "set it to 1 or 0"
-        around.warn(("instances", name, "rollout", "max_unavailable"), text)
+        around.warn(path, text)
+    if entry.get("type_change") == "in-place" and "max_unavailable" in given and count and not missing:
+        text = f"{given['max_unavailable']} of {count} instances, rounded down, are none, and in-place stops instances"
+        around.error(path, f"{text}; give it 1 or more, or a share from {ceil(100 / count)}%")
 
 
 def _check_user_data(around: Around, name: str, entry: Entry) -> None:

@@ -380,6 +380,9 @@ class InstanceKind(Ec2Kind[Instance]):
         for item, state in each_of(decisions.desired.values(), Instance):
             yield from check_volumes(item, state.data_volumes, _held(item.found), decisions, discovery)
 
+    def loses_data(self, found: Observed) -> bool:
+        return bool(_held(found).going)
+
     def tell_plan(self, steps: Sequence[Step], discovery: Discovery) -> Iterable[tuple[Step, str]]:
         new = [
             (step, step.state.data_volumes)

@@ -41,11 +41,15 @@ class Attached:
     stays: frozenset[str] = frozenset()
     """The ids of the volumes that outlive the instance."""
 
+    @property
+    def going(self) -> list[str]:
+        """The ids of the data volumes that AWS deletes with the instance."""
+        return sorted(item for device, item in self.ids.items() if device != self.root and item not in self.stays)
+
     def fates(self, handed: Collection[str]) -> list[str]:
         """What becomes of the volumes when their instance is deleted, in words, without volumes that are handed on, and without a root disk
         that is deleted as usual."""
-        going = sorted(item for device, item in self.ids.items() if device != self.root and item not in self.stays)
-        said = [f"deletes its data ({', '.join(going)})"] if going else []
+        said = [f"deletes its data ({', '.join(self.going)})"] if self.going else []
         left = sorted(self.stays.difference(handed))
         return said + ([f"leaves {', '.join(left)} behind"] if left else [])
 

@@ -178,7 +178,8 @@ def _guard_departures(graph: Graph, minima: _Minima, departures: Iterable[Step])
         if isinstance(going, Member):
             group = str(going.target_group)
             least, name = minima.to_keep(group), graph.addresses.get(group, group)
-            how = replace(step.detail(Deregister), least=least)
+            keeps_all = least > 0 and not minima.slack[group]
+            how = replace(step.detail(Deregister), least=least, keeps_all=keeps_all)
             graph.specify(step.key, replace(how, health_timeout=minima.health_timeout([group])))
             if minima.healthy[group] < minima.there[group]:
                 now = f"{minima.healthy[group]} of {minima.there[group]} targets are healthy now"

@@ -53,9 +53,13 @@ def _listener(graph: Graph, step: Step) -> str:
     item = graph.decisions.desired.get(listener) if isinstance(listener, Address) else None
     found = item.found if item else None
     if item is None or found is None or not isinstance(item.desired.state, Frontend):
-        raise RefusedError(f"{step.address}: its listener isn't in this spec, so the new version can't be asked; {_WITHOUT}")
+        raise RefusedError(
+            f"{step.address}: its listener isn't in this spec, so the new version can't be asked; {_WITHOUT}"
+        )
     if item.desired.state.wants_certificate:
-        raise RefusedError(f"{listener} lets in only clients with a certificate, so the new version can't be asked; {_WITHOUT}")
+        raise RefusedError(
+            f"{listener} lets in only clients with a certificate, so the new version can't be asked; {_WITHOUT}"
+        )
     first = [state.priority for live, state in each_of(graph.decisions.live, RoutingRule) if live.parent_id == found.id]
     if first and min(first) == 1:
         taken = next(
