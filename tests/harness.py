@@ -36,8 +36,9 @@ from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.stack import Options, apply_stack, plan_stack
 from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import AwsError, ReconcileError
 from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.steps import Proof
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
 from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.spec.stack import Stack, parse_stack
@@ -223,6 +224,10 @@ class World:
         """Other regions that can't be read, each with the code that says so."""
         self.outside: Callable[..., str] | None = None
         """Asks addresses that AWS is going to ask."""
+        self.proofs: list[Proof] = []
+        """What new versions were asked, each time."""
+        self.wrong = ""
+        """How a new version answers wrongly; no request is really sent here."""
         self.denial = Denial()  # calls that it refuses aren't in `log`, nor counted
 
     @property
@@ -302,6 +307,12 @@ class World:
         result: Result = self._run(main)
         return result
 
+    async def prove(self, aws: Aws, stack: str, proof: Proof) -> None:
+        """Ask a new version."""
+        self.proofs.append(proof)
+        if self.wrong:
+            raise ReconcileError(self.wrong)
+
     async def go(
         self,
         aws: Aws,
@@ -326,7 +337,9 @@ class World:
                 Counter(aws.calls) - self.denial.calls
             )  # as many as there were when the last step ended
 
-        applied = await apply_stack(aws, planned, on_event=on_event, warn=result.warnings.append, timeout=timeout)
+        applied = await apply_stack(
+            aws, planned, on_event=on_event, warn=result.warnings.append, timeout=timeout, prove=self.prove
+        )
         if applied.error is not None:
             raise applied.error
         _raise_bugs(applied.outcomes)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from alb_reconcile.api.allowances import check_allowed
+from alb_reconcile.api.proving import check_reach, prover
 from alb_reconcile.api.runs import on_stack
 from alb_reconcile.api.serving import not_ready, urls
 from alb_reconcile.api.session import LOG, Session, local_urls
@@ -22,6 +23,7 @@ from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import RunRecord
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings, read_settings
+from alb_reconcile.kinds.context import Prove
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError
@@ -225,7 +227,8 @@ async def run_over(
             if aws.guard is not None:
                 await aws.guard.permit(0.0)
             check_windows(planned.target.policy, wishes.allow, datetime.now(UTC))
-        applied = await _carry_out(aws, planned, recorder, wishes.timeout, reporter)
+        await check_reach(aws, planned.plan, sandbox=sandbox)
+        applied = await _carry_out(aws, planned, recorder, wishes.timeout, reporter, prover(sandbox=sandbox))
         recorder.not_ready = applied.problems
         if (found := applied.found) and wishes.timeout is None and not target.destroy:
             recorder.not_ready = tuple(not_ready(found.discovery, find_standing(found.situation)))
@@ -239,7 +242,7 @@ async def run_over(
 
 
 async def _carry_out(
-    aws: Aws, planned: StackPlan, recorder: Recorder, timeout: float | None, reporter: Reporter
+    aws: Aws, planned: StackPlan, recorder: Recorder, timeout: float | None, reporter: Reporter, prove: Prove
 ) -> Applied:
     """Call `apply_stack`, followed by the recorder and the reporter. Raises the error that ended it after its steps."""
 
@@ -254,7 +257,7 @@ async def _carry_out(
 
         applied = await apply_stack(
             aws, planned, on_event=on_event, on_outcomes=on_outcomes, warn=reporter.warn, on_wait=on_wait,
-            timeout=timeout,
+            timeout=timeout, prove=prove,
         )  # fmt: skip
     recorder.times |= applied.times
     recorder.remarks = new_names(planned.plan, applied.outcomes, applied.found)

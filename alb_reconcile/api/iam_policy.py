@@ -18,7 +18,8 @@ from alb_reconcile.locking.store import LeaseLocation
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.lookup import Lookup
-from alb_reconcile.model.resource import Properties, field_names
+from alb_reconcile.model.resource import BLUE_GREEN, Properties, field_names
+from alb_reconcile.model.service import RoutingRule
 from alb_reconcile.model.text import camel
 from alb_reconcile.sync.severity import verbs_of
 
@@ -204,6 +205,8 @@ class _Needs:
         """The operations on a kind that the command needs, as names of fields of the kind's `iam_actions`."""
         if kind.name not in self.declared:
             looked_up = any(item.kind == kind.name for item in self._lookups())
+            if issubclass(kind.properties, RoutingRule) and self.command in ("apply", "sync") and self._asks():
+                return {"read", "create", "delete"}
             is_read = (kind.is_always_read and not kind.is_rare) or looked_up or self.command == "destroy"
             return {"read"} if is_read else set()
         if self.command == "plan":
@@ -218,6 +221,11 @@ class _Needs:
             if any(self.stack.sync.of(own, action) == "correct" for own in names)
         }  # fmt: skip
         return {"read", "look"} | verbs_of(kind.properties, may)
+
+    def _asks(self) -> bool:
+        """Whether a run asks new versions by a rule of its own, before requests move to them."""
+        rollouts = (item.lifecycle.rollout for item in self.stack.desired.values())
+        return any(item.strategy == BLUE_GREEN and item.checks != () for item in rollouts)
 
     def _says(self, kind: AnyKind, fields: str | None) -> bool:
         """Whether an entry has one of these properties; True where no properties are given."""

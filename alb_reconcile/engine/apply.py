@@ -11,17 +11,18 @@ from typing import Literal
 
 from alb_reconcile.aws.calls import MADE_FOR
 from alb_reconcile.engine.gate import Gate
+from alb_reconcile.engine.safety import shift_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, HasNodes, Ordered, Prepares
 from alb_reconcile.kinds.context import NeverMadeError, Others, Run, all_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.errors import InterruptedRun, ReconcileError
+from alb_reconcile.model.errors import InterruptedRun, ReconcileError, RefusedError
 from alb_reconcile.model.machine import find_lack
 from alb_reconcile.model.plan import Need, Plan, Step
 from alb_reconcile.model.resource import bind
-from alb_reconcile.model.steps import Launch, SetPriorities
+from alb_reconcile.model.steps import Launch, Proof, SetPriorities
 from alb_reconcile.model.text import printable
 
 How = Literal["done", "failed", "skipped", "interrupted"]
@@ -263,6 +264,8 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
         await run.aws.sleep(seconds)
     if gate is not None:
         await gate.hold(run, step)
+    for proof in shift_of(step).proofs:
+        await _prove(run, proof)
     if isinstance(step.details, SetPriorities) and isinstance(kind, Ordered):
         await kind.set_order(run, step.details)
         return step.id or ""
@@ -285,6 +288,18 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
     run.ids[step.address] = made
     await _write_tags(step, run)
     return made
+
+
+async def _prove(run: Run, proof: Proof) -> None:
+    """Ask a new version, once in a run whichever steps move requests to it. Raises RefusedError, and what `run.prove` raises."""
+    prove = run.prove
+    if prove is None:
+        raise RefusedError(
+            f"{proof.group} is to be asked before requests move to it, which this command can't do; run apply"
+        )
+    bound = proof._replace(group=str(bind(proof.group, run.ids)))
+    run.say(f"{len(proof.checks)} checks of {proof.group}, which no other request reaches yet")
+    await run.shared.once(f"prove {bound.group}", lambda: prove(run.aws, run.stack, bound))
 
 
 async def _write_tags(step: Step, run: Run) -> None:

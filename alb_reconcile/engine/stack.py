@@ -28,7 +28,7 @@ from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.engine.world import World
 from alb_reconcile.kinds import is_in_order, load_kinds
 from alb_reconcile.kinds.base import Serves
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.context import Prove, Run
 from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
@@ -215,12 +215,13 @@ async def apply_stack(
     on_wait: Callable[[Awaited], None] = lambda _: None,
     timeout: float | None = 900,
     goal: Goal | None = None,
+    prove: Prove | None = None,
 ) -> Applied:
     """Carry out a plan, plan again until the stack is as wanted, tag it with the applied spec, and wait until the stack serves.
 
     `on_event` gets the changes of steps' states, `on_outcomes` how all steps have ended, after the last one; `warn` gets warnings about
     tags that couldn't be written, `on_wait` the state of each thing for which the run waits at its end: for at most `timeout` seconds, and
-    not at all with None. From the first step on nothing is raised, so that what was done is always reported. Before that, AwsError is
+    not at all with None. `prove` asks a new version before requests move to it. From the first step on nothing is raised, so that what was done is always reported. Before that, AwsError is
     raised if the tags that mark the beginning can't be written.
     """
     from alb_reconcile.engine.apply import apply_plan  # a plan doesn't need it
@@ -230,7 +231,7 @@ async def apply_stack(
     applied = Applied(found=planned, is_reached=True, began=aws.now())
     balancers = (item for item in planned.discovery.resources if isinstance(item.state, Balancer))
     active = {item.id: applied.began for item in balancers if is_in_order(item)}
-    run = Run(aws, target.stack, began=applied.began, own=frozenset(own), warn=warn)
+    run = Run(aws, target.stack, began=applied.began, own=frozenset(own), warn=warn, prove=prove)
     run.targets.ready.update(active)
     if planned.plan.steps:
         if target.destroy:

@@ -18,6 +18,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, ReconcileError, ignoring
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.steps import Proof
 from alb_reconcile.model.text import physical_name
 
 _T = TypeVar("_T")
@@ -78,6 +79,10 @@ class Shared:
         return self.of(asyncio.Future, name, lambda: set_off(read()))
 
 
+Prove = Callable[[Aws, str, Proof], Awaitable[None]]
+"""Asks a target group, for a stack. Raises ReconcileError where the answers aren't as wanted."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One run over one stack, at one of the run's steps: `say`, `step` and `others` are the step's own, the rest is the same for all."""
@@ -92,6 +97,8 @@ class Run:
     """When the run began, on AWS's clock."""
     marks: Mapping[str, str] = field(default_factory=dict)
     """The tags about the whole spec with which resources are created (`tags.carried`)."""
+    prove: Prove | None = None
+    """Asks a new version before requests move to it; None where a run can't."""
     warn: Callable[[str], None] = lambda _: None
     """Tells the user what a step couldn't do, and how to help."""
     say: Callable[[str], None] = lambda _: None

@@ -17,6 +17,7 @@ from alb_reconcile.engine.service import ILL, Service, find_needed
 from alb_reconcile.engine.stack import Choice, Goal, Options, StackPlan, apply_stack, plan_allowed, plan_stack
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.journal.record import ADVICE, DESTROY_BEGUN, NO_USE
+from alb_reconcile.kinds.context import Prove
 from alb_reconcile.kinds.display import short_id
 from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.abilities import action_of
@@ -53,6 +54,7 @@ class Ways:
     apply_changes: bool = False
     timeout: float = 900
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    prove: Prove | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,9 @@ async def correct(
         without=lambda found: _unawaited(seen, rest(found).selection),
     )
     warnings: list[str] = []
-    applied = await apply_stack(aws, planned, on_event=on_event, warn=warnings.append, timeout=ways.timeout, goal=goal)
+    applied = await apply_stack(
+        aws, planned, on_event=on_event, warn=warnings.append, timeout=ways.timeout, goal=goal, prove=ways.prove
+    )
     remarks = new_names(chosen.plan, applied.outcomes, applied.found)
     if applied.found is None or applied.error is not None:
         # what was done is reported whatever came after it, for example a lost lease

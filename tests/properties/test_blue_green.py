@@ -162,3 +162,89 @@ def test_a_group_with_a_name_of_its_own_is_refused() -> None:
         world.converge(named)
         with pytest.raises(RefusedError, match="name"):
             world.plan(after)
+
+
+def test_a_new_version_is_asked_before_requests_move_to_it() -> None:
+    """By default for the health check's path, and /: neither may be answered by an error of the service."""
+    with watched() as world:
+        world.converge(demo())
+        world.converge(beside())
+        (proof,) = world.proofs
+        assert {(check.path, check.status) for check in proof.checks} == {("/health", "100-499"), ("/", "100-499")}
+        assert str(proof.group) in groups(world)
+
+
+def test_a_version_that_answers_wrongly_leaves_the_old_one_as_it_is() -> None:
+    with watched() as world:
+        world.converge(demo())
+        good = world.healthy_targets(GROUP)
+        world.wrong = "answered 500"
+        world.watch()
+        result = world.apply(beside())
+        assert any("answered 500" in text for text in result.failures)
+        calls = [name for name, _ in world.log]
+        assert calls.count("modify_listener") == 1, "the new group is there at weight 0"
+        assert not {"deregister_targets", "terminate_instances"} & set(calls)
+        assert good == world.healthy_targets(GROUP)
+        world.wrong = ""
+        world.converge(old(), allow={"delete": 4, "replace": 4})
+        assert good == world.healthy_targets(GROUP), "the old version again: nothing of it was touched"
+
+
+@pytest.mark.parametrize("following", ["the same", "a third one"])
+def test_after_a_version_that_answered_wrongly_a_version_is_asked_again(following: str) -> None:
+    with watched() as world:
+        world.converge(demo())
+        world.wrong = "answered 500"
+        assert world.apply(beside()).failures
+        world.wrong = ""
+        world.converge(NEXT[following](), allow={"delete": 4, "replace": 4})
+        assert len(world.proofs) == 2
+
+
+def test_an_empty_list_of_checks_asks_nothing() -> None:
+    with watched() as world:
+        world.converge(demo())
+        world.converge(beside(checks=[]))
+        assert not world.proofs
+
+
+def test_checks_of_ones_own() -> None:
+    asked = [
+        {"get": "/orders?limit=1", "status": 201, "within": "300ms", "host": "shop.example.com", "body": "ok"},
+        {"get": "/"},
+    ]
+    with watched() as world:
+        world.converge(demo())
+        world.converge(beside(checks=asked))
+        first, second = world.proofs[0].checks
+        assert (first.path, first.status, first.within, first.host, first.body) == (
+            "/orders?limit=1",
+            "201",
+            0.3,
+            "shop.example.com",
+            "ok",
+        )
+        assert (second.path, second.status) == ("/", "200")
+
+
+def test_a_rule_of_priority_1_leaves_no_place_for_checks() -> None:
+    before, after = demo(), beside()
+    for spec in (before, after):
+        rule = {"priority": 1, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+        spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+    with watched() as world:
+        world.converge(before)
+        with pytest.raises(
+            RefusedError, match=r"rule\.public/http/v2 has priority 1, .*give it a higher number, or write"
+        ):
+            world.plan(after)
+        after["instances"]["web"]["rollout"]["checks"] = []
+        world.converge(after)
+
+
+def test_a_roll_is_asked_nothing() -> None:
+    with watched() as world:
+        world.converge(demo())
+        world.converge(rolled())
+        assert not world.proofs

@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from alb_reconcile.api.allowances import check_allowed
+from alb_reconcile.api.proving import prover
 from alb_reconcile.api.session import Session, check_session
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.fleet import FleetView, cell_line, fleet_json, fleet_text, report_text, status_text
@@ -295,9 +296,10 @@ class _Process:
         )  # fmt: skip
         if session.sandbox:
             make_roles(fleet)
+        ways = replace(ways or Ways(), prove=prover(sandbox=session.sandbox))
         self._sources = Sources(journal.folder / "fleet" / "sources", session, variables, options.policy)
         self._settings = CellSettings(
-            fleet, Credentials(session, usual_burst), self._sources, journal, ways or Ways(), options.parallel,
+            fleet, Credentials(session, usual_burst), self._sources, journal, ways, options.parallel,
             lock_timeout, allow or {},
         )  # fmt: skip
         self.records = Records.of(fleet, session, journal.folder)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from alb_reconcile.api.proving import prover
 from alb_reconcile.api.session import Session
 from alb_reconcile.cli.commands.fleet import ChoiceOptions, ReachOptions, chosen_cells, make_roles
 from alb_reconcile.cli.render.console import complain, emit
@@ -68,7 +69,7 @@ def _read(file: FleetFile, options: WorkerOptions, journal: Settings, session: S
 
     fleet = file.load()
     sources = Sources(journal.folder / "fleet" / "sources", session, options.variables, options.policy)
-    ways = Ways(timeout=options.timeout)
+    ways = Ways(timeout=options.timeout, prove=prover(sandbox=session.sandbox))
     settings = CellSettings(fleet, Credentials(session), sources, journal, ways, options.parallel, options.lock_timeout)
     return Work(settings, Records.of(fleet, session, journal.folder))
 

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 
+from alb_reconcile.api.proving import prover
 from alb_reconcile.api.session import check_session
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.output import Output
@@ -62,7 +63,7 @@ def sync(options: SyncOptions) -> ExitCode:
     )
     # no user waits for it, and other users may use AWS; a mistake in the settings is a failed run of each stack, and recorded
     ask = partial(connect, options.connection, usual_burst=0.6, prepared=False)
-    ways = Ways(options.apply_changes, options.timeout)
+    ways = Ways(options.apply_changes, options.timeout, prove=prover(sandbox=options.connection.sandbox))
     rounds = SyncRounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
     with settings.traces_end(complain), closing(rounds):
         return asyncio.run(_run(options, rounds))

@@ -1,0 +1,137 @@
+"""Asks a new version through the load balancer while nobody else's requests reach it: a rule for one random header leads to its target group."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.safety import shift_of
+from alb_reconcile.kinds.context import Prove
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import ReconcileError, RefusedError, ignoring
+from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.resource import RequestCheck
+from alb_reconcile.model.secrets import mark
+from alb_reconcile.model.steps import Proof
+from alb_reconcile.model.text import printable
+from alb_reconcile.sandbox import client as sandbox_client
+from alb_reconcile.verification.attribution import Attribution
+from alb_reconcile.verification.client import ERRORS, Client, Endpoint, Reply, Shot, Trust
+from alb_reconcile.verification.expect import Statuses
+from alb_reconcile.verification.matching import Request
+
+HEADER: Final = "x-alb-reconcile-check"
+NAME: Final = "check-of-a-new-version"
+"""The name of the rule's address: no entry has it, so a rule that a killed run has left is removed by the next one."""
+_TIMES: Final = 10
+"""How often each check is made: a version that answers three of ten requests with an error is noticed."""
+_AT_ONCE: Final = 5
+_TIMEOUT: Final = 10.0
+_LOOKS: Final = 3
+"""The most wrong answers that an error shows."""
+_BODY: Final = 200
+
+
+class CheckError(ReconcileError):
+    """A new version didn't answer as its checks want. No other request has reached it."""
+
+
+def prover(*, sandbox: bool) -> Prove:
+    """What asks target groups: through the sandbox's ports, or at the load balancers' names."""
+
+    async def prove(aws: Aws, stack: str, proof: Proof) -> None:
+        endpoint = await _endpoint(aws, proof.listener, sandbox=sandbox)
+        value = secrets.token_hex(16)
+        mark(value)
+        async with _rule(aws, stack, proof, value), Client.opened(Attribution.parse("none"), _TIMEOUT) as client:
+            await aws.sleep(proof.settle)
+            for check in proof.checks:
+                await _ask(client, endpoint, check, value)
+
+    return prove
+
+
+async def check_reach(aws: Aws, plan: Plan, *, sandbox: bool) -> None:
+    """Find out whether the load balancers can be reached from here through which a run is to ask new versions. Raises RefusedError if one
+    can't, AwsError."""
+    for proof in {proof.listener: proof for step in plan.steps for proof in shift_of(step).proofs}.values():
+        endpoint = await _endpoint(aws, proof.listener, sandbox=sandbox)
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+                writer.close()
+        except OSError as error:
+            why = error.strerror or str(error) or "no connection within 10 s"
+            raise RefusedError(
+                f"{proof.group} is to be asked through {endpoint.host}:{endpoint.listener_port} before requests move to it, which can't be "
+                f"reached from here ({why}); run this where it can be, or write rollout: {{checks: []}}"
+            ) from None
+
+
+async def _endpoint(aws: Aws, listener: str, *, sandbox: bool) -> Endpoint:
+    (found,) = (await aws.call("elbv2", "describe_listeners", ListenerArns=[listener]))["Listeners"]
+    trust = Trust() if found["Protocol"] == "HTTPS" else None
+    if sandbox and (running := sandbox_client.running()) is not None:
+        doors = (await asyncio.to_thread(running.look)).doors
+        local = next((door.local_port for door in doors if door.listener_arn == listener), 0)
+        own = Trust(ca_file=running.ca_file) if trust else None
+        return Endpoint(sandbox_client.HOST, local, found["Port"], own)
+    answer = await aws.call("elbv2", "describe_load_balancers", LoadBalancerArns=[found["LoadBalancerArn"]])
+    (balancer,) = answer["LoadBalancers"]
+    return Endpoint(balancer["DNSName"], found["Port"], found["Port"], trust)
+
+
+@asynccontextmanager
+async def _rule(aws: Aws, stack: str, proof: Proof, value: str) -> AsyncIterator[None]:
+    """A rule that leads requests with the header to the group, before all other rules of the listener, for the length of the block."""
+    rules = await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=proof.listener)
+    priorities = [int(item["Priority"]) for item in rules if item["Priority"] != "default"]
+    own = {tags.STACK: stack, tags.ADDRESS: f"rule.{NAME}"}
+    answer = await aws.call(
+        "elbv2", "create_rule", ListenerArn=proof.listener, Priority=max(min(priorities, default=2) - 1, 1),
+        Conditions=[{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": HEADER, "Values": [value]}}],
+        Actions=[{"Type": "forward", "TargetGroupArn": proof.group}], Tags=tags.to_list(own),
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        gone = aws.call("elbv2", "delete_rule", RuleArn=answer["Rules"][0]["RuleArn"])
+        with ignoring("RuleNotFound"):
+            await asyncio.shield(gone)
+
+
+async def _ask(client: Client, endpoint: Endpoint, check: RequestCheck, value: str) -> None:
+    """Make a check some times. Raises CheckError with what was answered instead."""
+    request = Request(check.host or endpoint.host, check.path, headers=((HEADER, value),))
+    shot = Shot(check.path, endpoint, request, check_name=bool(check.host), keep_body=True)
+    turns, loop = asyncio.Semaphore(_AT_ONCE), asyncio.get_running_loop()
+
+    async def once() -> str:
+        async with turns:
+            began = loop.time()
+            reply = await client.fire(shot)
+            return _wrong(check, reply, loop.time() - began)
+
+    wrong = [text for text in await asyncio.gather(*(once() for _ in range(_TIMES))) if text]
+    if wrong:
+        told = "; ".join(dict.fromkeys(wrong[:_LOOKS]))
+        raise CheckError(
+            f"the new version failed its check, {len(wrong)} of {_TIMES} times: GET {check.path}: {told}. Only this run has asked it; the old "
+            "version serves on. Correct the version, or the check, and run again"
+        )
+
+
+def _wrong(check: RequestCheck, reply: Reply, seconds: float) -> str:
+    """What is wrong with an answer; empty if nothing is."""
+    if reply.error:
+        return ERRORS[reply.error]
+    body = reply.body.decode("utf-8", "replace")
+    if reply.status is None or reply.status not in Statuses.parse(check.status):
+        return f"answered {reply.status}, not {check.status}: {printable(body[:_BODY])!r}"
+    if check.body and check.body not in body:
+        return f"the answer doesn't have {check.body!r} in it: {printable(body[:_BODY])!r}"
+    if check.within is not None and seconds > check.within:
+        return f"took {seconds:.3f} s, not {check.within:g} s at most"
+    return ""
