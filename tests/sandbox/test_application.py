@@ -23,7 +23,9 @@ def test_the_program_and_the_settings_are_those_of_the_user_data() -> None:
     found = application_in(DATA)
     assert found is not None
     assert (found.port, found.log_group) == (8080, "/web")
-    assert found.program == files("alb_reconcile.kinds.instance.application").joinpath("program_1.py").read_text("utf-8")
+    assert found.program == files("alb_reconcile.kinds.instance.application").joinpath("program_1.py").read_text(
+        "utf-8"
+    )
     settings = json.loads(found.settings)
     assert settings["artifact"] == {"bucket": "artifacts", "key": "web.tar.gz", "version": "v1"}
     assert settings["environment"] == {"GREETING": "PORT=7: hello\n"}
