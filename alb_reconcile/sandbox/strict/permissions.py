@@ -29,7 +29,7 @@ _SINCE: Final = "strict_since"
 _SERVICE: Final = re.compile(r"Credential=[^/, ]+/[0-9]{8}/[^/, ]+/([a-z0-9-]+)/")
 
 
-class _Refused(AccessDeniedError):
+class _DeniedError(AccessDeniedError):
     def __init__(self, code: str, message: str) -> None:
         super(AccessDeniedError, self).__init__(code, message)
 
@@ -129,7 +129,7 @@ def _error(response: Any, service: str, why: str) -> Exception:
         return S3ClientError("AccessDenied", why)
     if "X-Amz-Target" in response.headers:
         return JsonRESTError("AccessDeniedException", why)
-    return _Refused("UnauthorizedOperation" if service == "ec2" else "AccessDenied", why)
+    return _DeniedError("UnauthorizedOperation" if service == "ec2" else "AccessDenied", why)
 
 
 def _hidden(original: Any, clock: Callable[[], float], lag: float) -> Any:

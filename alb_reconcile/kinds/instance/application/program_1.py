@@ -28,8 +28,7 @@ ROOT = os.environ.get("ALB_RECONCILE_ROOT", "")
 METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254")
 FOLDER = ROOT + "/opt/application"
 PATIENCE = 300  # seconds: IAM takes a while to know a new role, and S3 a new object
-with open(ROOT + "/etc/alb-reconcile/application.json", encoding="utf-8") as file:
-    SETTINGS = json.load(file)
+SETTINGS: Dict[str, Any] = {}
 
 
 def metadata(path: str, token: str = "") -> str:
@@ -157,4 +156,6 @@ def start() -> None:
 
 
 if __name__ == "__main__":
+    with open(ROOT + "/etc/alb-reconcile/application.json", encoding="utf-8") as settings:
+        SETTINGS.update(json.load(settings))
     install() if sys.argv[1] == "install" else start()
