@@ -186,7 +186,8 @@ class Processes:
         for instance in instances:
             if instance.id not in self._services:
                 self._services[instance.id] = _Service(instance, self._free_port())
-            self._services[instance.id].instance = instance
+            service = self._services[instance.id]
+            service.instance = replace(instance, application=service.instance.application)  # from the first boot
         for name in self._services.keys() - {instance.id for instance in instances}:
             self._let_go(self._services.pop(name))
         now = self._clock()

@@ -12,7 +12,7 @@ from alb_reconcile.sandbox.application import Application
 from alb_reconcile.sandbox.client import METADATA
 from alb_reconcile.sandbox.traffic.processes import Processes, Program
 from tests.processes import until
-from tests.sandbox.traffic.test_processes import ONE, Make, gone, make
+from tests.sandbox.traffic.test_processes import ONE, SLEEPS, Make, gone, make
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +105,16 @@ def test_one_that_is_stopped_while_it_is_installed_isnt_installed_again(make: Ma
     machine.until(lambda told: told["i-1"].pid is None, replace(slow, state="stopping"))
     told = machine.step(replace(slow, boots=2))["i-1"]
     assert (told.state, told.note.partition(";")[0]) == ("failed", "not installed: killed by SIGTERM: install")
+
+
+def test_user_data_that_changes_later_installs_nothing(make: Make) -> None:
+    """cloud-init runs it once for an instance."""
+    machine = make(SLEEPS)
+    plain = machine.step(ONE)["i-1"]
+    machine.until(lambda told: told["i-1"].pid is None, replace(ONE, state="stopping"))
+    again = machine.step(replace(GOOD, boots=2))["i-1"]
+    assert (again.state, again.note, again.local_port) == ("runs", "", plain.local_port)
+    assert machine.processes.console("i-1") == b""
 
 
 def test_its_folder_goes_with_it(make: Make, tmp_path: Path) -> None:
