@@ -37,6 +37,7 @@ from alb_reconcile.sandbox.client import (
     read_state,
 )
 from alb_reconcile.sandbox.metadata import Metadata
+from alb_reconcile.sandbox.neighbours import is_of_another_user
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.aws import READING
 from alb_reconcile.sandbox.strict.world import World
@@ -66,8 +67,10 @@ class Application:
         store: Callable[[str, str, str, bytes], str],
         metadata: Metadata,
         driver: Driver | None,
+        folder: Path | None = None,
     ) -> None:
-        self.sandbox = sandbox
+        """`folder` is the sandbox's own: the users who may enter it may launch what the sandbox runs; None for all users."""
+        self.sandbox, self.folder = sandbox, folder
         self.empty, self.prepare, self.store = empty, prepare, store
         self.metadata, self.driver = metadata, driver
         self._services: dict[str, Any] = {}
@@ -111,6 +114,9 @@ class Application:
         if service is None:
             return _refuse(start_response, f"The sandbox serves signed requests to {', '.join(SERVICES)} only.")
         changes = self.driver is not None and _changes(environ)
+        if changes and self._is_strangers(environ):
+            why = "Only your own user, and users for whom you have opened the sandbox's folder, may launch what the sandbox runs."
+            return _refuse(start_response, why)
         if changes and self.driver is not None:
             self.driver.keep_up()
         answer: Iterable[bytes] = self._service(service)(environ, start_response)
@@ -119,6 +125,13 @@ class Application:
         if changes and self.driver is not None:
             self.driver.catch_up()
         return answer
+
+    def _is_strangers(self, environ: dict[str, Any]) -> bool:
+        """Whether another user of this machine sends user data, of which the sandbox runs a part."""
+        body = _body(environ)
+        environ["wsgi.input"] = io.BytesIO(body)
+        port = int(environ.get("REMOTE_PORT") or 0)
+        return b"UserData" in body and self.folder is not None and is_of_another_user(port, self.folder)
 
     def _service(self, name: Any) -> Any:
         """moto's application for a service, made at its first use. moto's dispatcher would also serve moto's API, and Lambda in
@@ -205,6 +218,7 @@ def main() -> None:
         lambda *given: _store(strict, *given),
         Metadata(strict),
         driver,
+        args.state.parent,
     )
     sandbox.write(args.state)
     os.close(args.lock)
