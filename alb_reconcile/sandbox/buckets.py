@@ -1,4 +1,4 @@
-"""Makes objects in the local S3 that a stack names and doesn't declare: trust stores' files, and buckets for logs."""
+"""Makes objects in the local S3 that a stack names and doesn't declare: trust stores' files, buckets for logs, and what a user puts."""
 
 import json
 import re
@@ -24,6 +24,14 @@ def make_buckets(world: World, named: list[tuple[str, str]], states: list[Any], 
         if _LOG.fullmatch(key) and _BUCKET.fullmatch(bucket) and _make_bucket(world, bucket):
             _let_logs_in(world, bucket)
             yield f"bucket {bucket} (Elastic Load Balancing may write logs to it)"
+
+
+def store_object(world: World, bucket: str, key: str, content: bytes) -> str:
+    """Store an object, and make its bucket, with versions, if that is missing. Returns the object's version; "null" without versions."""
+    backend = s3_backends[world.account]["aws"]
+    if _make_bucket(world, bucket):
+        backend.put_bucket_versioning(bucket, "Enabled")
+    return str(backend.put_object(bucket, key, content).version_id)
 
 
 def _trust(world: World, stores: list[dict[str, Any]], folder: Path | None) -> Iterator[str]:

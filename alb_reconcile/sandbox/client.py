@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO, Any, Final, Literal
+from urllib.parse import urlencode
 
 from alb_reconcile.model.errors import ReconcileError, needs_extra
 from alb_reconcile.model.files import open_file, read_file, write_file
@@ -31,6 +32,10 @@ TRAFFIC: Final = IDENTITY + "/traffic"
 """The path at which the server lists its doors and its instances' processes."""
 PREPARATION: Final = IDENTITY + "/preparation"
 """The path of a POST, with the server's token, that makes the resources which a stack names and doesn't declare."""
+METADATA: Final = IDENTITY + "/metadata"
+"""The path below which each instance has its metadata service, at its id."""
+OBJECTS: Final = IDENTITY + "/objects"
+"""The path of a POST, with the server's token, that stores its body in S3. The query has the bucket, the key and the bucket's region."""
 SPEED: Final = 10.0
 LAG: Final = 10.0
 """The most seconds, on AWS's clock, until a change has reached the load balancers."""
@@ -163,6 +168,24 @@ class Sandbox:
             raise SandboxError(
                 f"the sandbox at {self.endpoint_url} doesn't report its listeners' ports; is it still running? See: alb-reconcile sandbox status"
             ) from None
+
+    def put(self, file: Path, bucket: str, key: str, region: str) -> str:
+        """Store a file in S3, in a bucket with versions that is made in this region if it is missing. Returns the object's version; empty
+        in a bucket without versions. Raises SandboxError, and OSError for a file that can't be read."""
+        with os.fdopen(open_file(file, os.O_RDONLY), "rb") as stream:
+            headers = {"X-Token": self.token, "Content-Length": str(os.fstat(stream.fileno()).st_size)}
+            query = urlencode({"bucket": bucket, "key": key, "region": region})
+            connection = HTTPConnection(HOST, self.port, timeout=_TIMEOUT)
+            try:
+                connection.request("POST", f"{OBJECTS}?{query}", stream, headers)
+                version = str(json.loads(connection.getresponse().read())["version"])
+            except (OSError, HTTPException, ValueError, TypeError, KeyError):
+                raise SandboxError(
+                    f"the sandbox at {self.endpoint_url} doesn't take {file}; see its log beside its state file"
+                ) from None
+            finally:
+                connection.close()
+        return version if version != "null" else ""
 
     def _request(self, method: str, path: str, headers: dict[str, str], timeout: float) -> Any:
         connection = HTTPConnection(HOST, self.port, timeout=timeout)

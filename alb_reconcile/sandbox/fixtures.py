@@ -1,5 +1,6 @@
 """Makes others' resources in the local AWS, with ids that a stack names: networks, images, certificates, keys, profiles, log buckets."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from alb_reconcile.sandbox.buckets import make_buckets
 from alb_reconcile.sandbox.images import make_images
 from alb_reconcile.sandbox.names.zones import make_zones
 from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
+from alb_reconcile.sandbox.roles import service_trust
 from alb_reconcile.sandbox.secrets import make_secrets
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
@@ -164,6 +166,8 @@ def _keys_and_profiles(world: World, named: Named) -> Iterator[str]:
             yield f"key pair {text}"
         elif key == "iam_instance_profile" and text not in iam.instance_profiles:
             with suppress(EntityAlreadyExists):
-                iam.create_role(text, "{}", "/", "", "", [], "3600")
+                iam.create_role(text, json.dumps(service_trust("ec2.amazonaws.com")), "/", "", "", [], "3600")
+                everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+                iam.put_role_policy(text, "all", json.dumps({"Version": "2012-10-17", "Statement": everything}))
             iam.create_instance_profile(text, "/", [text])  # named as its role, as the console does
-            yield f"instance profile {text}"
+            yield f"instance profile {text} (its role may do everything)"

@@ -1,4 +1,4 @@
-"""Finds the ports on which instances listen in the sandbox, which doesn't run their user data. Never imports moto."""
+"""Finds the ports on which instances listen in the sandbox, which runs no user data but an `application`. Never imports moto."""
 
 import re
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.resource import Desired, each_of
+from alb_reconcile.sandbox.application import application_in
 
 _PORT: Final = re.compile(rb"""(?<![A-Za-z0-9_])PORT=["']?([0-9]{1,5})(?![A-Za-z0-9_])""")
 
@@ -16,7 +17,10 @@ _HOW: Final = "User data isn't run there: write PORT={} into it, or: sandbox sto
 
 
 def ports_in(user_data: bytes) -> tuple[int, ...]:
-    """The ports on which user data makes the web API listen: the values of the variable PORT in its text, since it isn't run."""
+    """The ports on which user data makes the web API listen: an application's own port, else the values of the variable PORT in the text,
+    since other user data isn't run."""
+    if application := application_in(user_data):
+        return (application.port,)
     return tuple(dict.fromkeys(int(port) for port in _PORT.findall(user_data)))
 
 

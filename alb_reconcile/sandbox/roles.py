@@ -22,6 +22,12 @@ def make_roles(roles: list[dict[str, str]]) -> list[str]:
     return made
 
 
+def service_trust(service: str) -> dict[str, Any]:
+    """A trust policy for a service, such as ec2.amazonaws.com."""
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
 def trust(external_id: str = "", account: str = DEFAULT_ACCOUNT_ID) -> dict[str, Any]:
     """A trust policy for an account, which requires an external id if one is given."""
     principal = {"AWS": f"arn:aws:iam::{account}:root"}

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -23,9 +25,21 @@ from werkzeug.serving import make_server
 from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.model.host import iso
 from alb_reconcile.sandbox.allowed_services import SERVICES, refuse_pages, service_of
-from alb_reconcile.sandbox.client import HOST, IDENTITY, PREPARATION, TRAFFIC, Sandbox, Traffic, read_state
+from alb_reconcile.sandbox.client import (
+    HOST,
+    IDENTITY,
+    METADATA,
+    OBJECTS,
+    PREPARATION,
+    TRAFFIC,
+    Sandbox,
+    Traffic,
+    read_state,
+)
+from alb_reconcile.sandbox.metadata import Metadata
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.aws import READING
+from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.driver import Driver
 
 _LOOK: Final = 2.0
@@ -41,15 +55,21 @@ _ACTION: Final = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
 class Application:
-    """The WSGI application: moto's services, and the sandbox's own paths. One reports the traffic; the others, which need the sandbox's
-    token, identify it, empty it, and make resources."""
+    """The WSGI application: moto's services, the instances' metadata service, and the sandbox's own paths. One reports the traffic; the
+    others, which need the sandbox's token, identify it, empty it, make resources, and store objects."""
 
     def __init__(
-        self, sandbox: Sandbox, empty: Callable[[], None], prepare: Callable[..., list[str]], driver: Driver | None
+        self,
+        sandbox: Sandbox,
+        empty: Callable[[], None],
+        prepare: Callable[..., list[str]],
+        store: Callable[[str, str, str, bytes], str],
+        metadata: Metadata,
+        driver: Driver | None,
     ) -> None:
         self.sandbox = sandbox
-        self.empty, self.prepare = empty, prepare
-        self.driver = driver
+        self.empty, self.prepare, self.store = empty, prepare, store
+        self.metadata, self.driver = metadata, driver
         self._services: dict[str, Any] = {}
         self._making = threading.Lock()
 
@@ -57,18 +77,26 @@ class Application:
         """Answer a request."""
         if refusal := refuse_pages(environ, self.sandbox.port):
             return _refuse(start_response, refusal)
-        path = environ.get("PATH_INFO")
+        path: str = environ.get("PATH_INFO", "")
+        if path.startswith(METADATA):
+            instance_id, _, below = path.removeprefix(METADATA + "/").partition("/")
+            status, text = self.metadata.answer(instance_id, environ["REQUEST_METHOD"], f"/{below}", environ)
+            return _plain(start_response, status, text)
         if path == TRAFFIC:
             if self.driver is not None:
                 self.driver.catch_up(_REPORT)  # load balancers may have become active since the last look
             return _json(start_response, asdict(self.driver.report() if self.driver else Traffic()))
-        if path not in (IDENTITY, PREPARATION):
+        if path not in (IDENTITY, PREPARATION, OBJECTS):
             return self._of_aws(environ, start_response)
         if not secrets.compare_digest(environ.get("HTTP_X_TOKEN", "").encode(), self.sandbox.token.encode()):
             return _json(start_response, {}, "403 Forbidden")
         if environ["REQUEST_METHOD"] == "POST":
             if path == PREPARATION:
                 return _json(start_response, {"made": self.prepare(**json.loads(_body(environ)))})
+            if path == OBJECTS:
+                place = dict(parse_qsl(environ["QUERY_STRING"]))
+                version = self.store(place["region"], place["bucket"], place["key"], _body(environ))
+                return _json(start_response, {"version": version})
             self.empty()
             if self.driver is not None:
                 self.driver.clear()
@@ -109,8 +137,12 @@ def _well_formed(answer: Iterable[bytes]) -> list[bytes]:
 
 
 def _refuse(start_response: Any, why: str) -> list[bytes]:
-    body = f"{why}\n".encode()
-    start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
+    return _plain(start_response, "403 Forbidden", f"{why}\n")
+
+
+def _plain(start_response: Any, status: str, text: str) -> list[bytes]:
+    body = text.encode()
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
     return [body]
 
 
@@ -147,7 +179,7 @@ def main() -> None:
     driver, ca_file, provider = None, None, None
     if args.traffic == "on":
         try:
-            driver, ca_file, provider = _carry_traffic(args, strict)
+            driver, ca_file, provider = _carry_traffic(args, strict, f"http://{HOST}:{server.port}")
         except (ReconcileError, OSError) as error:
             args.failure.write_text(str(error), encoding="utf-8")
             sys.exit(1)
@@ -170,6 +202,8 @@ def main() -> None:
         sandbox,
         lambda: _empty(strict, args.state),
         lambda **named: _prepare(strict, args.state.parent, **named),
+        lambda *given: _store(strict, *given),
+        Metadata(strict),
         driver,
     )
     sandbox.write(args.state)
@@ -204,26 +238,29 @@ def _left_by_others(failure: Path) -> float:
     return float(text)
 
 
-def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver, str, str]:
+def _carry_traffic(args: argparse.Namespace, strict: StrictAws, endpoint: str) -> tuple[Driver, str, str]:
     """The driver of the load balancers' traffic, the file of its CA certificate, and the address of the identity provider.
 
-    Raises TrafficError, OSError.
+    `endpoint`: the URL of the API, which the instances' applications use. Raises TrafficError, OSError.
     """
     from alb_reconcile.sandbox.traffic.driver import Driver
     from alb_reconcile.sandbox.traffic.front import Front
-    from alb_reconcile.sandbox.traffic.log_delivery import put_object
+    from alb_reconcile.sandbox.traffic.log_delivery import put_events, put_object
+    from alb_reconcile.sandbox.traffic.log_events import LogEvents
     from alb_reconcile.sandbox.traffic.logbook import Logbook
     from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
     from alb_reconcile.sandbox.traffic.prober import Prober
     from alb_reconcile.sandbox.traffic.processes import Processes, Program
 
     folder = args.state.parent
-    processes = Processes(Program.choose(args.serve, args.cwd), folder / "instances")
+    processes = Processes(Program.choose(args.serve, args.cwd), folder / "instances", endpoint=endpoint)
+    strict.console = processes.console
     front = Front(folder / "front", args.speed)
     prober = Prober(strict.clock, args.speed)
     ports = tuple(map(int, args.serve_ports.split(",")))
     logs = Logbook(front.records, front.targets, put_object, args.speed)
-    driver = Driver(strict, lambda: take_snapshot(strict, ports), front, processes, prober, args.lag, logs)
+    events = LogEvents(lambda *given: put_events(strict, *given))
+    driver = Driver(strict, lambda: take_snapshot(strict, ports), front, processes, prober, args.lag, logs, events)
     return driver, str(front.ca_file), front.provider_url
 
 
@@ -260,6 +297,13 @@ def _prepare(
         with strict._lock:  # no request is processed meanwhile
             return make_roles(list(roles))
     return make_others(strict, region, list(states), list(lookups), folder)
+
+
+def _store(strict: StrictAws, region: str, bucket: str, key: str, content: bytes) -> str:
+    from alb_reconcile.sandbox.buckets import store_object
+
+    with strict._lock:
+        return store_object(World(DEFAULT_ACCOUNT_ID, region), bucket, key, content)
 
 
 def _end(driver: Driver | None) -> None:

@@ -24,6 +24,9 @@ MISTAKES: Final = (
     "lock break", "lock break --stack BAD", "sandbox", "sandbox nonsense", "sandbox start --port 0",
     "sandbox start --speed 0", "sandbox start --serve x --no-traffic", "plan --sandbox --profile x demo.yaml",
     "plan --out p demo.yaml https.yaml", "fleet", "fleet nonsense", "fleet plan nothing.yaml",
+    "sandbox put demo.yaml", "sandbox put nothing.tar.gz s3://artifacts/web.tar.gz", "sandbox put home s3://artifacts/web.tar.gz",
+    "sandbox put demo.yaml artifacts/web.tar.gz", "sandbox put demo.yaml s3://artifacts/",
+    "sandbox put --region nowhere demo.yaml s3://artifacts/demo.yaml",
 )  # fmt: skip
 
 

@@ -1,7 +1,10 @@
-"""The commands `sandbox start|stop|status|reset|prepare`, which control the local AWS."""
+"""The commands `sandbox start|stop|status|prepare|put|reset`, which control the local AWS."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from alb_reconcile.api.session import check_sandbox_region
 from alb_reconcile.cli.render.console import emit
@@ -10,10 +13,13 @@ from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.advice import typed
 from alb_reconcile.model.errors import ExitCode, UsageError
+from alb_reconcile.model.files import read_start
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.sandbox import preparation
 from alb_reconcile.sandbox.identity.places import local_issuer
 
+_LONGEST_KEY: Final = 1024
+"""The most bytes of an object's key (Amazon S3 User Guide, 'Naming Amazon S3 objects')."""
 _WITHOUT = "It was started without traffic: its load balancers carry no requests, and health follows the clock."
 
 
@@ -43,7 +49,9 @@ def start(options: StartOptions) -> ExitCode:
     emit(f"The sandbox {'has started' if fresh else 'is already running'}: {_where(found)}")
     if found.traffic:
         program = found.serve or "the demo's web API"
-        emit(f"Instances don't run their user data: each runs {program} instead.")
+        emit(
+            f"Instances run their group's application. Any other user data isn't run: such an instance runs {program}."
+        )
         emit(f"Users of rules that authenticate log in at {found.provider}, whatever provider the spec names.")
     emit("")
     emit("Use it with --sandbox on any command, e.g.: alb-reconcile plan --sandbox SPEC")
@@ -113,6 +121,45 @@ def prepare(options: PrepareOptions) -> ExitCode:
         for issuer in issuers:
             emit(f"  {local_issuer(found.provider, issuer)} for {issuer}")
     return ExitCode.OK
+
+
+_PLACE: Final = re.compile(
+    r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f/])"
+)
+
+
+@dataclass(frozen=True)
+class PutOptions:
+    file: str
+    place: str
+    region: str | None
+
+
+def put(options: PutOptions) -> ExitCode:
+    """Upload a file to the sandbox's S3. Raises UsageError, SandboxError."""
+    place, region = _PLACE.fullmatch(options.place), options.region or sandbox_client.REGION
+    if place is None or len(place["key"].encode()) > _LONGEST_KEY:
+        raise UsageError(f"{options.place!r} names no object in a bucket; write it as in s3://my-artifacts/web.tar.gz")
+    _check_file(options.file)
+    check_sandbox_region(region)
+    found, _ = sandbox_client.start()
+    version = found.put(Path(options.file), place["bucket"], place["key"], region)
+    emit(f"{options.place} is in the sandbox, {f'version {version}' if version else 'in a bucket without versions'}")
+    return ExitCode.OK
+
+
+def _check_file(name: str) -> None:
+    """Raises UsageError for a file that can't be read."""
+    file = Path(name)
+    try:
+        read_start(file, 0)
+    except IsADirectoryError:
+        folder = file.resolve()
+        archive = f"{'../' * (folder == Path.cwd())}{folder.name}.tar.gz"
+        raise UsageError(f"{name} is a folder; pack it: {typed('tar', ('-czf', archive, '-C', name, '.'))}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{name} can't be read: {why}; name the file to upload") from None
 
 
 def reset() -> ExitCode:

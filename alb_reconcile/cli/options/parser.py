@@ -318,6 +318,10 @@ def _add_sandbox(commands: Any) -> None:
     prepare.add_argument("spec", metavar="SPEC", help="a spec")
     prepare.add_argument("--region", help="the region of a spec that names none")
     _add_variables(prepare)
+    put = _add(actions, "put", "sandbox.put", "upload a file to its S3, such as the artifact of an application")
+    put.add_argument("file", metavar="FILE", help="the file")
+    put.add_argument("place", metavar="s3://BUCKET/KEY", help="where; a missing bucket is made, with versions")
+    put.add_argument("--region", help="the region of a bucket that is made (default us-east-1)")
     _add(actions, "reset", "sandbox.reset", "empty it")
 
 

@@ -244,4 +244,6 @@ def _process(item: Process) -> str:
     told = f"  {item.instance_id}{owner}  {item.state:<7}  port {item.local_port} for {ports}  {runs}"
     if item.restarts:
         told += f"  restarts {item.restarts}, the last after: {item.note}"
+    elif item.note:
+        told += f"  {item.note}"
     return told

@@ -28,6 +28,7 @@ from . import (
     cloudtrail,
     corrections,
     ec2_attachments,
+    ec2_console,
     ec2_gateways,
     ec2_nat,
     ec2_options,
@@ -38,6 +39,7 @@ from . import (
     iam_policies,
     logs,
     moto_cache,
+    permissions,
     quotas,
     references,
     route53,
@@ -87,6 +89,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self.lag = lag  # seconds by which describe actions are behind
         self.lag_of_read: Callable[[], float] | None = None  # called for each describe in place of `lag`; at most `lag`
         self.reference_lag = 0.0  # seconds until other calls can name a new id
+        self.console: Callable[[str], bytes] = lambda _: b""  # what an instance has written since its boot
         self.denied = 0  # calls that were refused for that
         self.page_size: int | None = None  # the longest page, whatever a request asks for
         self.changes = 0  # number of changes, or possible ones, other than by the passage of time
@@ -160,6 +163,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *cloudtrail.patches(self.clock, lambda: self.lag, self._throttling),
             *corrections.patches(),
             *ec2_attachments.patches(),
+            *ec2_console.patches(lambda name: self.console(name), lambda: self.moment(self.clock())),
             *ec2_gateways.patches(),
             *ec2_nat.patches(),
             *function_policies.patches(),
@@ -168,6 +172,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *iam_policies.patches(),
             *elb_pools.patches(),
             *logs.patches(),
+            *permissions.patches(self.clock, self.timing.permissions_known),
             *quotas.patches(),
             *references.patches(self.clock),
             *moto_cache.patches(),

@@ -51,6 +51,8 @@ class Timing:
     certificate_visible: float = 3.0  # until a new certificate is shown
     certificate_records: float = 6.0  # until the records that validate it are shown
     certificate_issued: float = 90.0  # after its records exist; the User Guide: up to 30 minutes
+    permissions_known: float = 10.0
+    """Until services know a policy that a role has got (IAM User Guide, 'Changes that I make are not always immediately visible')."""
     certificate_in_use: float = 10.0  # after the last listener that had it
     initial: float | None = None  # one interval of the health check
     recovering: float | None = None  # healthy threshold × interval

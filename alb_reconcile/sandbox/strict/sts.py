@@ -24,7 +24,7 @@ def judged(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def assume_role(response: Any) -> Any:
         arn = response._get_param("RoleArn") or ""
         _, caller, _ = response.backend.get_caller_identity(response.get_access_key(), response.region)
-        role = _role_of(arn, response.region)
+        role = role_of(arn, response.region)
         tags = {item["Key"]: item["Value"] for item in response._get_param("Tags") or []}
         asked = {"sts:ExternalId": response._get_param("ExternalId")}
         asked |= {f"aws:RequestTag/{key}": value for key, value in tags.items()}
@@ -46,12 +46,18 @@ def judged(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return assume_role
 
 
-def _role_of(arn: str, region: str) -> Any:
+def role_of(arn: str, region: str) -> Any:
+    """moto's role of an ARN; None if there is none."""
     account = arn.split(":")[4] if arn.count(":") > 4 else ""
     if account not in iam_backends:  # a look-up would make the account
         return None
-    roles = iam_backends[account][get_partition(region)].roles.values()
+    roles = list(iam_backends[account][get_partition(region)].roles.values())
     return next((role for role in roles if role.arn == arn), None)
+
+
+def trusts(role: Any, service: str) -> bool:
+    """Whether a role's trust policy lets a service, such as ec2.amazonaws.com, assume the role."""
+    return _allows(role.assume_role_policy_document, "sts:AssumeRole", service, {})
 
 
 def _allows(document: str, action: str, caller: str, asked: Mapping[str, str | None]) -> bool:
@@ -65,19 +71,19 @@ def _allows(document: str, action: str, caller: str, asked: Mapping[str, str | N
 
 
 def _fits(statement: Any, action: str, caller: str, asked: Mapping[str, str | None]) -> bool:
-    if not any(fnmatchcase(action.lower(), item.lower()) for item in _listed(statement.get("Action"))):
+    if not any(fnmatchcase(action.lower(), item.lower()) for item in listed(statement.get("Action"))):
         return False
     principal = statement.get("Principal")
-    named = ["*"] if principal == "*" else _listed(principal.get("AWS")) if isinstance(principal, dict) else []
-    account = caller.split(":")[4]
+    named = ["*"] if principal == "*" else []
+    if isinstance(principal, dict):
+        named = [*listed(principal.get("AWS")), *listed(principal.get("Service"))]
+    account = caller.split(":")[4] if caller.startswith("arn:") else ""
     known = {"*", account, caller, f"arn:aws:iam::{account}:root", _role_behind(caller)}
     if not known & set(named):
         return False
     conditions = statement.get("Condition", {})
     return all(
-        _holds(operator, values, asked.get(key))
-        for operator, keys in conditions.items()
-        for key, values in keys.items()
+        holds(operator, values, asked.get(key)) for operator, keys in conditions.items() for key, values in keys.items()
     )
 
 
@@ -88,16 +94,17 @@ def _role_behind(caller: str) -> str:
     return f"{caller.replace(':sts:', ':iam:').replace(':assumed-role/', ':role/').rpartition('/')[0]}"
 
 
-def _holds(operator: str, values: Any, found: str | None) -> bool:
+def holds(operator: str, values: Any, found: str | None) -> bool:
     """Whether a condition holds. A condition with an unknown operator doesn't."""
     if found is None:
         return False
     if operator == "StringEquals":
-        return found in _listed(values)
-    return operator == "StringLike" and any(fnmatchcase(found, item) for item in _listed(values))
+        return found in listed(values)
+    return operator == "StringLike" and any(fnmatchcase(found, item) for item in listed(values))
 
 
-def _listed(value: Any) -> list[str]:
+def listed(value: Any) -> list[str]:
+    """The texts of a policy's element, which may be one text or a list."""
     return value if isinstance(value, list) else [value] if isinstance(value, str) else []
 
 

@@ -12,6 +12,7 @@ from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.health import Check
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.gaps import Gap, find_gaps
+from alb_reconcile.sandbox.traffic.log_events import LogEvents
 from alb_reconcile.sandbox.traffic.logbook import Logbook
 from alb_reconcile.sandbox.traffic.prober import Key, Probe, Prober
 from alb_reconcile.sandbox.traffic.processes import Processes
@@ -53,9 +54,10 @@ class Driver:
         prober: Prober,
         lag: float = 0.0,
         logs: Logbook | None = None,
+        events: LogEvents | None = None,
     ) -> None:
         self._strict, self._look, self._front = strict, look, front
-        self._processes, self._prober, self._logs = processes, prober, logs
+        self._processes, self._prober, self._logs, self._events = processes, prober, logs, events
         self._propagation = Propagation(lag)
         self._turn = threading.Condition()
         self._asked = threading.Event()
@@ -145,6 +147,8 @@ class Driver:
     def _take_snapshot(self) -> tuple[Snapshot, float]:
         """A snapshot after all changes that are due and all health checks' results, and the time on AWS's clock."""
         found = self._prober.results()
+        if self._events:
+            self._events.take(self._processes.take_lines())
         with self._strict._lock:  # no request is processed meanwhile
             now = self._strict.clock()
             for world in _worlds():
@@ -154,7 +158,10 @@ class Driver:
             snapshot = self._look()
             if self._logs:
                 self._logs.write(snapshot, found, now, self._strict.moment(now))
-            return snapshot, now
+        if self._events:
+            for instance_id, why in self._events.send(item.id for item in snapshot.instances):
+                self._processes.remark(instance_id, why)
+        return snapshot, now
 
     def _record(self, check: Check, now: float) -> None:
         _, _, _, region, account, _ = check.group.split(":", 5)

@@ -10,6 +10,7 @@ from moto.wafv2.models import wafv2_backends
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.text import digest
+from alb_reconcile.sandbox.application import application_in
 from alb_reconcile.sandbox.listening import ports_in
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
@@ -156,6 +157,7 @@ def _instances(world: World, ports: tuple[int, ...]) -> Iterator[Instance]:
                 world.ledger.boots.get(found.id, 0),
                 ports_in(user_data) or ports,
                 f"{held[tags.ADDRESS]} of {held[tags.STACK]}" if {tags.ADDRESS, tags.STACK} <= held.keys() else "",
+                application_in(user_data),
             )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from alb_reconcile.sandbox.application import Application
+
 Addresses = Mapping[tuple[str, int], int]
 """The local ports on which instances listen, by an instance's id and its port in AWS."""
 
@@ -110,7 +112,7 @@ class LoadBalancer:
 class Instance:
     """An instance that isn't terminated. `state` is AWS's; `boots`: how often it was started or rebooted.
 
-    `ports`: the ports of its web API; `owner`: its entry and stack, by its tags.
+    `ports`: the ports of its web API; `owner`: its entry and stack, by its tags; `application`: what its user data installs.
     """
 
     id: str
@@ -121,6 +123,7 @@ class Instance:
     boots: int
     ports: tuple[int, ...]
     owner: str = ""
+    application: Application | None = None
 
 
 @dataclass(frozen=True)
