@@ -8,8 +8,6 @@ from typing import Any, Final
 
 import yaml
 
-from alb_reconcile.kinds.instance.application.user_data import PROGRAM, SETTINGS
-
 _BEGINNING: Final = b"#cloud-config\n"
 
 
@@ -28,6 +26,8 @@ def application_in(user_data: bytes) -> Application | None:
     """The application that user data installs; None for user data that doesn't have the form of an instance group's `application`."""
     if not user_data.startswith(_BEGINNING):
         return None
+    from alb_reconcile.kinds.instance.application.user_data import PROGRAM, SETTINGS  # which few plans need
+
     with suppress(yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError):
         files = {item["path"]: item["content"] for item in yaml.safe_load(user_data)["write_files"]}
         settings: Any = json.loads(files[SETTINGS])

@@ -165,9 +165,17 @@ def _keys_and_profiles(world: World, named: Named) -> Iterator[str]:
             world.ec2.create_key_pair(text, "rsa", {})
             yield f"key pair {text}"
         elif key == "iam_instance_profile" and text not in iam.instance_profiles:
-            with suppress(EntityAlreadyExists):
-                iam.create_role(text, json.dumps(service_trust("ec2.amazonaws.com")), "/", "", "", [], "3600")
-                everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-                iam.put_role_policy(text, "all", json.dumps({"Version": "2012-10-17", "Statement": everything}))
+            made = _make_role(iam, text)
             iam.create_instance_profile(text, "/", [text])  # named as its role, as the console does
-            yield f"instance profile {text} (its role may do everything)"
+            yield f"instance profile {text}{' (its role may do everything)' * made}"
+
+
+def _make_role(iam: Any, name: str) -> bool:
+    """Make a role for instances that may do everything, unless there is a role of that name."""
+    try:
+        iam.create_role(name, json.dumps(service_trust("ec2.amazonaws.com")), "/", "", "", [], "3600")
+    except EntityAlreadyExists:
+        return False
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam.put_role_policy(name, "all", json.dumps({"Version": "2012-10-17", "Statement": everything}))
+    return True

@@ -33,15 +33,17 @@ def find_refused(desired: Mapping[Address, Desired], served: str) -> list[str]:
         if group is None or instance is None or not isinstance(instance.creation, Instance):
             continue
         data = instance.creation.user_data
-        own = ports_in(data.content or b"" if data else b"")
+        content = data.content or b"" if data else b""
+        own = ports_in(content)
         there = own or tuple(map(int, served.split(",")))
         checked = (group.creation.health_check or {}).get("port") if isinstance(group.creation, TargetGroup) else None
         wanted = {int(text) for text in (str(state.port), str(checked)) if text.isdigit()}
         if lacking := ",".join(map(str, sorted(wanted.difference(there)))):
             first = lacking.partition(",")[0]
+            how = f"PORT in their user data says so: write PORT={first}" if own else _HOW.format(first, lacking)
             lines.append(
                 f"{group.at('port')}: in the sandbox, instances of {instance.lifecycle.group} listen on port "
                 f"{','.join(map(str, there))} and not on {lacking}, where {group.address} expects them, so its targets won't be healthy. "
-                + (f"PORT in their user data says so: write PORT={first}" if own else _HOW.format(first, lacking))
+                + (f"Their application says so: give it port {first}" if application_in(content) else how)
             )
     return list(dict.fromkeys(lines))

@@ -7,6 +7,7 @@ import json
 import re
 import tarfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ APP: dict[str, Any] = {
     "setup": ["echo prepares", "test ! -e VERSION.prepared && touch VERSION.prepared"],
 }  # fmt: skip
 ARN = f"arn:aws:{{}}:{REGION}:123456789012:"
-STATEMENTS = [
+STATEMENTS: list[dict[str, Any]] = [
     {"Effect": "Allow", "Action": "s3:GetObjectVersion", "Resource": "arn:aws:s3:::our-artifacts/shop/web.tar.gz"},
     {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": ARN.format("ssm") + "parameter/shop/key"},
     {
@@ -143,6 +144,9 @@ class Shop(Place):
         found = logs.get_log_events(logGroupName=LOGS, logStreamName=instance, startFromHead=True)["events"]
         return [event["message"] for event in found]
 
+    def has_events(self, instance: str, events: list[str]) -> bool:
+        return self.events(instance) == events
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
@@ -164,7 +168,7 @@ def test_two_versions_run_side_by_side_with_their_secrets(shop: Shop) -> None:
         assert (told["port"], process["ports"]) == (str(process["local_port"]), [8080])
         assert told["home"] == f"{shop.home(machine)}/opt/application"
         assert shop.home(machine).stat().st_mode & 0o777 == 0o700
-        until(lambda machine=machine: shop.events(machine) == ["listens", "answered /"])
+        until(partial(shop.has_events, machine, ["listens", "answered /"]))
         log = shop.home(machine).with_suffix(".log").read_text()
         assert shop.console(machine) == log
         assert log.splitlines()[-2:] == ["listens", "answered /"]
@@ -203,6 +207,9 @@ def test_without_a_permission_it_says_so_and_waits_for_it(shop: Shop) -> None:
     )
     until(lambda: re.search(refusal, shop.console(machine)))
     assert shop.processes()[machine]["state"] == "sets up"
+    assert re.search(
+        rf"^  {machine}  sets up .*<Code>AccessDenied</Code>", shop.tool.run("sandbox", "status").stdout, re.MULTILINE
+    )
     until(lambda: f"{PLACE}: the metadata service has no role for this instance" in shop.console(lonely))
     shop.let(profile, *STATEMENTS[:1], *STATEMENTS[2:3])
     denied = "secret KEY, ssm:/shop/key: HTTP Error 400: .*AccessDeniedException.*ssm:GetParameter"

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
+from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.kinds.images import PARAMETER, search_for
 from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.sandbox.allowed_services import service_of
 from alb_reconcile.sandbox.fixtures import make_others
 from alb_reconcile.sandbox.preparation import describe
+from alb_reconcile.sandbox.secrets import make_places
+from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.spec.stack import parse_stack
 from tests.harness import SPECS
 from tests.sandbox.strict_world import IMAGE, client
@@ -190,3 +193,33 @@ def test_what_the_spec_declares_itself_isnt_made(make: Make) -> None:
     stack = parse_stack(DECLARED.encode(), "own.yaml", SPECS, {}, None)
     states = json.loads(json.dumps(describe(item.creation for item in stack.desired.values()), default=str))
     assert make(*states) == []
+
+
+def test_an_instance_profile_has_a_role_that_ec2_may_take_and_that_may_do_everything(make: Make) -> None:
+    assert make({"iam_instance_profile": "web"}) == ["instance profile web (its role may do everything)"]
+    (role,) = client("iam").get_instance_profile(InstanceProfileName="web")["InstanceProfile"]["Roles"]
+    assert role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == {"Service": "ec2.amazonaws.com"}
+    document = client("iam").get_role_policy(RoleName=role["RoleName"], PolicyName="all")["PolicyDocument"]
+    assert document["Statement"] == {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+
+def test_what_an_application_names_is_made_once(aws: StrictAws) -> None:
+    places = ["ssm:/web/key", "ssm:plain", "secretsmanager:db#user", "secretsmanager:db#password", "secretsmanager:api"]
+    world = World(DEFAULT_ACCOUNT_ID, REGION)
+    assert list(make_places(world, [*places, places[0]])) == [
+        "SSM parameter /web/key (its value is 'sandbox')",
+        "SSM parameter plain (its value is 'sandbox')",
+        "secret db (its value of user, password is 'sandbox')",
+        "secret api (its value is 'sandbox')",
+    ]
+    found = client("ssm").get_parameter(Name="/web/key", WithDecryption=True)["Parameter"]
+    assert (found["Type"], found["Value"]) == ("SecureString", "sandbox")
+    manager = client("secretsmanager")
+    assert json.loads(manager.get_secret_value(SecretId="db")["SecretString"]) == {
+        "user": "sandbox",
+        "password": "sandbox",
+    }
+    assert manager.get_secret_value(SecretId="api")["SecretString"] == "sandbox"
+    assert list(make_places(world, places)) == []
+    ssm_arn = f"arn:aws:ssm:{REGION}:{DEFAULT_ACCOUNT_ID}:parameter/"
+    assert list(make_places(world, [f"ssm:{ssm_arn}plain", f"ssm:{ssm_arn}web/key"])) == []

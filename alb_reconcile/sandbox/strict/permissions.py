@@ -82,8 +82,12 @@ def _applies(statement: Mapping[str, Any], action: str, resource: str | None, kn
 
 def _session_of(response: Any) -> Any:
     """The instance's session that signed a request; None for any other credentials."""
-    backend = sts_backends[response.current_account][get_partition(response.region)]
-    session = backend.get_assumed_role_from_access_key(response.get_access_key())
+    key = response.get_access_key()
+    if not key.startswith("ASIA"):
+        return None
+    session = sts_backends[response.current_account][get_partition(response.region)].get_assumed_role_from_access_key(
+        key
+    )
     return session if session is not None and hasattr(session, INSTANCE) else None
 
 

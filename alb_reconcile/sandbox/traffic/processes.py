@@ -186,7 +186,8 @@ class Processes:
         for instance in instances:
             if instance.id not in self._services:
                 self._services[instance.id] = _Service(instance, self._free_port())
-            self._services[instance.id].instance = instance
+            service = self._services[instance.id]
+            service.instance = replace(instance, application=service.instance.application)  # from the first boot
         for name in self._services.keys() - {instance.id for instance in instances}:
             self._let_go(self._services.pop(name))
         now = self._clock()
@@ -214,8 +215,12 @@ class Processes:
                 _signal(service.process.pid, signal.SIGTERM)
 
     def tell(self) -> tuple[Process, ...]:
-        """All processes, in the order of instance ids."""
-        return tuple(service.tell() for _, service in sorted(self._services.copy().items()))
+        """All processes, in the order of instance ids. While an application is installed, its note is the last line of the output."""
+        told = ((service, service.tell()) for _, service in sorted(self._services.copy().items()))
+        return tuple(
+            replace(item, note=self._last_line(service).removeprefix(": ")) if item.state == "sets up" else item
+            for service, item in told
+        )
 
     def clear(self) -> None:
         """Kill all processes, and forget the instances."""
@@ -257,8 +262,10 @@ class Processes:
     def remark(self, instance_id: str, text: str) -> None:
         """Add a line of the CloudWatch agent's to an instance's log."""
         if service := self._services.get(instance_id):
-            with self._log(service).open("ab") as log:
-                log.write(f"{AGENT}{text}\n".encode())
+            file = self._log(service)
+            with file.open("ab") as log:
+                begun = b"\n" if _end_of(file, 0, 1).strip() else b""
+                log.write(begun + f"{AGENT}{text}\n".encode())
 
     def _read_on(self, service: _Service) -> list[str]:
         if service.read is None:

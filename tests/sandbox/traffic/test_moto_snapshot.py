@@ -10,6 +10,7 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.model.address import UserData
+from alb_reconcile.sandbox.application import application_in
 from alb_reconcile.sandbox.listening import find_refused
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
@@ -20,10 +21,12 @@ from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.kinds.test_trust_store import FILES, LISTS, upload
 from tests.sandbox.authorities import server_certificate
 from tests.sandbox.strict_world import REGION, Network
+from tests.sandbox.test_application import DATA
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 
+APPLICATION = DATA.decode()
 Look = Callable[[], Snapshot]
 
 
@@ -171,6 +174,9 @@ def test_an_instance_listens_where_its_user_data_says(
         ("exec api", "9090", "or: sandbox stop, and sandbox start --serve-ports 8080,9090"),
         ("PORT=8080 exec api", "9090", "PORT in their user data says so: write PORT=9090"),
         ("PORT=8080 exec api", "traffic-port", ""),
+        (APPLICATION, "9090", "listen on port 8080 and not on 9090"),
+        (APPLICATION, "9090", "Their application says so: give it port 9090"),
+        (APPLICATION, "traffic-port", ""),
     ],
 )
 def test_a_port_at_which_no_instance_listens_is_told_beforehand(user_data: str, check: str, says: str) -> None:
@@ -183,6 +189,12 @@ def test_a_port_at_which_no_instance_listens_is_told_beforehand(user_data: str, 
     assert all(
         line.startswith("spec.yaml:") and ": target_groups.web.port: " in line and says in line for line in lines
     )
+
+
+def test_an_instance_has_the_application_of_its_user_data(look: Look, network: Network) -> None:
+    network.launch(UserData=APPLICATION)
+    (found,) = look().instances
+    assert (found.application, found.ports) == (application_in(DATA), (8080,))
 
 
 def test_starts_and_reboots_are_counted_until_it_is_gone(look: Look, network: Network, clock: VirtualClock) -> None:
