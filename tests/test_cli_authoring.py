@@ -328,7 +328,7 @@ class TestInit:
             "Then, without an account:",
             "  tar -czf app-1.tar.gz -C shop/application .",
             "  alb-reconcile sandbox put app-1.tar.gz s3://my-artifacts/app-1.tar.gz",
-            "  alb-reconcile apply --sandbox shop/stack.yaml",
+            "  alb-reconcile apply --sandbox --set VERSION=1 shop/stack.yaml",
         ]
 
     def test_an_application_and_another_template_are_refused(

@@ -73,7 +73,7 @@ def _write_application(spec: Path) -> None:
     emit("Then, without an account:")
     emit(f"  {typed('tar', ('-czf', archive), ('-C', str(spec.parent / _APPLICATION)), '.')}")
     emit(f"  {typed('alb-reconcile', 'sandbox', 'put', archive, f's3://my-artifacts/{archive}')}")
-    emit(f"  {typed('alb-reconcile', 'apply', ('--sandbox',), str(spec))}")
+    emit(f"  {typed('alb-reconcile', 'apply', ('--sandbox',), ('--set', 'VERSION=1'), str(spec))}")
 
 
 def _starter() -> str:
