@@ -311,6 +311,33 @@ class TestInit:
         assert main(["init", "--template", "demo", str(tmp_path / "s.yaml")]) == 0
         assert (tmp_path / "user-data/web-api.py").read_text() == "mine"
 
+    @pytest.mark.parametrize("words", [["--application"], ["--template", "application"]], ids=" ".join)
+    def test_an_application_comes_with_its_files(
+        self, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Files that are there stay, and the commands that are named next fit the file's place."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "shop/application").mkdir(parents=True)
+        (tmp_path / "shop/application/app.py").write_text("mine")
+        assert main(["init", *words, "shop/stack.yaml"]) == 0
+        assert (tmp_path / "shop/application/app.py").read_text() == "mine"
+        assert (tmp_path / "shop/application/requirements.txt").read_text().startswith("Flask")
+        assert capsys.readouterr().out.splitlines()[1:] == [
+            "shop/application/app.py, a part of the application, was there and was left unchanged",
+            "Wrote shop/application/requirements.txt, a part of the application",
+            "Then, without an account:",
+            "  tar -czf app-1.tar.gz -C shop/application .",
+            "  alb-reconcile sandbox put app-1.tar.gz s3://my-artifacts/app-1.tar.gz",
+            "  alb-reconcile apply --sandbox --set VERSION=1 shop/stack.yaml",
+        ]
+
+    def test_an_application_and_another_template_are_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["init", "--application", "--template", "demo", str(tmp_path / "s.yaml")]) == 64
+        assert "--application is the template 'application'; give it or --template, not both" in capsys.readouterr().err
+        assert not (tmp_path / "s.yaml").exists()
+
     def test_refuses_to_overwrite(self, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["init", str(spec)]) == 4
         assert spec.read_text(encoding="utf-8") == VALID

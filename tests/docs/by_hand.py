@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -58,5 +61,34 @@ def state() -> None:
     )
 
 
+def secret() -> None:
+    """The secret that specs/application.yaml names."""
+    _client("ssm").put_parameter(Name="/application/secret-key", Value="made up", Type="SecureString", Overwrite=True)
+
+
+def wheels() -> None:
+    """Flask and what it needs as wheels, made of what is installed here, so that the application's instances ask no index."""
+    folder = Path("wheels").absolute()
+    folder.mkdir()
+    wanted, seen = ["Flask"], set[str]()
+    while wanted:
+        found = metadata.distribution(wanted.pop())
+        if found.name in seen:
+            continue
+        seen.add(found.name)
+        wanted += [
+            re.split(r"[^\w.-]", need)[0] for need in found.requires or () if "extra ==" not in need and "<" not in need
+        ]
+        (tag,) = re.findall(r"^Tag: (\S+)", found.read_text("WHEEL") or "", re.MULTILINE)[:1]
+        name = f"{re.sub(r'[-_.]+', '_', found.name)}-{found.version}-{tag}.whl"
+        with zipfile.ZipFile(folder / name, "w") as wheel:
+            for file in found.files or ():
+                if ".." not in file.parts and "__pycache__" not in file.parts:
+                    wheel.write(str(file.locate()), str(file))
+    settings = Path("application/.config/pip/pip.conf")
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"[global]\nno-index = true\nfind-links = {folder}\n")
+
+
 if __name__ == "__main__":
-    {"bucket": bucket, "interval": interval, "state": state}[sys.argv[1]]()
+    {"bucket": bucket, "interval": interval, "secret": secret, "state": state, "wheels": wheels}[sys.argv[1]]()

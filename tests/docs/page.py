@@ -240,6 +240,7 @@ def fits(expected: list[str], actual: list[str]) -> bool:
 
 _VARYING: Final = (
     (re.compile(r"http://localhost:\d+/"), "http://localhost:<port>/"),
+    (re.compile(r"\b127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"\d+ × "), "<n> × "),
     (re.compile(r" +\d+ answers +[\d.]+% of "), " <n> answers <n>% of "),
     (re.compile(r"\d+ requests"), "<n> requests"),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.golden.scene import Scene
 
 MISTAKES: Final = (
-    "", "nonsense", "--nonsense", "aply", "help aply", "help lock brek", "plan s.yaml --formt json", "init --template nonsense", "validate", "schema extra", "init a b", "explain a b", "plan", "plan --format xml s.yaml",
+    "", "nonsense", "--nonsense", "aply", "help aply", "help lock brek", "plan s.yaml --formt json", "init --template nonsense", "validate", "schema extra", "init --application --template demo", "init a b", "explain a b", "plan", "plan --format xml s.yaml",
     "plan --allow nonsense=1 s.yaml", "plan --allow delete s.yaml", "plan --set 1=2 s.yaml", "plan --max-workers 0 s.yaml",
     "apply", "apply --timeout soon s.yaml", "apply --lock-timeout x s.yaml", "destroy --stack BAD", "destroy",
     "destroy --stack shop", "destroy --stack shop demo.yaml", "destroy --lease s3://b/p demo.yaml",

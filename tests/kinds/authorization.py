@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 PREFIXES = {"elbv2": "elasticloadbalancing", "resourcegroupstaggingapi": "tag", "service-quotas": "servicequotas"}
 """Of IAM, where it isn't the service's own name."""
 S3 = {
-    "list_buckets": "ListAllMyBuckets", "list_objects_v2": "ListBucket", "head_object": "GetObject",
+    "list_buckets": "ListAllMyBuckets", "list_objects_v2": "ListBucket",
+    "list_object_versions": "ListBucketVersions", "head_object": "GetObject",
     "get_bucket_lifecycle_configuration": "GetLifecycleConfiguration",
     "put_bucket_lifecycle_configuration": "PutLifecycleConfiguration", "delete_bucket_lifecycle": "PutLifecycleConfiguration",
     "get_public_access_block": "GetBucketPublicAccessBlock", "put_public_access_block": "PutBucketPublicAccessBlock",

@@ -66,8 +66,20 @@ def ready(there: World, file: Path) -> Spec:
     lookups = [{"tags": dict(item.tags), **{name: getattr(item, name) for name in names}} for item in found]
     states = json.loads(json.dumps([asdict(item.state) for item in wanted], default=str))
     make_others(there.strict, REGION, states, lookups)
+    for entry in spec.get("instances", {}).values():
+        supply(there, entry.get("application", {}))
     there.clock.advance(60)
     return spec
+
+
+def supply(there: World, application: dict[str, Any]) -> None:
+    """Put there what an application names: its artifact, and its secrets in SSM."""
+    if application:
+        bucket, _, key = application["artifact"].removeprefix("s3://").partition("/")
+        there.client("s3").create_bucket(Bucket=bucket)
+        there.client("s3").put_object(Bucket=bucket, Key=key, Body=b"packed")
+    for place in application.get("secrets", {}).values():
+        there.client("ssm").put_parameter(Name=place.removeprefix("ssm:"), Value="secret", Type="SecureString")
 
 
 def policies(spec: Spec, command: Command, without: str = "") -> list[dict[str, Any]]:

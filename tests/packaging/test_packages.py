@@ -104,6 +104,13 @@ def test_packages_are_built_with_what_the_lock_file_has(tmp_path: Path) -> None:
     assert "Hash mismatch for `pathspec==" in said
 
 
+def shipped_specs() -> Iterator[Path]:
+    """The templates, and the files beside them; not what `make` writes for editors."""
+    for file in (ROOT / "specs").rglob("*"):
+        if file.is_file() and file.suffix in (".yaml", ".py", ".txt") and "__pycache__" not in file.parts:
+            yield file
+
+
 def test_a_wheel_has_what_the_program_reads(packages: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(packages[0]) as wheel:
         names = set(wheel.namelist())
@@ -112,7 +119,8 @@ def test_a_wheel_has_what_the_program_reads(packages: tuple[Path, Path]) -> None
     schemas = {f"alb_reconcile/{file.relative_to(ROOT).as_posix()}" for file in (ROOT / "schemas").rglob("*.json")}
     modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "alb_reconcile").rglob("*.py")}
     others = {"alb_reconcile/starter.yaml", "alb_reconcile/aws/buckets.json", "alb_reconcile/user-data/web-api.py"}
-    assert schemas | modules | others <= names
+    specs = {f"alb_reconcile/{file.relative_to(ROOT).as_posix()}" for file in shipped_specs()}
+    assert schemas | modules | others | specs <= names
     assert manual.startswith(".TH ALB\\-RECONCILE 1 ")
     assert ".SS alb\\-reconcile sandbox start\n" in manual
     assert not [name for name in names if name.startswith(("tests/", "docs/", "scripts/"))]

@@ -203,7 +203,7 @@ def test_what_cannot_be_accepted(security: Any, expected: str, tmp_path: Path) -
     assert expected in problem.render("spec.yaml")
 
 
-@pytest.mark.parametrize("name", ["demo", "https", "private", "existing-vpc", "runbook"])
+@pytest.mark.parametrize("name", ["application", "demo", "https", "private", "existing-vpc", "runbook"])
 def test_the_shipped_specs_accept_what_is_found(repository: Path, name: str) -> None:
     """And nothing else."""
     found = audit(load_outline(str(repository / f"specs/{name}.yaml"), {"EC2_SSH_KEY_NAME": "key"}))

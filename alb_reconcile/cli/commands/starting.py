@@ -14,6 +14,8 @@ from alb_reconcile.model.text import printable
 from alb_reconcile.spec import schema
 
 _USUAL: Final = "my-service"
+_APPLICATION: Final = "application"
+"""The template of an application, and the folder of its files."""
 _PACKAGE: Final = Path(__file__).parent.parent.parent
 
 
@@ -22,6 +24,7 @@ class InitOptions:
     file: str
     stack: str | None
     template: str | None
+    application: bool
 
 
 def init(options: InitOptions) -> ExitCode:
@@ -29,7 +32,8 @@ def init(options: InitOptions) -> ExitCode:
     if options.template == "list":
         emit("\n".join(f"{name:<24}{_title(file)}" for name, file in sorted(templates().items())))
         return ExitCode.OK
-    source = _chosen(options.template) if options.template else None
+    template = _wanted(options)
+    source = _chosen(template) if template else None
     text = _text(source) if source else _starter()
     name, note = options.stack, ""
     if name is None and options.file != "-":
@@ -47,8 +51,29 @@ def init(options: InitOptions) -> ExitCode:
         emit(note)
     emit(f"Wrote {options.file}; edit it, then run: {typed('alb-reconcile', 'validate', options.file)}")
     for beside in sorted(set(re.findall(r"user_data_file: ([\w./-]+)", text))) if source else ():
-        _copy(_template_folder() / beside, Path(options.file).parent / beside)
+        _copy(_template_folder() / beside, Path(options.file).parent / beside, "which it names")
+    if template == _APPLICATION:
+        _write_application(Path(options.file))
     return ExitCode.OK
+
+
+def _wanted(options: InitOptions) -> str | None:
+    """The template's name; None for the starter. Raises UsageError."""
+    if options.application and options.template not in (None, _APPLICATION):
+        raise UsageError(f"--application is the template {_APPLICATION!r}; give it or --template, not both")
+    return _APPLICATION if options.application else options.template
+
+
+def _write_application(spec: Path) -> None:
+    """Copy the application's files next to the spec, and name the commands that follow."""
+    for file in sorted((_template_folder() / _APPLICATION).iterdir()):
+        if file.is_file():
+            _copy(file, spec.parent / _APPLICATION / file.name, "a part of the application")
+    archive = "app-1.tar.gz"
+    emit("Then, without an account:")
+    emit(f"  {typed('tar', ('-czf', archive), ('-C', str(spec.parent / _APPLICATION)), '.')}")
+    emit(f"  {typed('alb-reconcile', 'sandbox', 'put', archive, f's3://my-artifacts/{archive}')}")
+    emit(f"  {typed('alb-reconcile', 'apply', ('--sandbox',), ('--set', 'VERSION=1'), str(spec))}")
 
 
 def _starter() -> str:
@@ -111,15 +136,15 @@ def _write(file: Path, text: str) -> None:
         raise ReconcileError(f"{file} can't be written: {error.strerror}; name another file") from None
 
 
-def _copy(source: Path, file: Path) -> None:
-    """Copy the files that the spec names next to itself; existing files stay."""
+def _copy(source: Path, file: Path, what: str) -> None:
+    """Copy a file, and say `what` it is; an existing file stays."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as stream:
             stream.write(source.read_text(encoding="utf-8"))
-        emit(f"Wrote {file}, which it names")
+        emit(f"Wrote {file}, {what}")
     except FileExistsError:
-        emit(f"{file}, which it names, was there and was left unchanged")
+        emit(f"{file}, {what}, was there and was left unchanged")
     except OSError as error:
         if not file.parent.is_dir():
             raise ReconcileError(f"there is no folder {file.parent}; create it, or name another file") from None

@@ -135,6 +135,8 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--template", type=given, metavar="NAME", help="a spec that comes with this program; --template list lists them"
     )
+    text = "a spec that runs your own application, with a small one in Flask; the same as --template application"
+    command.add_argument("--application", action="store_true", help=text)
     text = "print the smallest IAM policy with which a command runs over specs or a fleet"
     command = _add(commands, "iam-policy", "iam_policy.iam_policy", text, parents=[_offline()])
     text = "a spec, a folder of specs, or a fleet's file (default stack.yaml)"
