@@ -13,7 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
@@ -371,7 +371,7 @@ class World:
         declared = _target(spec, destroy=False)
 
         async def main(aws: Aws) -> Ending:
-            target = await resolve_lookups(aws, declared, keeps_versions=True)
+            target = await resolve_lookups(aws, replace(declared, keeps_versions=True))
             ways = Ways(apply_changes, now=lambda: now or datetime.now(UTC))
             found = await survey(aws, target, ways, SharedReads(aws, [target.stack]))
             if not found.selection.steps:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from alb_reconcile.api.session import LOG, connect, over, prepare
@@ -15,7 +16,13 @@ from alb_reconcile.model.errors import UsageError
 _T = TypeVar("_T")
 
 
-def on_stack(stack: Stack, main: Callable[[Aws, DesiredStack], Awaitable[_T]], *, destroy: bool = False) -> _T:
+def on_stack(
+    stack: Stack,
+    main: Callable[[Aws, DesiredStack], Awaitable[_T]],
+    *,
+    destroy: bool = False,
+    keeps_versions: bool = False,
+) -> _T:
     """Run `main`, which asks AWS about a stack, to its end, with ids in place of the stack's look-ups.
 
     Raises UsageError inside a running event loop, which the call would stop; what `main` and `connect` raise; RefusedError for look-ups
@@ -26,7 +33,7 @@ def on_stack(stack: Stack, main: Callable[[Aws, DesiredStack], Awaitable[_T]], *
         raise UsageError(
             "an event loop is running here; call this in a thread, as in: await asyncio.to_thread(plan, stack)"
         )
-    target = stack.declared.target(destroy=destroy)
+    target = replace(stack.declared.target(destroy=destroy), keeps_versions=keeps_versions)
 
     async def found(aws: Aws) -> _T:
         prepare(stack.session, target, LOG.info)

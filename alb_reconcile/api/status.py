@@ -72,7 +72,7 @@ def discover(stack: Stack) -> Status:
     AWS's actions: the *Read* column of the permissions by kind, and sts:GetCallerIdentity. Raises RefusedError in an account
     that isn't in `account_ids`, AwsError, UnreachableError.
     """
-    found, standing = on_stack(stack, look)
+    found, standing = on_stack(stack, look, keeps_versions=True)
     return Status(stack.name, stack.region, found, standing, local_urls(stack.session))
 
 

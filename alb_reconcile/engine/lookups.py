@@ -29,16 +29,14 @@ _MOST: Final = 8
 Row = dict[str, Any]
 
 
-async def resolve_lookups(
-    aws: Aws, target: DesiredStack, *, takes_own: bool = False, keeps_versions: bool = False
-) -> DesiredStack:
+async def resolve_lookups(aws: Aws, target: DesiredStack, *, takes_own: bool = False) -> DesiredStack:
     """The stack with ids in place of its look-ups. Asks nothing if there are none. A look-up may find a resource of the stack that isn't in
     the spec any more, since plans say how to forget it (`preflight.named`); with `takes_own`, any resource of the stack.
 
     Variables that an earlier command was given are filled in first, and versions are pinned (`pin_versions`). Raises RefusedError, with each place, for a look-up that finds nothing
     or several; in a wrong account; AwsError.
     """
-    target = await pin_versions(aws, await fill_in_kept(aws, target), keeps=keeps_versions)
+    target = await pin_versions(aws, await fill_in_kept(aws, target))
     users: dict[Lookup, list[tuple[Desired, str]]] = defaultdict(list)
     for item in target.desired.values():
         for wanted in set(lookups_in(item.state)):

@@ -19,8 +19,8 @@ _MOST: Final = 256
 """The most characters of a tag's value, which keeps a version."""
 
 
-async def pin_versions(aws: Aws, target: DesiredStack, *, keeps: bool = False) -> DesiredStack:
-    """The stack with the newest versions, or, if it `keeps` them, with those that the newest running instance of each entry has, where one
+async def pin_versions(aws: Aws, target: DesiredStack) -> DesiredStack:
+    """The stack with the newest versions, or, if it `keeps_versions`, with those that the newest running instance of each entry has, where one
     runs. Asks nothing of AWS where no entry names anything that has versions.
 
     Raises RefusedError, with the place, where there is no version; AwsError.
@@ -31,7 +31,7 @@ async def pin_versions(aws: Aws, target: DesiredStack, *, keeps: bool = False) -
             named.setdefault(item.lifecycle.group or item.address.name, []).append(item)
     if not named:
         return target
-    running = await _read_running(aws, target.stack, named.values()) if keeps else {}
+    running = await _read_running(aws, target.stack, named.values()) if target.keeps_versions else {}
     newest = await _read_newest(aws, [items[0] for items in named.values()])
     desired: dict[Address, Desired] = dict(target.desired)
     remarks: list[str] = []

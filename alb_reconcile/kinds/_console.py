@@ -1,6 +1,5 @@
 """Reads the end of what an instance has written to its console (EC2 GetConsoleOutput): cloud-init writes there what user data did."""
 
-import base64
 from typing import Final
 
 from alb_reconcile.aws.client import Aws
@@ -21,6 +20,6 @@ async def end_of_console(aws: Aws, instance: str) -> str:
             answer = await aws.call("ec2", "get_console_output", InstanceId=instance)
         except AwsError:
             return ""
-    text = base64.b64decode(answer.get("Output") or "").decode("utf-8", "replace")
+    text = str(answer.get("Output") or "")  # botocore has decoded it
     lines = [printable(line.strip())[:_WIDTH] for line in text.splitlines() if line.strip()][-_LINES:]
     return f"; the console of {instance} ends with: " + " | ".join(lines) if lines else ""

@@ -44,7 +44,7 @@ async def objection(aws: Aws, secret: Secret) -> str:
         if "AccessDenied" not in error.code:
             raise
         return f"these credentials may not look at the {what} {secret.name}; allow them {action}"
-    return f"there is no {what} {secret.name} in this region and account; correct its name"
+    return f"there is no {what} {secret.name} in this region and account; put it there, or correct its name"
 
 
 async def _is_leaving(aws: Aws, secret: Secret) -> bool:

@@ -77,9 +77,10 @@ class UserData:
     def told(self, before: UserData) -> str:
         """How it differs from other user data in variables, else in versions, as in "VERSION 1.2 → 1.3"; empty if in neither."""
         for old, new in ((dict(before.given), dict(self.given)), (dict(before.versions), dict(self.versions))):
-            names = [name for name in sorted(old.keys() & new.keys()) if old[name] != new[name]]
-            if names:
-                return ", ".join(f"{name} {old[name]} → {new[name]}" for name in names)
+            if told := [
+                f"{name} {old.get(name, '(not given)')} → {text}" for name, text in new.items() if text != old.get(name)
+            ]:
+                return ", ".join(told)
         return ""
 
     def __str__(self) -> str:

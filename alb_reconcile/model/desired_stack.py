@@ -39,5 +39,7 @@ class DesiredStack:
     secret_headers: Headers = None
     """The headers that are shown without their values (`model.secrets`)."""
     unset: Unset | None = None
+    keeps_versions: bool = False
+    """Whether the versions of what user data names stay those that run, rather than the newest ones: an unattended run deploys nothing."""
     remarks: tuple[str, ...] = ()
     """What a plan says first of the spec: the variables that an earlier command was given."""

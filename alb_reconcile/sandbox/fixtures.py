@@ -21,7 +21,7 @@ from alb_reconcile.sandbox.images import make_images
 from alb_reconcile.sandbox.names.zones import make_zones
 from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
 from alb_reconcile.sandbox.roles import service_trust
-from alb_reconcile.sandbox.secrets import make_secrets
+from alb_reconcile.sandbox.secrets import make_places, make_secrets
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
 
@@ -50,6 +50,7 @@ def make_others(
         made += [*_functions(world, named), *make_zones(world, states), *make_images(world, states)]
         made += make_buckets(world, named, states, folder)
         made += [*make_secrets(world, states), *_web_acls(world, named)]
+        made += make_places(world, [text for _, text in named if text.startswith(("ssm:", "secretsmanager:"))])
         made += _looked_up_certificates(world, lookups)
         return [*made, *_certificates(world, named), *_keys_and_profiles(world, named)]
 

@@ -218,7 +218,7 @@ class SyncRounds:
             _tell_event(event)
 
         ways, timeout = self._ways, self._lock_timeout
-        target = await resolve_lookups(aws, target, keeps_versions=True)
+        target = await resolve_lookups(aws, replace(target, keeps_versions=True))
         locks = partial(held, aws, target, "sync", timeout, _warn, say_waiting=_tell_waiting)
         async with locks() as was_used_since:
             # a run that has held the stack meanwhile has made the shared reads old

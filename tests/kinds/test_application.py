@@ -315,4 +315,4 @@ def test_generation_1_never_changes() -> None:
     """Other bytes for the same entry would replace the instances of everybody who upgrades."""
     stack = given(written(FULL), VERSION="1")
     state: Any = next(item.state for address, item in stack.desired.items() if str(address) == "instance.web-1")
-    assert state.user_data.digest == "pinned at the first release"
+    assert state.user_data.digest == "a1481314583e4240"

@@ -12,7 +12,7 @@ from alb_reconcile.sandbox.application import application_in
 from alb_reconcile.sandbox.listening import ports_in
 
 APP = Application(
-    bucket="artifacts", key="web.tar.gz", command="PORT=1 exec ./web", port=8080, region="us-east-1", domain="amazonaws.com",
+    bucket="artifacts", prefix="*", key="web.tar.gz", command="PORT=1 exec ./web", port=8080, region="us-east-1", domain="amazonaws.com",
     environment={"GREETING": "PORT=7: hello\n"}, secrets={"KEY": "ssm:/web/key"}, packages=["git"], setup=["make"],
     log_group="/web",
 )  # fmt: skip

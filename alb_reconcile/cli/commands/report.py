@@ -80,7 +80,7 @@ async def _look(aws: Aws, targets: Sequence[DesiredStack]) -> list[Subject]:
 async def _look_at(aws: Aws, target: DesiredStack, shared: SharedReads) -> Subject:
     subject = Subject(target.stack, target.spec_file, target.region)
     try:
-        found = await resolve_lookups(aws, target)
+        found = await resolve_lookups(aws, replace(target, keeps_versions=True))
         return replace(subject, planned=await plan_stack(aws, found, Options(check=False), shared=shared))
     except InterruptedRun:
         raise

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from alb_reconcile.api.session import default_region, local_traffic, sandbox_began
@@ -39,7 +39,7 @@ def status(options: StatusOptions) -> ExitCode:
     missing, not ready, or not as the spec says; 1 where one couldn't be read."""
     is_in_order = is_known = True
     for target in _targets(options):
-        found, standing = with_stack(options.connection, target, look, lenient=True)
+        found, standing = with_stack(options.connection, replace(target, keeps_versions=True), look, lenient=True)
         traffic = local_traffic(options.connection)
         view = StatusView(
             target.stack, target.region, found, traffic.urls if traffic else {}, standing,

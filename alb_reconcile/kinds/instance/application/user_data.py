@@ -112,7 +112,8 @@ def _settings(app: Application, versions: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _unit(app: Application) -> str:
-    """The unit: it restarts, has no rights but to bind low ports, and logs to the journal, as systemd does by default."""
+    """The unit: it restarts, has no rights but to bind low ports, and logs to the journal, as systemd does by default. The end of the journal
+    of a crash goes to the console, too, which AWS shows from outside."""
     return f"""[Unit]
 Description=The application of s3://{app.bucket}/{app.key.replace("%", "%%")}
 Wants=network-online.target
@@ -125,6 +126,7 @@ ExecStart={PROGRAM} start
 Restart=always
 RestartSec=3
 TimeoutStopSec={app.stop_timeout}
+ExecStopPost=+/bin/sh -c '[ "$$SERVICE_RESULT" = success ] || journalctl -u application -n 20 -o cat --no-pager > /dev/console'
 AmbientCapabilities=CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
 NoNewPrivileges=yes
