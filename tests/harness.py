@@ -36,7 +36,7 @@ from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.stack import Options, apply_stack, plan_stack
 from alb_reconcile.kinds.shared_reader import SharedReads
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import AwsError, ReconcileError
+from alb_reconcile.model.errors import AwsError, CheckError
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.steps import Proof
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
@@ -311,7 +311,7 @@ class World:
         """Ask a new version."""
         self.proofs.append(proof)
         if self.wrong:
-            raise ReconcileError(self.wrong)
+            raise CheckError(self.wrong)
 
     async def go(
         self,

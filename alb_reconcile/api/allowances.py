@@ -20,6 +20,7 @@ COUNTED: Final = (
     "cut-off",
     "close",
     "gap",
+    "retry",
 )
 """The allowances that take a number; `any-time` stands alone."""
 ANY_TIME: Final = "any-time"

@@ -10,7 +10,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.safety import shift_of
 from alb_reconcile.kinds.context import Prove
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import ReconcileError, RefusedError, ignoring
+from alb_reconcile.model.errors import CheckError, RefusedError, ignoring
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.resource import RequestCheck
 from alb_reconcile.model.secrets import mark
@@ -32,10 +32,6 @@ _TIMEOUT: Final = 10.0
 _LOOKS: Final = 3
 """The most wrong answers that an error shows."""
 _BODY: Final = 200
-
-
-class CheckError(ReconcileError):
-    """A new version didn't answer as its checks want. No other request has reached it."""
 
 
 def prover(*, sandbox: bool) -> Prove:

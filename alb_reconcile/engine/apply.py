@@ -1,6 +1,7 @@
 """Carries out a plan: each step runs as soon as the steps that it needs are done, and a failure stops only its dependents."""
 
 import asyncio
+import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
@@ -14,11 +15,12 @@ from alb_reconcile.engine.gate import Gate
 from alb_reconcile.engine.safety import shift_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, HasNodes, Ordered, Prepares
-from alb_reconcile.kinds.context import NeverMadeError, Others, Run, all_of
+from alb_reconcile.kinds.context import NeverMadeError, Others, Prove, Run, all_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.errors import InterruptedRun, ReconcileError, RefusedError
+from alb_reconcile.model.errors import CheckError, InterruptedRun, ReconcileError, RefusedError
+from alb_reconcile.model.host import iso
 from alb_reconcile.model.machine import find_lack
 from alb_reconcile.model.plan import Need, Plan, Step
 from alb_reconcile.model.resource import bind
@@ -299,7 +301,16 @@ async def _prove(run: Run, proof: Proof) -> None:
         )
     bound = proof._replace(group=str(bind(proof.group, run.ids)))
     run.say(f"{len(proof.checks)} checks of {proof.group}, which no other request reaches yet")
-    await run.shared.once(f"prove {bound.group}", lambda: prove(run.aws, run.stack, bound))
+    await run.shared.once(f"prove {bound.group}", lambda: _asked(run, prove, bound))
+
+
+async def _asked(run: Run, prove: Prove, proof: Proof) -> None:
+    """Ask a new version. If it answers wrongly, its group is marked, so that no later run moves requests to it unasked."""
+    try:
+        await prove(run.aws, run.stack, proof)
+    except CheckError:
+        await run.tag(str(proof.group), {tags.FAILED_CHECKS: iso(time.time())})
+        raise
 
 
 async def _write_tags(step: Step, run: Run) -> None:

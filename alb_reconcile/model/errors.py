@@ -9,6 +9,7 @@ ReconcileError (1)
 ├── HeldError (5)         another run holds the stack
 ├── UsageError (64)       the command line is wrong
 ├── LeaseError (1)        the lease can't be had, kept or read
+├── CheckError (1)        a new version answers wrongly; no request has reached it
 └── InterruptedRun (130)  the user stopped it
     └── LeaseLostError (1)    the lease was lost: the run stops before its next change
 """
@@ -168,6 +169,10 @@ class UsageError(ReconcileError):
 
 class LeaseError(ReconcileError):
     """The lease can't be had, kept or read; the text says what to do."""
+
+
+class CheckError(ReconcileError):
+    """A new version didn't answer as its checks want. No other request has reached it."""
 
 
 class InterruptedRun(ReconcileError):  # noqa: N818 (an interruption is no error)

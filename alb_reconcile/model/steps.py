@@ -106,6 +106,8 @@ class Proof(NamedTuple):
     """The listener's ARN."""
     checks: tuple[RequestCheck, ...]
     settle: int
+    failed: str = ""
+    """When the same version failed its checks before; empty if it hasn't been asked."""
 
 
 @dataclass(frozen=True)

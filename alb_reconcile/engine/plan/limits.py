@@ -14,6 +14,7 @@ from alb_reconcile.engine.plan.gaps import tell_gap
 from alb_reconcile.engine.plan.lost_answers import find_closures
 from alb_reconcile.engine.plan.rehearsal import find_gaps
 from alb_reconcile.engine.plan.renames import find_successors, told_with
+from alb_reconcile.engine.safety import shift_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
@@ -79,6 +80,11 @@ def _losses(plan: Plan, steps: tuple[Step, ...]) -> Iterator[tuple[str, str, Col
         yield from ((word, text, (key,)) for key, text in found.items())
     for closure in find_closures(plan, steps):
         yield "empty-target-group" if closure.is_emptied else "close", closure.text, closure.keys
+    for step in steps:
+        for proof in shift_of(step).proofs:
+            if proof.failed:
+                text = f"the new version in {proof.group} failed its checks at {proof.failed}; apply another version, or the old one"
+                yield "retry", text, (step.key,)
     part = replace(plan, steps=steps)  # a part of a safe plan needn't be safe
     yield from (("gap", tell_gap(part, gap), (gap.begin.key,)) for gap in find_gaps(part))
 
@@ -178,7 +184,7 @@ def _lost(plan: Plan, steps: tuple[Step, ...], allow: Mapping[str, int]) -> Iter
         found[word][text] = None
     for word, texts in found.items():
         if len(texts) > allow.get(word, 0):
-            way_out = "or allow" if word == "gap" else "allow"  # the text of a gap already says how to avoid it
+            way_out = "or allow" if word in ("gap", "retry") else "allow"  # their texts say how to avoid it
             yield from (f"{text}; {way_out} it once with --allow {word}={len(texts)}" for text in texts)
 
 

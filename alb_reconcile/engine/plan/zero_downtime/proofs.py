@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.forwards import group_address
+from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
@@ -27,7 +28,10 @@ def proofs_of(graph: Graph, step: Step, groups: Iterable[Ref]) -> Iterator[Proof
         for rollout in _rollouts(graph, address):
             checks = _usual(graph, address) if rollout.checks is None else rollout.checks
             if checks:
-                yield Proof(address, _listener(graph, step), checks, rollout.settle)
+                found = graph.decisions.desired[address].found
+                is_here = found is not None and graph.decisions.ids.get(address) == found.id
+                failed = found.tags.get(tags.FAILED_CHECKS, "") if found and is_here else ""
+                yield Proof(address, _listener(graph, step), checks, rollout.settle, failed)
                 break
 
 
