@@ -24,7 +24,7 @@ from alb_reconcile.model.host import iso
 from alb_reconcile.model.machine import find_lack
 from alb_reconcile.model.plan import Need, Plan, Step
 from alb_reconcile.model.resource import bind
-from alb_reconcile.model.steps import Launch, Proof, SetPriorities
+from alb_reconcile.model.steps import Launch, Proof, SetPriorities, Shift
 from alb_reconcile.model.text import printable
 
 How = Literal["done", "failed", "skipped", "interrupted"]
@@ -266,8 +266,7 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
         await run.aws.sleep(seconds)
     if gate is not None:
         await gate.hold(run, step)
-    for proof in shift_of(step).proofs:
-        await _prove(run, proof)
+    await _prepare_shift(run, shift_of(step))
     if isinstance(step.details, SetPriorities) and isinstance(kind, Ordered):
         await kind.set_order(run, step.details)
         return step.id or ""
@@ -290,6 +289,14 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
     run.ids[step.address] = made
     await _write_tags(step, run)
     return made
+
+
+async def _prepare_shift(run: Run, shift: Shift) -> None:
+    """Ask new versions, and let old ones stand by, before requests move."""
+    for proof in shift.proofs:
+        await _prove(run, proof)
+    for group, seconds in shift.standby:  # before the move, so that no later run takes the group for a duplicate
+        await run.tag(group, {tags.STANDBY: iso(time.time() + seconds)})
 
 
 async def _prove(run: Run, proof: Proof) -> None:

@@ -6,7 +6,7 @@ No other part of the product plans or changes a stack (adoption changes tags onl
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ from alb_reconcile.engine.plan.planner import make_plan
 from alb_reconcile.engine.plan.situation import Situation, situate
 from alb_reconcile.engine.preconditions import lift_protection
 from alb_reconcile.engine.service import checks_after, find_closed
+from alb_reconcile.engine.standby import describe_standby, find_standby, without_standby
 from alb_reconcile.engine.standing import find_standing
 from alb_reconcile.engine.world import World
 from alb_reconcile.kinds import is_in_order, load_kinds
@@ -119,7 +120,11 @@ async def _read(aws: Aws, target: DesiredStack, options: Options, shared: Shared
         eager=options.eager,
     )  # fmt: skip
     discovery = replace(discovery, keeps_unsupported=not options.allow.get("remove-unsupported"))
-    return await resolve_further_images(aws, situate(target, discovery, options.now))
+    now = options.now or datetime.now(UTC)
+    if not target.destroy and (standby := find_standby(discovery, now)).groups:
+        discovery = without_standby(discovery, standby)
+        target = replace(target, remarks=(*target.remarks, describe_standby(standby)))
+    return await resolve_further_images(aws, situate(target, discovery, now))
 
 
 async def plan_allowed(aws: Aws, situation: Situation, allow: Mapping[str, int]) -> StackPlan:

@@ -17,6 +17,7 @@ _F = TypeVar("_F")
 _T = TypeVar("_T")
 _NAMES: dict[type, tuple[str, ...]] = {}
 _MAX_SURGE: Final = "25%"
+_KEEP: Final = "30m"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +165,8 @@ class Rollout:
     settle: int = 30
     min_ready: int = 30
     health_timeout: int = 600
+    keep: int = 0
+    """For how long the old version stands by after the requests have moved from it."""
     checks: tuple[RequestCheck, ...] | None = None
     """None where the spec says none, and usual ones are made."""
 
@@ -180,6 +183,7 @@ class Rollout:
         if count and not surge and not unavailable:
             surge = 1
         strategy, checks = given.pop("strategy", "rolling"), given.pop("checks", None)
+        given.setdefault("keep", _KEEP if strategy == BLUE_GREEN else "0s")
         asked = None if checks is None else tuple(map(RequestCheck.of, checks))
         times = {key: parse_duration(value) for key, value in given.items()}
         return cls(surge, unavailable, strategy, **times, checks=asked)

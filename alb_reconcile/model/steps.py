@@ -125,6 +125,8 @@ class Shift:
     health_timeout: int = HEALTH_TIMEOUT
     recovery: int = 0
     proofs: tuple[Proof, ...] = ()
+    standby: tuple[tuple[str, int], ...] = ()
+    """The ARNs of the old groups that stand by from then on, each with the seconds for which they do."""
 
 
 @dataclass(frozen=True)

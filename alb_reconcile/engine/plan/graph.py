@@ -46,6 +46,8 @@ class Graph:
         """Resources that AWS deletes together with another one: the key of the step that deletes that one, by the id of the resource."""
         self.rooms: list[tuple[str, str]] = []
         """Steps that give a slot to a resource, each with the step by which another resource gives the slot up."""
+        self.standby: dict[str, int] = {}
+        """The old target groups that stand by after the plan, by ARN, and for how many seconds."""
         self.early: set[str] = set()
         """The steps that delete or change a resource before its successor exists."""
 

@@ -26,6 +26,7 @@ from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.flow import Flow
+from alb_reconcile.engine.plan.zero_downtime.keep import keep_old
 from alb_reconcile.engine.plan.zero_downtime.propagation import add_pauses
 from alb_reconcile.engine.plan.zero_downtime.requests import Turns
 from alb_reconcile.engine.plan.zero_downtime.rollout import RolloutRounds, leave_for_restarts, leave_late
@@ -65,6 +66,8 @@ def _make_plan(situation: Situation, renames: list[str]) -> Plan:
     graph = Graph(decisions, discovery, destroy=target.destroy)
     facts = Lookups(images=discovery.images, desired=target.desired)
     _add_steps(graph, facts)
+    if not target.destroy:
+        keep_old(graph)
     renames += find_renames(graph.steps.values(), decisions.ids, facts)
     graph.drop_implied()
     steps = tell_implied(_arrange(graph, situation.unseen), decisions.live)

@@ -25,7 +25,7 @@ def proofs_of(graph: Graph, step: Step, groups: Iterable[Ref]) -> Iterator[Proof
         address = group_address(graph, group)
         if not isinstance(address, Address) or graph.decisions.ids.get(address) in serving:
             continue
-        for rollout in _rollouts(graph, address):
+        for rollout in rollouts_of(graph, address):
             checks = _usual(graph, address) if rollout.checks is None else rollout.checks
             if checks:
                 found = graph.decisions.desired[address].found
@@ -35,7 +35,7 @@ def proofs_of(graph: Graph, step: Step, groups: Iterable[Ref]) -> Iterator[Proof
                 break
 
 
-def _rollouts(graph: Graph, group: Address) -> Iterator[Rollout]:
+def rollouts_of(graph: Graph, group: Address) -> Iterator[Rollout]:
     """The rollouts of the instances in a group that are made beside the old ones."""
     for _, state in each_of((item.desired for item in graph.decisions.desired.values()), Member):
         member = graph.decisions.desired.get(state.target) if isinstance(state.target, Address) else None

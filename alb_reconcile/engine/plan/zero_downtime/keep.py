@@ -1,0 +1,79 @@
+"""Leaves the old version of a deployment where it is (`rollout.keep`): in the forward at weight 0, so that its health is checked, with its targets."""
+
+from dataclasses import replace
+
+from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.zero_downtime.proofs import rollouts_of
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.actions import Forward
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import diff, each_of
+from alb_reconcile.model.service import Member, Pool, Router, Server
+
+
+def keep_old(graph: Graph) -> None:
+    """Take the deletions of the old version out of a plan, and leave its group in each forward that had it. Assumes that the plan has all
+    steps, and no edges. Raises RefusedError where clients stick to a group."""
+    kept = _kept(graph)
+    if not kept:
+        return
+    graph.standby |= kept
+    homes = {known: set[str]() for known in graph.registered}
+    for known, items in graph.registered.items():
+        homes[known] |= {str(state.target_group) for _, state in each_of(items, Member)}
+    for step in list(graph.steps.values()):
+        found, action = step.observed, step.action
+        if action == "delete" and found is not None:
+            is_member = isinstance(found.state, Member) and str(found.state.target_group) in kept
+            is_home = isinstance(found.state, Server) and bool(homes.get(found.id)) and homes[found.id] <= kept.keys()
+            if found.id in kept or is_member or is_home:
+                graph.drop(step.key)
+        elif action == "update" and step.plays(Router):
+            graph.steps[step.key] = _with_old(step, kept)
+    names = ", ".join(sorted({str(graph.groups[known].address) for known in kept}))
+    graph.decisions.kept.append(
+        f"the old {names} stands by for {max(kept.values()) // 60} minutes with its instances, which cost as long: rollback moves the "
+        "requests back to it"
+    )
+
+
+def _kept(graph: Graph) -> dict[str, int]:
+    """The old groups that are to stand by, and for how many seconds."""
+    kept: dict[str, int] = {}
+    changed = {step.id for step in graph.of(Router, "update")}
+    for step in graph.of(Pool, "replace"):
+        seconds = max((rollout.keep for rollout in rollouts_of(graph, step.address)), default=0)
+        users = [
+            item
+            for item in graph.decisions.live
+            if any(part.target_group == step.id for part in action_of(item.state).receiving)
+        ]
+        if not seconds or not step.id or not users or not all(item.id in changed for item in users):
+            continue
+        for item in users:
+            if action_of(item.state).stickiness_seconds:
+                raise RefusedError(
+                    f"{item.address} lets clients stick to a target group, and weight 0 doesn't turn them away, so the old version can't stand "
+                    "by; write rollout: {keep: 0s}"
+                )
+        kept[step.id] = seconds
+    return kept
+
+
+def _with_old(step: Step, kept: dict[str, int]) -> Step:
+    """A listener's or rule's step that leaves the old groups in the forward at weight 0."""
+    if step.observed is None or step.state is None:
+        return step
+    before, action = action_of(step.observed.state).forward, action_of(step.state)
+    wanted = {str(part.target_group) for part in action.forward}
+    old = tuple(
+        Forward(part.target_group, 0)
+        for part in before
+        if str(part.target_group) in kept and str(part.target_group) not in wanted
+    )
+    if not old or not action.forward:
+        return step
+    state = replace(step.state, **{step.state.action_field: replace(action, forward=(*action.forward, *old))})
+    tagged = [change for change in step.changes if change.path.startswith("tags.") or change.path == "prevent_destroy"]
+    return replace(step, state=state, changes=(*diff(state, step.observed.state), *tagged))

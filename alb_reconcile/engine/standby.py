@@ -1,0 +1,78 @@
+"""Finds what stands by after a deployment (`rollout.keep`): the old version's target groups, in their forwards at weight 0, and their instances.
+
+While it stands by, a plan is made without it, so that nothing of it is changed or deleted. When its time is over, it is a duplicate like others.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.service import Member, Pool, Router, Server
+
+
+@dataclass(frozen=True)
+class Standby:
+    """What stands by, or has stood by: the end of its time (ISO 8601) by target group's ARN, and the ids of all that belongs to it."""
+
+    groups: Mapping[str, str]
+    ids: frozenset[str]
+
+    def until(self) -> str:
+        """The latest end."""
+        return max(self.groups.values(), default="")
+
+
+def find_standby(discovery: Discovery, now: datetime, *, is_over: bool = False) -> Standby:
+    """What stands by now; with `is_over`, all that has, whose time is over. A group that gets requests doesn't stand by."""
+    serving = {str(part.target_group) for item in discovery.resources for part in action_of(item.state).receiving}
+    groups: dict[str, str] = {}
+    for item, _ in each_of(discovery.resources, Pool):
+        until = item.tags.get(tags.STANDBY, "")
+        if until and item.id not in serving and (until <= _iso(now)) == is_over:
+            groups[item.id] = until
+    members: dict[str, set[str]] = defaultdict(set)
+    found = set(groups)
+    for item, state in each_of(discovery.resources, Member):
+        members[str(state.target)].add(str(state.target_group))
+        if str(state.target_group) in groups:
+            found.add(item.id)
+    for item, _ in each_of(discovery.resources, Server):
+        if members[item.id] and members[item.id] <= groups.keys():
+            found.add(item.id)
+    return Standby(groups, frozenset(found))
+
+
+def without_standby(discovery: Discovery, standby: Standby) -> Discovery:
+    """What was read, as if nothing stood by."""
+    if not standby.groups:
+        return discovery
+    rest = tuple(_without(item, standby) for item in discovery.resources if item.id not in standby.ids)
+    return replace(discovery, resources=rest)
+
+
+def _without(item: Observed, standby: Standby) -> Observed:
+    """A listener or rule without the groups that stand by in its forward."""
+    if not isinstance(item.state, Router) or not item.state.action_field:
+        return item
+    action = action_of(item.state)
+    forward = tuple(part for part in action.forward if part.weight or str(part.target_group) not in standby.groups)
+    if forward == action.forward:
+        return item
+    return replace(item, state=replace(item.state, **{item.state.action_field: replace(action, forward=forward)}))
+
+
+def describe_standby(standby: Standby) -> str:
+    """What stands by, and what that means, for the reader of a plan."""
+    return (
+        f"the version before stands by until {standby.until()}, and its instances cost as long: rollback moves the requests back to it, and "
+        "after that time the next apply or sync ends it"
+    )
+
+
+def _iso(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
