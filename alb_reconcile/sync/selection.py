@@ -13,6 +13,7 @@ from alb_reconcile.engine.plan.limits import find_losses
 from alb_reconcile.engine.plan.pauses import Pauses
 from alb_reconcile.engine.preconditions import may_be_protected
 from alb_reconcile.engine.service import ILL
+from alb_reconcile.engine.standby import find_standby
 from alb_reconcile.journal.record import NO_USE, NOTHING_THERE
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.display import short_id
@@ -79,7 +80,7 @@ def select(
 ) -> Selection:
     """Sort a plan's steps out. `barred` has by key reasons why steps must not be done at all; `waiting` is what the plan was made
     without."""
-    pauses = Pauses(discovery.resources, plan.ids, now)
+    pauses, over = Pauses(discovery.resources, plan.ids, now), find_standby(discovery, now, is_over=True)
     dead = frozenset(item.id for item in discovery.resources if item.is_gone or item.is_leaving)
     withheld: dict[str, str] = {}
     ignored: set[str] = set()
@@ -92,6 +93,8 @@ def select(
             withheld[step.key] = barred[step.key]
         elif pause := pauses.reason(step):
             withheld[step.key] = pause
+        elif step.action == "delete" and step.id in over.ids:
+            causes = {**causes, step.key: "drift"}  # it stood by, as an apply has said, and until when
         elif causes[step.key] == "spec" and not apply_changes:
             withheld[step.key] = "the spec has changed"
         elif care == "report":
