@@ -52,7 +52,9 @@ def prover(*, sandbox: bool) -> Prove:
 async def check_reach(aws: Aws, plan: Plan, *, sandbox: bool) -> None:
     """Find out whether the load balancers can be reached from here through which a run is to ask new versions. Raises RefusedError if one
     can't, AwsError."""
-    for proof in {proof.listener: proof for step in plan.steps for proof in shift_of(step).proofs}.values():
+    for proof in {
+        proof.listener: proof for step in plan.steps for proof in shift_of(step).proofs if proof.checks
+    }.values():
         endpoint = await _endpoint(aws, proof.listener, sandbox=sandbox)
         try:
             async with asyncio.timeout(_TIMEOUT):

@@ -302,6 +302,8 @@ async def _prepare_shift(run: Run, shift: Shift) -> None:
 async def _prove(run: Run, proof: Proof) -> None:
     """Ask a new version, once in a run whichever steps move requests to it. Raises RefusedError, and what `run.prove` raises."""
     prove = run.prove
+    if not proof.checks:
+        return
     if prove is None:
         raise RefusedError(
             f"{proof.group} is to be asked before requests move to it, which this command can't do; run apply"
@@ -316,7 +318,7 @@ async def _asked(run: Run, prove: Prove, proof: Proof) -> None:
     try:
         await prove(run.aws, run.stack, proof)
     except CheckError:
-        await run.tag(str(proof.group), {tags.FAILED_CHECKS: iso(time.time())})
+        await run.tag(str(proof.group), {tags.REJECTED: f"failed its checks at {iso(time.time())}"})
         raise
 
 

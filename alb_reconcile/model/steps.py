@@ -106,8 +106,8 @@ class Proof(NamedTuple):
     """The listener's ARN."""
     checks: tuple[RequestCheck, ...]
     settle: int
-    failed: str = ""
-    """When the same version failed its checks before; empty if it hasn't been asked."""
+    rejected: str = ""
+    """That the same version failed its checks, or was rolled back, and when; empty if neither."""
 
 
 @dataclass(frozen=True)

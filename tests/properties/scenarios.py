@@ -147,7 +147,7 @@ CLOSE: dict[str, Any] = {"allow": {"close": 1}}
 WAYS = {
     "create": Way(None, demo),
     "roll": Way(demo, rolled, floor=2, options=CLOSE),
-    "roll beside": Way(demo, lambda: rolled(strategy="blue_green"), floor=2, options=CLOSE),
+    "roll beside": Way(demo, lambda: rolled(strategy="blue_green", keep="0s"), floor=2, options=CLOSE),
     "roll in gaps": Way(demo, lambda: rolled(max_surge=0, max_unavailable=1), floor=1),
     "destroy": Way(demo, None),
     "another group": Way(demo, regrouped, floor=2, options=CLOSE),

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.engine.discover import discover
+from alb_reconcile.engine.rollback import plan_rollback, roll_back
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError, SpecError
-from tests.harness import Spec, demo, load
+from tests.harness import READS, Spec, demo, load
 from tests.properties.campaign import Trial, trial
 from tests.properties.faults import Killed
 from tests.properties.scenarios import GROUP, rolled
@@ -17,6 +21,7 @@ from tests.properties.watched import watched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from alb_reconcile.aws.client import Aws
     from tests.properties.watched import WatchedWorld
 
 WAY = "roll beside"
@@ -26,7 +31,7 @@ CHANGES = 11
 
 def beside(**more: Any) -> Spec:
     """The demo with a new version, which is to stand beside the old one."""
-    return rolled(strategy="blue_green", **more)
+    return rolled(strategy="blue_green", **{"keep": "0s", **more})
 
 
 def third() -> Spec:
@@ -37,7 +42,7 @@ def third() -> Spec:
 
 def old() -> Spec:
     spec = demo()
-    spec["instances"]["web"]["rollout"] = {"strategy": "blue_green"}
+    spec["instances"]["web"]["rollout"] = {"strategy": "blue_green", "keep": "0s"}
     return spec
 
 
@@ -57,7 +62,10 @@ def test_all_new_ones_stand_in_a_group_of_their_own_and_requests_move_at_once() 
         world.converge(spec)
         before = groups(world)
         after = copy.deepcopy(spec)
-        after["instances"]["web"] |= {"user_data": "#!/bin/sh\nnew\n", "rollout": {"strategy": "blue_green"}}
+        after["instances"]["web"] |= {
+            "user_data": "#!/bin/sh\nnew\n",
+            "rollout": {"strategy": "blue_green", "keep": "0s"},
+        }
         world.watch()
         began = world.clock.now()
         result = world.converge(after, allow={"replace": 13})
@@ -268,3 +276,90 @@ def test_a_roll_is_asked_nothing() -> None:
         world.converge(demo())
         world.converge(rolled())
         assert not world.proofs
+
+
+def test_the_old_version_stands_by_and_no_plan_touches_it() -> None:
+    with watched() as world:
+        world.converge(demo())
+        before, good = groups(world), world.healthy_targets(GROUP)
+        result = world.converge(beside(keep="30m"))
+        assert "terminate_instances" not in result.writes
+        assert set(before) < set(groups(world))
+        plan = world.plan(beside(keep="30m"))
+        assert plan.is_empty
+        assert any("stands by until" in text for text in plan.kept)
+        assert good <= set(_targets_of(world, before[0])), "its targets are checked on"
+        assert not world.sync(beside(keep="30m")).outcomes
+
+
+def test_sync_ends_it_when_its_time_is_over() -> None:
+    with watched() as world:
+        world.converge(demo())
+        before = groups(world)
+        world.converge(beside(keep="30m"))
+        _let_pass(world, before)
+        ending = world.sync(beside(keep="30m"))
+        assert {item.how for item in ending.outcomes} == {"done"}
+        assert not set(before) & set(groups(world))
+        assert world.plan(beside(keep="30m")).is_empty
+
+
+def test_a_rollback_is_one_call_and_no_run_undoes_it() -> None:
+    with watched() as world:
+        world.converge(demo())
+        before, good = groups(world), world.healthy_targets(GROUP)
+        world.converge(beside(keep="30m"))
+        world.watch()
+        _roll_back(world, beside())
+        calls = [name for name, _ in world.log if not name.startswith(READS)]
+        assert [name for name in calls if name != "add_tags"] == ["modify_listener"]
+        assert world.lows[GROUP].healthy >= 2
+        assert good <= world.healthy_targets(GROUP)
+        with pytest.raises(RefusedError, match=r"was rolled back at .* --allow retry=1"):
+            world.plan(beside(keep="30m"))
+        ending = world.sync(beside(keep="30m"), apply_changes=True)
+        assert not [item for item in ending.outcomes if item.step.action != "delete"]
+        world.converge(old(), allow={"delete": 4})
+        assert groups(world) == before
+
+
+def test_where_nothing_stands_by_there_is_nothing_to_go_back_to() -> None:
+    with watched() as world:
+        world.converge(demo())
+        with pytest.raises(RefusedError, match="no version of demo stands by"):
+            _roll_back(world, demo())
+
+
+def test_a_third_version_while_one_stands_by() -> None:
+    with watched() as world:
+        world.converge(demo())
+        first = groups(world)
+        world.converge(beside(keep="30m"))
+        spec = third()
+        spec["instances"]["web"]["rollout"]["keep"] = "30m"
+        world.converge(spec)
+        assert len(groups(world)) == 3
+        _let_pass(world, [known for known in groups(world) if known not in first] + first)
+        world.converge(spec, allow={"delete": 8})
+        assert len(groups(world)) == 1
+
+
+def _let_pass(world: WatchedWorld, known: list[str]) -> None:
+    """Let the time be over for which these groups stand by."""
+    tag = {"Key": tags.STANDBY, "Value": "2020-01-01T00:00:00Z"}
+    world.client("elbv2").add_tags(ResourceArns=known, Tags=[tag])
+
+
+def _targets_of(world: WatchedWorld, group: str) -> list[str]:
+    found = world.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    return [item["Target"]["Id"] for item in found if item["TargetHealth"]["State"] == "healthy"]
+
+
+def _roll_back(world: WatchedWorld, spec: Spec) -> None:
+    async def main(aws: Aws) -> None:
+        target = load(spec).target()
+        found = plan_rollback(target, await discover(aws, target.stack, target.desired))
+        outcomes = await roll_back(Run(aws, target.stack), found, "2026-12-02T10:00:00Z", lambda _: None)
+        assert {item.how for item in outcomes} == {"done"}
+
+    world._run(main)

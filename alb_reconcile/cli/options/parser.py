@@ -195,6 +195,16 @@ def make_parser() -> argparse.ArgumentParser:
     add_allow(command)
     add_policy(command)
 
+    command = add("rollback", "rollback.rollback", "move requests back to the version that stands by")
+    command.description = (
+        "Move requests back to the version that stands by after a deployment (rollout.keep), whatever the spec says now: one call for each "
+        "listener and rule."
+    )
+    command.add_argument("spec", metavar="SPEC", help="a spec")
+    command.add_argument("-y", "--yes", action="store_true", help="don't ask")
+    add_lock(command)
+    add_record(command)
+
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC", help="a spec by its name; no folder, and no pattern")
     add_named(command)

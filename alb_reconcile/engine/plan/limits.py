@@ -82,8 +82,8 @@ def _losses(plan: Plan, steps: tuple[Step, ...]) -> Iterator[tuple[str, str, Col
         yield "empty-target-group" if closure.is_emptied else "close", closure.text, closure.keys
     for step in steps:
         for proof in shift_of(step).proofs:
-            if proof.failed:
-                text = f"the new version in {proof.group} failed its checks at {proof.failed}; apply another version, or the old one"
+            if proof.rejected:
+                text = f"the new version in {proof.group} {proof.rejected}; apply another version, or the old one"
                 yield "retry", text, (step.key,)
     part = replace(plan, steps=steps)  # a part of a safe plan needn't be safe
     yield from (("gap", tell_gap(part, gap), (gap.begin.key,)) for gap in find_gaps(part))

@@ -27,11 +27,12 @@ def proofs_of(graph: Graph, step: Step, groups: Iterable[Ref]) -> Iterator[Proof
             continue
         for rollout in rollouts_of(graph, address):
             checks = _usual(graph, address) if rollout.checks is None else rollout.checks
-            if checks:
-                found = graph.decisions.desired[address].found
-                is_here = found is not None and graph.decisions.ids.get(address) == found.id
-                failed = found.tags.get(tags.FAILED_CHECKS, "") if found and is_here else ""
-                yield Proof(address, _listener(graph, step), checks, rollout.settle, failed)
+            found = graph.decisions.desired[address].found
+            is_here = found is not None and graph.decisions.ids.get(address) == found.id
+            rejected = found.tags.get(tags.REJECTED, "") if found and is_here else ""
+            if checks or rejected:
+                listener = _listener(graph, step) if checks else ""
+                yield Proof(address, listener, checks, rollout.settle, rejected)
                 break
 
 

@@ -1,0 +1,64 @@
+"""The command `rollback`: moves requests back to the version that stands by after a deployment."""
+
+from dataclasses import dataclass
+
+from alb_reconcile.api.rolling_back import rollback_over
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.session.confirmation import confirm
+from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
+from alb_reconcile.cli.session.recording import RecordOptions, settings_of
+from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
+from alb_reconcile.engine.apply import Event
+from alb_reconcile.engine.rollback import Rollback
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.errors import ExitCode
+
+_THEN = (
+    "The old version serves. Bring the spec back to it (git revert, or --set with the old value), and apply: that ends the version that was "
+    "left. Until then apply and sync leave both as they are."
+)
+
+
+@dataclass(frozen=True)
+class RollbackOptions:
+    spec: str
+    yes: bool
+    lock_timeout: int
+    record: RecordOptions
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def rollback(options: RollbackOptions) -> ExitCode:
+    """Move requests back to the version before, whatever the spec says."""
+    (stack,) = load_stacks([options.spec], options.loading)
+    target = stack.target()
+    return with_aws(options.connection, target.region, _run, target, options)
+
+
+async def _run(aws: Aws, target: DesiredStack, options: RollbackOptions) -> ExitCode:
+    async def agree(found: Rollback) -> None:
+        for step in found.plan.steps:
+            emit(f"  ~ {step.address}  its requests go back to the old {', '.join(sorted(set(found.old.values())))}")
+        await confirm(
+            aws, f"Roll {target.stack} back (account {found.plan.account})? Type yes: ", "yes", yes=options.yes
+        )
+
+    def on_event(event: Event) -> None:
+        if event.what == "done":
+            emit(f"  ✓ {event.step.address} changed ({event.elapsed:.1f} s)")
+        elif event.what == "failed":
+            emit(f"  ✗ {event.step.address} failed: {event.text}")
+
+    settings = settings_of(options.record)
+    with settings.traces_end(complain):
+        outcomes = await rollback_over(
+            aws, target, settings, options.lock_timeout, sandbox=options.connection.sandbox, say=complain, confirm=agree,
+            on_event=on_event,
+        )  # fmt: skip
+    if any(item.how != "done" for item in outcomes):
+        emit("Not all requests go back; run rollback again.")
+        return ExitCode.FAILED
+    emit(_THEN)
+    return ExitCode.OK

@@ -1,0 +1,98 @@
+"""Moves requests back to the version that stands by: one change of weights for each listener and rule, whatever the spec says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from alb_reconcile.engine.apply import OnEvent, Outcome, apply_plan
+from alb_reconcile.kinds._health import read_health
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.actions import Forward
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.plan import Act, Plan, Step
+from alb_reconcile.model.resource import Change, Desired, Lifecycle, Observed, each_of
+from alb_reconcile.model.service import Pool, Router
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """The steps that move requests back."""
+
+    plan: Plan
+    old: Mapping[str, str]
+    """The addresses of the groups that stand by, by ARN."""
+    left: frozenset[str]
+    """The ARNs of the groups that lose the requests."""
+
+
+def plan_rollback(target: DesiredStack, discovery: Discovery) -> Rollback:
+    """The rollback of a stack. Raises RefusedError where no version stands by."""
+    groups = {item.id: item for item, _ in each_of(discovery.resources, Pool)}
+    old = {known: item for known, item in groups.items() if item.tags.get(tags.STANDBY)}
+    steps, left = [], set[str]()
+    for item in discovery.resources:
+        if not isinstance(item.state, Router) or item.is_gone:
+            continue
+        forward, gone = _turned(action_of(item.state).forward, old, groups)
+        if gone:
+            left |= gone
+            steps.append(_step(target, item, forward))
+    if not steps:
+        raise RefusedError(
+            f"no version of {target.stack} stands by, so there is nothing to go back to at once; apply the version before, which is made beside "
+            "this one"
+        )
+    told = {known: str(item.address) for known, item in old.items()}
+    names = {item.id: item.address for item in discovery.resources}
+    plan = Plan(
+        target.stack, target.region, discovery.account, tuple(steps), live=discovery.resources, ids={}, names=names,
+        desired=target.desired, secret_headers=target.secret_headers, total=len(discovery.resources),
+    )  # fmt: skip
+    return Rollback(plan, told, frozenset(left))
+
+
+def _turned(
+    forward: tuple[Forward, ...], old: Mapping[str, Observed], groups: Mapping[str, Observed]
+) -> tuple[tuple[Forward, ...], set[str]]:
+    """A forward in which the groups that stand by have the weights of those that took over from them; and the ARNs of those."""
+    weights = {str(part.target_group): part.weight for part in forward}
+    heirs: dict[str, str] = {}
+    for known in old.keys() & weights.keys():
+        for other, weight in weights.items():
+            if weights[known] == 0 and weight and other in groups and groups[other].address == old[known].address:
+                heirs[other] = known
+    for new, known in heirs.items():
+        weights[known], weights[new] = weights[new], 0
+    return tuple(part._replace(weight=weights[str(part.target_group)]) for part in forward), set(heirs)
+
+
+def _step(target: DesiredStack, item: Observed, forward: tuple[Forward, ...]) -> Step:
+    field = item.state.action_field
+    before = action_of(item.state)
+    state = replace(item.state, **{field: replace(before, forward=forward)})
+    known = target.desired.get(item.address) or Desired(item.address, state, state, {}, Lifecycle(), "")
+    change = Change(f"{field}.forward", before.forward, forward)
+    return Step(
+        "update", item.address, item.id, changes=(change,), desired=known, state=state, observed=item, act=Act.MOVE
+    )
+
+
+async def roll_back(run: Run, found: Rollback, moment: str, on_event: OnEvent) -> tuple[Outcome, ...]:
+    """Carry a rollback out. Raises RefusedError where the old version has no healthy target; AwsError."""
+    for known, name in found.old.items():
+        health = await read_health(run, known)
+        if not any(item["State"] == "healthy" for item in health.values()):
+            states = ", ".join(sorted({item["State"] for item in health.values()})) or "no targets"
+            raise RefusedError(
+                f"the old {name} has no healthy target ({states}), so it can't serve; apply the version before instead"
+            )
+    for known in sorted(found.left):  # first, so that no other run begins it again meanwhile
+        await run.tag(known, {tags.REJECTED: f"was rolled back at {moment}"})
+    outcomes = await apply_plan(found.plan, run, on_event)
+    if all(item.how == "done" for item in outcomes):
+        for known in sorted(found.old):
+            await run.tag(known, {tags.STANDBY: ""})
+    return outcomes
