@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from asyncio import CancelledError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError, SpecError
 from tests.harness import READS, Spec, demo, load
 from tests.properties.campaign import Trial, trial
-from tests.properties.faults import Killed
+from tests.properties.faults import Gone, Killed, spoilt
 from tests.properties.scenarios import GROUP, rolled
 from tests.properties.watched import watched
 
@@ -363,3 +365,27 @@ def _roll_back(world: WatchedWorld, spec: Spec) -> None:
         assert {item.how for item in outcomes} == {"done"}
 
     world._run(main)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("following", NEXT)
+def test_killed_at_every_change_of_a_deployment_after_which_the_old_version_stands_by(following: str) -> None:
+    def kept(spec: Spec) -> Spec:
+        spec["instances"]["web"]["rollout"]["keep"] = "30m"
+        return spec
+
+    with watched() as world:
+        world.converge(demo())
+        start = world.moment()
+        for number, when in KILLS:
+            world.go_back(start)
+            world.watch()
+            with spoilt(world, Killed(number, when)), suppress(Gone, CancelledError, RuntimeError):
+                world.apply(kept(beside()))
+            spec = kept(NEXT[following]())
+            world.converge(spec, allow={"close": 1, "replace": 6, "delete": 8})
+            assert world.plan(spec).is_empty
+            _let_pass(world, groups(world))
+            world.converge(spec, allow={"close": 1, "delete": 12})
+            assert len(groups(world)) == 1, (number, when)
+            assert world.lows[GROUP].healthy >= 2, (number, when, world.lows)

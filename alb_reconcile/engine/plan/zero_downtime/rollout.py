@@ -307,7 +307,7 @@ def _target_of(step: Step) -> Ref | None:
 
 
 def _group_is_replaced(graph: Graph, step: Step) -> bool:
+    gone = graph.deleted | graph.standby.keys()
     return any(
-        isinstance(item.state, Member) and item.state.target_group in graph.deleted
-        for item in graph.registered[str(step.id)]
+        isinstance(item.state, Member) and item.state.target_group in gone for item in graph.registered[str(step.id)]
     )
