@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from alb_reconcile.api.runs import on_stack
 from alb_reconcile.api.serving import not_ready, urls
@@ -10,6 +11,7 @@ from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import discover as read
 from alb_reconcile.engine.plan.situation import situate
+from alb_reconcile.engine.standby import describe_standby, find_standby, without_standby
 from alb_reconcile.engine.standing import Standing, find_standing
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -79,5 +81,9 @@ def discover(stack: Stack) -> Status:
 async def look(aws: Aws, target: DesiredStack, *, lenient: bool = False) -> tuple[Discovery, Standing]:
     """Read a stack over a connection, with what can't be found among the warnings; `lenient`: without what can't be read."""
     found = await read(aws, target.stack, target.desired, account_ids=target.account_ids, lenient=lenient)
-    lost, standing = dict.fromkeys(map(str, found.findings)), find_standing(situate(target, found))
-    return replace(found, warnings=(*found.warnings, *standing.service.unfilled, *lost)), standing
+    now = datetime.now(UTC)
+    waits, over = find_standby(found, now), find_standby(found, now, is_over=True)
+    beside = [describe_standby(item, is_over=item is over) for item in (waits, over) if item.groups]
+    standing = find_standing(situate(target, without_standby(found, waits)))
+    lost = dict.fromkeys(map(str, found.findings))
+    return replace(found, warnings=(*found.warnings, *standing.service.unfilled, *lost, *beside)), standing

@@ -66,8 +66,10 @@ def _without(item: Observed, standby: Standby) -> Observed:
     return replace(item, state=replace(item.state, **{item.state.action_field: replace(action, forward=forward)}))
 
 
-def describe_standby(standby: Standby) -> str:
-    """What stands by, and what that means, for the reader of a plan."""
+def describe_standby(standby: Standby, *, is_over: bool = False) -> str:
+    """What stands by, or has, and what that means, for the reader of a plan or a status."""
+    if is_over:
+        return f"the version before stood by until {standby.until()}, and its instances still cost: the next apply or sync ends it"
     return (
         f"the version before stands by until {standby.until()}, and its instances cost as long: rollback moves the requests back to it, and "
         "after that time the next apply or sync ends it"
