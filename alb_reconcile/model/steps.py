@@ -51,9 +51,10 @@ class Register:
 class Deregister:
     """A target is deregistered.
 
-    `least` healthy targets must stay in the target's group; None where the group gets no requests. `keeps_all`: that is one target or
-    more, and as many as the spec declares, or as can be healthy now if these are fewer. `unused`: nothing forwards to the group by
-    then, so that AWS drains none of its targets (ELB API Reference, "TargetHealth").
+    `least` healthy targets must stay in the target's group; None where the group gets no requests. `keeps_all`: the group, or the one
+    that has replaced it by then, has one healthy target or more, and as many as the spec declares, or as can be healthy now if these
+    are fewer. `unused`: nothing forwards to the group by then, so that AWS drains none of its targets (ELB API Reference,
+    "TargetHealth").
     """
 
     least: int | None = None

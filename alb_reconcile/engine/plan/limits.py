@@ -30,8 +30,9 @@ from alb_reconcile.model.steps import Deregister, TakeOver
 _SMALL_STACK: Final = 5
 _MOST_NAMES: Final = 10
 _UNCOUNTED: Final = "limits don't count targets and security group rules, which are part of their group"
-_ROLLED: Final = "nor {} replaced behind the load balancer, where as many targets stay healthy"
 """Why a limit's count differs from the plan's: a roll also replaces each instance's targets, which is no additional damage."""
+_ROLLED: Final = "nor {} replaced behind the load balancer, where as many targets stay healthy"
+"""The same, for replacements that are no damage."""
 ANY_TIME: Final = "any-time"
 """The word in `allow` that overrides a policy's windows."""
 
@@ -156,7 +157,7 @@ def _exceeded(
     if excess and plan.total > len(damage.own):
         yield _UNCOUNTED
         if damage.rolled:
-            yield _ROLLED.format(_number(len(damage.rolled), "instance"))
+            yield _ROLLED.format(_number(len(damage.rolled), "resource"))
     yield from _lost(plan, steps, allow)
     yield from _closed(policy, allow, now)
 
@@ -310,18 +311,20 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
 
 
 def _rolled(plan: Plan) -> set[str]:
-    """The ids of the servers that are replaced while their target groups keep all healthy targets (`Deregister.keeps_all`): each of
-    their targets leaves when its successor is there. A server without targets, or with data that goes with it, isn't one of them."""
-    kept = {step.id for step in plan.steps if step.part_of is not None and step.detail(Deregister).keeps_all}
-    targets: dict[str, set[bool]] = defaultdict(set)
+    """The ids of the servers that are replaced while their target groups keep all healthy targets (`Deregister.keeps_all`), and whose
+    successors are in the same groups. A server without targets, or with data that goes with it, isn't one of them."""
+    kept = {step.id for step in plan.steps if step.detail(Deregister).keeps_all}
+    places = {(state.target_group, state.target) for _, state in each_of(plan.desired.values(), Member)}
+    groups: dict[str, set[bool]] = defaultdict(set)
     for item, state in each_of(plan.live, Member):
         if not item.is_leaving:
-            targets[str(state.target)].add(item.id in kept)
+            place = (plan.names.get(str(state.target_group)), plan.names.get(str(state.target)))
+            groups[str(state.target)].add(item.id in kept and place in places)
     return {
         found.id
         for step in plan.steps
         if step.action == "replace" and step.plays(Server) and (found := step.observed)
-        if targets[found.id] == {True} and not load_kinds()[step.address.kind].loses_data(found)
+        if groups[found.id] == {True} and not load_kinds()[step.address.kind].loses_data(found)
     }
 
 

@@ -48,6 +48,10 @@ def guard_capacity(graph: Graph, turns: Turns) -> None:
     asked = (receiving | turned_to(graph)) - graph.deleted
     departures = [step for step in graph.of(Member, "delete") if group_of(step) in asked]
     _guard_departures(graph, minima, departures)
+    handed_on = _handed_on(graph, minima)
+    for step in graph.of(Member, "delete"):
+        if group_of(step) in handed_on:
+            graph.specify(step.key, replace(step.detail(Deregister), keeps_all=True))
 
 
 def keeping_some(graph: Graph) -> set[str]:
@@ -234,6 +238,26 @@ def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima
                 f"{step.address}: {group} can have {most} healthy targets at most, and needs {enough} before it gets requests that others "
                 f"serve now; {f'start {asleep}, or ' * bool(asleep)}declare more targets for it"
             )
+
+
+def _handed_on(graph: Graph, minima: _Minima) -> set[str]:
+    """The replaced groups, by ARN, from which requests turn only to replacements with as many healthy targets: each listener or rule that
+    sends requests to such a group now waits for as many as the spec declares, or as can be healthy now if these are fewer."""
+    turns = {step.id: step for step in graph.forwarding("update") if not step.attaches and not step.takes_away}
+    found: dict[str, set[bool]] = defaultdict(set)
+    for item in graph.decisions.live:
+        for group in {str(part.target_group) for part in action_of(item.state).receiving} & graph.deleted:
+            step = turns.get(item.id)
+            found[group].add(step is not None and _waits_for_all(graph, minima, step, group))
+    return {group for group, all_wait in found.items() if all_wait == {True}}
+
+
+def _waits_for_all(graph: Graph, minima: _Minima, step: Step, old: str) -> bool:
+    heir = _heirs(graph, forward_before(step), forward_after(step)).get(old)
+    awaited = next((wanted.enough for wanted in step.detail(Shift).awaits if wanted.group == heir), 0)
+    group = bind(heir, graph.decisions.ids) if heir else ""
+    least = min(minima.by_targets(group), minima.healthy[old] + minima.initial[old])
+    return not minima.slack[group] and 0 < least <= awaited
 
 
 def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: Turns) -> None:
