@@ -26,7 +26,7 @@ from alb_reconcile.journal.settings import Settings, read_settings
 from alb_reconcile.kinds.context import Prove
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError
+from alb_reconcile.model.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError, WentBackError
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sync.drift import find_causes, new_names
 
@@ -275,6 +275,8 @@ def _code_of(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
         raise aws.halted
     if aws.stopping.is_set():
         return ExitCode.INTERRUPTED
+    if any(isinstance(item.error, WentBackError) for item in outcomes):
+        return ExitCode.WENT_BACK
     failed = [item.error for item in outcomes if item.error is not None]
     refused = not aws.requests and failed and all(isinstance(error, RefusedError) for error in failed)
     return ExitCode.REFUSED if refused else ExitCode.FAILED

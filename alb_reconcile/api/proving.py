@@ -2,15 +2,16 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.safety import shift_of
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import LeadsByHeader
 from alb_reconcile.kinds.context import Prove
-from alb_reconcile.model import tags
-from alb_reconcile.model.errors import CheckError, RefusedError, ignoring
+from alb_reconcile.model.errors import CheckError, RefusedError
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.resource import RequestCheck
 from alb_reconcile.model.secrets import mark
@@ -20,11 +21,9 @@ from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.verification.attribution import Attribution
 from alb_reconcile.verification.client import ERRORS, Client, Endpoint, Reply, Shot, Trust
 from alb_reconcile.verification.expect import Statuses
-from alb_reconcile.verification.matching import Request
+from alb_reconcile.verification.matching import Request, read_conditions, takes
 
 HEADER: Final = "x-alb-reconcile-check"
-NAME: Final = "check-of-a-new-version"
-"""The name of the rule's address: no entry has it, so a rule that a killed run has left is removed by the next one."""
 _TIMES: Final = 10
 """How often each check is made: a version that answers three of ten requests with an error is noticed."""
 _AT_ONCE: Final = 5
@@ -39,14 +38,56 @@ def prover(*, sandbox: bool) -> Prove:
 
     async def prove(aws: Aws, stack: str, proof: Proof) -> None:
         endpoint = await _endpoint(aws, proof.listener, sandbox=sandbox)
+        if proof.moved:
+            await _ask_in_their_way(aws, endpoint, proof)
+            return
         value = secrets.token_hex(16)
         mark(value)
-        async with _rule(aws, stack, proof, value), Client.opened(Attribution.parse("none"), _TIMEOUT) as client:
+        async with (
+            _leader().leading(aws, stack, proof.listener, str(proof.group), (HEADER, value)),
+            Client.opened(Attribution.parse("none"), _TIMEOUT) as client,
+        ):
             await aws.sleep(proof.settle)
             for check in proof.checks:
-                await _ask(client, endpoint, check, value)
+                await _ask(client, endpoint, check, value, times=_TIMES)
 
     return prove
+
+
+async def _ask_in_their_way(aws: Aws, endpoint: Endpoint, proof: Proof) -> None:
+    """Ask as customers do, for as long as a change may take to be everywhere. Checks that another rule would answer, or that would have to
+    log in, are left out. Raises CheckError."""
+    rules = await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=proof.listener)
+    checks = [check for check in proof.checks if _answers(rules, proof, _request(endpoint, check))]
+    async with Client.opened(Attribution.parse("none"), _TIMEOUT) as client:
+        for _ in range(_TIMES if checks else 0):
+            for check in checks:
+                await _ask(client, endpoint, check, "", times=1)
+            await aws.sleep(proof.settle / _TIMES)
+
+
+def _answers(rules: Iterable[Mapping[str, Any]], proof: Proof, request: Request) -> bool:
+    """Whether a request certainly takes the way of the requests that have moved, without a login."""
+    for item in sorted(
+        rules, key=lambda item: (item["Priority"] == "default", int("0" + item["Priority"].strip("default")))
+    ):
+        verdict = takes(read_conditions(_leader().conditions_in(item)), request)
+        if verdict is None:
+            return False
+        if verdict:
+            is_it = item["RuleArn"] == proof.moved or (item["Priority"] == "default" and proof.moved == proof.listener)
+            return is_it and [action["Type"] for action in item["Actions"]] == ["forward"]
+    return False
+
+
+def _request(endpoint: Endpoint, check: RequestCheck, value: str = "") -> Request:
+    path, _, query = check.path.partition("?")
+    pairs = tuple(parse_qsl(query, keep_blank_values=True))
+    return Request(check.host or endpoint.host, path, headers=((HEADER, value),) if value else (), query=pairs)
+
+
+def _leader() -> LeadsByHeader:
+    return next(kind for kind in load_kinds().values() if isinstance(kind, LeadsByHeader))
 
 
 async def check_reach(aws: Aws, plan: Plan, *, sandbox: bool) -> None:
@@ -81,28 +122,9 @@ async def _endpoint(aws: Aws, listener: str, *, sandbox: bool) -> Endpoint:
     return Endpoint(balancer["DNSName"], found["Port"], found["Port"], trust)
 
 
-@asynccontextmanager
-async def _rule(aws: Aws, stack: str, proof: Proof, value: str) -> AsyncIterator[None]:
-    """A rule that leads requests with the header to the group, before all other rules of the listener, for the length of the block."""
-    rules = await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=proof.listener)
-    priorities = [int(item["Priority"]) for item in rules if item["Priority"] != "default"]
-    own = {tags.STACK: stack, tags.ADDRESS: f"rule.{NAME}"}
-    answer = await aws.call(
-        "elbv2", "create_rule", ListenerArn=proof.listener, Priority=max(min(priorities, default=2) - 1, 1),
-        Conditions=[{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": HEADER, "Values": [value]}}],
-        Actions=[{"Type": "forward", "TargetGroupArn": proof.group}], Tags=tags.to_list(own),
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        gone = aws.call("elbv2", "delete_rule", RuleArn=answer["Rules"][0]["RuleArn"])
-        with ignoring("RuleNotFound"):
-            await asyncio.shield(gone)
-
-
-async def _ask(client: Client, endpoint: Endpoint, check: RequestCheck, value: str) -> None:
+async def _ask(client: Client, endpoint: Endpoint, check: RequestCheck, value: str, *, times: int) -> None:
     """Make a check some times. Raises CheckError with what was answered instead."""
-    request = Request(check.host or endpoint.host, check.path, headers=((HEADER, value),))
+    request = _request(endpoint, check, value)
     shot = Shot(check.path, endpoint, request, check_name=bool(check.host), keep_body=True)
     turns, loop = asyncio.Semaphore(_AT_ONCE), asyncio.get_running_loop()
 
@@ -112,12 +134,12 @@ async def _ask(client: Client, endpoint: Endpoint, check: RequestCheck, value: s
             reply = await client.fire(shot)
             return _wrong(check, reply, loop.time() - began)
 
-    wrong = [text for text in await asyncio.gather(*(once() for _ in range(_TIMES))) if text]
+    wrong = [text for text in await asyncio.gather(*(once() for _ in range(times))) if text]
     if wrong:
         told = "; ".join(dict.fromkeys(wrong[:_LOOKS]))
         raise CheckError(
-            f"the new version failed its check, {len(wrong)} of {_TIMES} times: GET {check.path}: {told}. Only this run has asked it; the old "
-            "version serves on. Correct the version, or the check, and run again"
+            f"the new version failed its check, {len(wrong)} of {times} times: GET {check.path}: {told}"
+            + ". Only this run has asked it; the old version serves on. Correct the version, or the check" * bool(value)
         )
 
 

@@ -17,13 +17,14 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, HasNodes, Ordered, Prepares
 from alb_reconcile.kinds.context import NeverMadeError, Others, Prove, Run, all_of
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import extra_tags
+from alb_reconcile.model.abilities import action_of, extra_tags
+from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.errors import CheckError, InterruptedRun, ReconcileError, RefusedError
+from alb_reconcile.model.errors import CheckError, InterruptedRun, ReconcileError, RefusedError, WentBackError
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.machine import find_lack
 from alb_reconcile.model.plan import Need, Plan, Step
-from alb_reconcile.model.resource import bind
+from alb_reconcile.model.resource import Properties, bind
 from alb_reconcile.model.steps import Launch, Proof, SetPriorities, Shift
 from alb_reconcile.model.text import printable
 
@@ -283,6 +284,8 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
         fields = step.tops | {change.path for change in step.changes}
         observed = replace(step.observed, tags={**step.observed.tags, **step.desired.tags})
         await kind.update(run, wanted, observed, fields)
+        for proof in shift_of(step).proofs:
+            await _prove_moved(run, kind, wanted, fields, proof)
         await _write_tags(step, run)
         return step.observed.id
     made = await kind.create(run, wanted, step.desired)
@@ -295,6 +298,8 @@ async def _prepare_shift(run: Run, shift: Shift) -> None:
     """Ask new versions, and let old ones stand by, before requests move."""
     for proof in shift.proofs:
         await _prove(run, proof)
+    for proof in shift.proofs:
+        await _refuse_aborted(run, proof)
     for group, seconds in shift.standby:  # before the move, so that no later run takes the group for a duplicate
         await run.tag(group, {tags.STANDBY: iso(time.time() + seconds)})
 
@@ -311,6 +316,39 @@ async def _prove(run: Run, proof: Proof) -> None:
     bound = proof._replace(group=str(bind(proof.group, run.ids)))
     run.say(f"{len(proof.checks)} checks of {proof.group}, which no other request reaches yet")
     await run.shared.once(f"prove {bound.group}", lambda: _asked(run, prove, bound))
+
+
+async def _prove_moved(run: Run, kind: AnyKind, moved: Properties, fields: frozenset[str], proof: Proof) -> None:
+    """Ask a new version in the way of the requests that have moved to it. If it answers wrongly, they go back at once.
+
+    Raises WentBackError.
+    """
+    step, group = run.step, str(bind(proof.group, run.ids))
+    if not proof.checks or run.prove is None or step.observed is None:
+        return
+    run.say(f"{len(proof.checks)} checks of {proof.group}, in the way of all requests")
+    try:
+        await run.prove(run.aws, run.stack, proof._replace(group=group, moved=step.observed.id))
+    except CheckError as error:
+        before = action_of(step.observed.state)
+        back = replace(before, forward=(*before.forward, Forward(group, 0)))
+        state = replace(step.observed.state, **{step.observed.state.action_field: back})
+        await kind.update(
+            replace(run, step=replace(step, details=None)), state, replace(step.observed, state=moved), fields
+        )
+        await run.tag(group, {tags.REJECTED: f"failed its checks at {iso(time.time())}"})
+        for old, _ in shift_of(step).standby:
+            await run.tag(old, {tags.STANDBY: ""})
+        raise WentBackError(f"{error}. The requests have gone back to the old version") from None
+
+
+async def _refuse_aborted(run: Run, proof: Proof) -> None:
+    """Raise CheckError if a user has aborted the deployment since it was planned (ELBv2 DescribeTags)."""
+    group = str(bind(proof.group, run.ids))
+    answer = await run.aws.call("elbv2", "describe_tags", ResourceArns=[group])
+    found = tags.from_list(answer["TagDescriptions"][0]["Tags"]).get(tags.REJECTED, "")
+    if found and found != proof.rejected:
+        raise CheckError(f"the new version {found}, so no request moves to it; the old version serves on")
 
 
 async def _asked(run: Run, prove: Prove, proof: Proof) -> None:

@@ -38,7 +38,7 @@ class CellOutcome:
     def code(self) -> ExitCode:
         """The gravest of the cells' exit codes."""
         codes = {item.code for item in self.cells}
-        order = (ExitCode.INTERRUPTED, ExitCode.FAILED, ExitCode.INVALID, ExitCode.CHANGES)
+        order = (ExitCode.INTERRUPTED, ExitCode.FAILED, ExitCode.WENT_BACK, ExitCode.INVALID, ExitCode.CHANGES)
         if codes == {ExitCode.INVALID}:
             return ExitCode.INVALID
         if ExitCode.INVALID in codes:

@@ -1,8 +1,11 @@
 """Names targets: as AWS's calls and answers do, and as the addresses of registrations do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from alb_reconcile.kinds.base import Around
+from alb_reconcile.model.nodes import Path
 
 IP: Final = "ip"
 LAMBDA: Final = "lambda"
@@ -57,3 +60,23 @@ def by_address(instances: Iterable[Row]) -> dict[Place, str]:
         for address in addresses_of(item, ipv6=ipv6)
         if item["State"]["Name"] not in ("shutting-down", "terminated")
     }
+
+
+class EntryTarget(NamedTuple):
+    """A target in a spec: its path, its text, and its port and zone if the spec gives it its own."""
+
+    path: Path
+    text: str
+    port: int | None
+    zone: str = ""
+
+
+def targets_of(around: Around, group: str) -> Iterator[EntryTarget]:
+    """The targets of a group."""
+    path = ("target_groups", group, "targets")
+    for index, item in enumerate(around.entries("target_groups")[group].get("targets") or ()):
+        if isinstance(item, str):
+            yield EntryTarget((*path, index), item, None)
+        for key in ("instances", "address") if isinstance(item, dict) else ():
+            if isinstance(item.get(key), str):
+                yield EntryTarget((*path, index, key), item[key], item.get("port"), item.get("availability_zone", ""))

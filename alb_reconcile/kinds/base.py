@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from types import EllipsisType
@@ -21,6 +22,7 @@ from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.nodes import Node, Path
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.requests.conditions import Condition
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.service import Foreign
 from alb_reconcile.model.steps import SetPriorities
@@ -569,6 +571,20 @@ class Pinned(Protocol):
 
     async def read_pinned(self, aws: Aws, stack: str) -> Mapping[str, Mapping[str, str]]:
         """The versions that the newest resource of each entry of a stack was made with. Raises AwsError."""
+
+
+@runtime_checkable
+class LeadsByHeader(Protocol):
+    """A kind of resources that lead requests by conditions, one of which can be made for a short time for one header."""
+
+    def leading(
+        self, aws: Aws, stack: str, listener: str, group: str, header: tuple[str, str]
+    ) -> AbstractAsyncContextManager[None]:
+        """A resource that leads requests with a header (name and value) to a target group, before all others of the listener, for the length
+        of a block. Raises AwsError."""
+
+    def conditions_in(self, row: Mapping[str, Any]) -> tuple[Condition, ...]:
+        """The conditions of such a resource, as AWS describes it."""
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ ReconcileError (1)
 ├── UsageError (64)       the command line is wrong
 ├── LeaseError (1)        the lease can't be had, kept or read
 ├── CheckError (1)        a new version answers wrongly; no request has reached it
+│   └── WentBackError (6)     it did so after the requests had moved, and they have gone back
 └── InterruptedRun (130)  the user stopped it
     └── LeaseLostError (1)    the lease was lost: the run stops before its next change
 """
@@ -32,6 +33,7 @@ class ExitCode(IntEnum):
     INVALID = 3
     REFUSED = 4
     HELD = 5
+    WENT_BACK = 6
     USAGE = 64
     INTERRUPTED = 130
 
@@ -173,6 +175,12 @@ class LeaseError(ReconcileError):
 
 class CheckError(ReconcileError):
     """A new version didn't answer as its checks want. No other request has reached it."""
+
+
+class WentBackError(CheckError):
+    """A new version answered wrongly when requests had moved to it. They have gone back to the old one."""
+
+    exit_code = ExitCode.WENT_BACK
 
 
 class InterruptedRun(ReconcileError):  # noqa: N818 (an interruption is no error)

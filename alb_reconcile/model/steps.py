@@ -107,6 +107,8 @@ class Proof(NamedTuple):
     """The listener's ARN."""
     checks: tuple[RequestCheck, ...]
     settle: int
+    moved: str = ""
+    """The ARN of the listener or rule whose requests have moved to the group, which is asked in their way then; empty before that."""
     rejected: str = ""
     """That the same version failed its checks, or was rolled back, and when; empty if neither."""
 

@@ -26,6 +26,7 @@ from alb_reconcile.model.text import printable
 
 _LOOKED_AT: Final = 50
 """The number of runs that are searched for the last one that changed something."""
+ROLLBACK: Final = "rollback"
 _TAGGING: Final = ("adopt", "forget", "move")
 """Commands that change only tags, which is no change of a stack."""
 
@@ -130,7 +131,7 @@ def _how_it_ended(last: RunRecord) -> str:
 
 def _told(last: RunRecord, ended: str) -> str:
     by_sync = f"{'found in sync' if last.result == 'in_sync' else 'corrected'} by sync"
-    words = {"apply": "applied", "destroy": "destroyed", "sync": by_sync}
+    words = {"apply": "applied", ROLLBACK: "rolled back", "destroy": "destroyed", "sync": by_sync}
     where = f", from {last.spec_file}" if last.spec_file else ""
     commit = f" at commit {show_commit(last.commit)}" if last.commit else ""
     return printable(
@@ -145,7 +146,7 @@ def _old_names(made: Sequence[Address], destroys: Iterable[RunRecord]) -> str:
 
 
 def _difference(last: RunRecord, spec_file: str, *, is_known: bool) -> str:
-    if last.is_success and not is_known:
+    if last.is_success and not is_known and last.command != ROLLBACK:
         return "another spec has been applied since then, by a run that isn't recorded here"
     if last.command != "sync" and last.user != user_name():
         return printable(f"the last run was by {last.user}, not by you")

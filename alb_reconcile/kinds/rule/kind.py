@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -32,6 +33,7 @@ from alb_reconcile.kinds.rule.conditions import (
     write_conditions,
     write_transforms,
 )
+from alb_reconcile.kinds.rule.probe import rule_for_header
 from alb_reconcile.kinds.secret_versions import READ
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import tell_unsupported
@@ -247,6 +249,14 @@ class RuleKind(Kind[Rule]):
             await call_with_actions(run.aws, "modify_rule", RuleArn=observed.id, **changed)
         if secret_tags:
             await run.tag(observed.id, secret_tags)
+
+    def leading(
+        self, aws: Aws, stack: str, listener: str, group: str, header: tuple[str, str]
+    ) -> AbstractAsyncContextManager[None]:
+        return rule_for_header(aws, stack, listener, group, header)
+
+    def conditions_in(self, row: Mapping[str, Any]) -> tuple[Condition, ...]:
+        return conditions_from_aws(row["Conditions"])
 
     async def set_order(self, run: Run, order: SetPriorities) -> None:
         """Set the order in one call, so that no request meets a missing rule or an order between the old and the new one."""

@@ -3,11 +3,10 @@
 The path between a load balancer and its targets is checked here, since it depends on the zones and security groups of both.
 """
 
-from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from alb_reconcile.kinds._targets import as_address, is_function
+from alb_reconcile.kinds._targets import EntryTarget, as_address, is_function, targets_of
 from alb_reconcile.kinds.base import Around, Entry
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.kinds.listener.actions import forwards_in
@@ -19,26 +18,6 @@ _PRIVATE: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.16
 """RFC 1918 and RFC 6598 (ELBv2 CreateTargetGroup, TargetType)."""
 _MAX_RESOURCES: Final = 10_000
 _SIDE: Final = ("security_groups", "subnets")
-
-
-class EntryTarget(NamedTuple):
-    """A target in a spec: its path, its text, and its port and zone if the spec gives it its own."""
-
-    path: Path
-    text: str
-    port: int | None
-    zone: str = ""
-
-
-def targets_of(around: Around, group: str) -> Iterator[EntryTarget]:
-    """The targets of a group."""
-    path = ("target_groups", group, "targets")
-    for index, item in enumerate(around.entries("target_groups")[group].get("targets") or ()):
-        if isinstance(item, str):
-            yield EntryTarget((*path, index), item, None)
-        for key in ("instances", "address") if isinstance(item, dict) else ():
-            if isinstance(item.get(key), str):
-                yield EntryTarget((*path, index, key), item[key], item.get("port"), item.get("availability_zone", ""))
 
 
 def check_entries(around: Around) -> None:

@@ -30,10 +30,9 @@ def proofs_of(graph: Graph, step: Step, groups: Iterable[Ref]) -> Iterator[Proof
             found = graph.decisions.desired[address].found
             is_here = found is not None and graph.decisions.ids.get(address) == found.id
             rejected = found.tags.get(tags.REJECTED, "") if found and is_here else ""
-            if checks or rejected:
-                listener = _listener(graph, step) if checks else ""
-                yield Proof(address, listener, checks, rollout.settle, rejected)
-                break
+            listener = _listener(graph, step) if checks else ""
+            yield Proof(address, listener, checks, rollout.settle, rejected=rejected)
+            break
 
 
 def rollouts_of(graph: Graph, group: Address) -> Iterator[Rollout]:

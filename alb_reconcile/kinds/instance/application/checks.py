@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from alb_reconcile.kinds._targets import targets_of
 from alb_reconcile.kinds.base import Around, Entry
 from alb_reconcile.kinds.instance.application.entry import application_of, texts_of
 from alb_reconcile.kinds.networks import vpc_of
 from alb_reconcile.kinds.route_table.defaults import default_route, is_known, tables_of_subnets
-from alb_reconcile.kinds.target_group.checks import targets_of
 from alb_reconcile.kinds.vpc_endpoint.endpoint_types import GATEWAY, full_name, type_of
 from alb_reconcile.model.address import MAX_USER_DATA
 from alb_reconcile.model.nodes import Path

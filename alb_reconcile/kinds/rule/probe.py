@@ -1,0 +1,39 @@
+"""Makes a rule for a short time that leads the requests with one header to a target group (ELBv2 CreateRule, DeleteRule)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import ignoring
+
+NAME: Final = Address("rule", "check-of-a-new-version")
+"""No entry has this address, so the next run removes a rule that a killed run has left."""
+
+
+@asynccontextmanager
+async def rule_for_header(
+    aws: Aws, stack: str, listener: str, group: str, header: tuple[str, str]
+) -> AsyncIterator[None]:
+    """A rule of a listener that leads requests with a header (its name, and its value) to a group, before all other rules, for the length of
+    the block. `listener` and `group` are ARNs. Raises AwsError."""
+    rules = await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=listener)
+    priorities = [int(item["Priority"]) for item in rules if item["Priority"] != "default"]
+    name, value = header
+    answer = await aws.call(
+        "elbv2", "create_rule", ListenerArn=listener, Priority=max(min(priorities, default=2) - 1, 1),
+        Conditions=[{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name, "Values": [value]}}],
+        Actions=[{"Type": "forward", "TargetGroupArn": group}],
+        Tags=tags.to_list({tags.STACK: stack, tags.ADDRESS: str(NAME)}),
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        gone = aws.aside(
+            "elbv2", "delete_rule", urgent=True, RuleArn=answer["Rules"][0]["RuleArn"]
+        )  # also when the run is stopped
+        with ignoring("RuleNotFound"):
+            await asyncio.shield(gone)
