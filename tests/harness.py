@@ -228,6 +228,8 @@ class World:
         """What new versions were asked, each time."""
         self.wrong = ""
         """How a new version answers wrongly; no request is really sent here."""
+        self.wrong_later = False
+        """Whether it does so only when the requests have moved to it."""
         self.denial = Denial()  # calls that it refuses aren't in `log`, nor counted
 
     @property
@@ -310,7 +312,7 @@ class World:
     async def prove(self, aws: Aws, stack: str, proof: Proof) -> None:
         """Ask a new version."""
         self.proofs.append(proof)
-        if self.wrong:
+        if self.wrong and bool(proof.moved) == self.wrong_later:
             raise CheckError(self.wrong)
 
     async def go(

@@ -324,8 +324,8 @@ async def _prove_moved(run: Run, kind: AnyKind, moved: Properties, fields: froze
     Raises WentBackError.
     """
     step, group = run.step, str(bind(proof.group, run.ids))
-    if not proof.checks or run.prove is None or step.observed is None:
-        return
+    if not proof.checks or run.prove is None or step.observed is None or not shift_of(step).standby:
+        return  # what doesn't stand by has left the forward, and its targets aren't checked any more
     run.say(f"{len(proof.checks)} checks of {proof.group}, in the way of all requests")
     try:
         await run.prove(run.aws, run.stack, proof._replace(group=group, moved=step.observed.id))

@@ -80,6 +80,31 @@ def _step(target: DesiredStack, item: Observed, forward: tuple[Forward, ...]) ->
     )
 
 
+def find_newcomers(discovery: Discovery) -> dict[str, str]:
+    """The target groups that stand in a forward and get no requests yet, and don't stand by: their addresses, by ARN."""
+    actions = [action_of(item.state) for item in discovery.resources if not item.is_gone]
+    serving = {str(part.target_group) for action in actions for part in action.receiving}
+    there = {str(part.target_group) for action in actions for part in action.forward} - serving
+    groups = each_of(discovery.resources, Pool)
+    return {item.id: str(item.address) for item, _ in groups if item.id in there and not item.tags.get(tags.STANDBY)}
+
+
+async def abort(run: Run, discovery: Discovery, moment: str) -> list[str]:
+    """Mark the versions that are being made beside others, so that a run that goes on meanwhile moves no requests to them. Returns their
+    groups' addresses. Needs no lock: the run reads the mark right before it moves requests.
+
+    Raises RefusedError where there is no such version, AwsError.
+    """
+    found = find_newcomers(discovery)
+    if not found:
+        raise RefusedError(
+            f"no version of {run.stack} stands beside another one without requests, so there is nothing to abort"
+        )
+    for known in sorted(found):
+        await run.tag(known, {tags.REJECTED: f"was aborted at {moment}"})
+    return sorted(found.values())
+
+
 async def roll_back(run: Run, found: Rollback, moment: str, on_event: OnEvent) -> tuple[Outcome, ...]:
     """Carry a rollback out. Raises RefusedError where the old version has no healthy target; AwsError."""
     for known, name in found.old.items():

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.engine.discover import discover
-from alb_reconcile.engine.rollback import plan_rollback, roll_back
+from alb_reconcile.engine.rollback import abort, plan_rollback, roll_back
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import RefusedError, SpecError
+from alb_reconcile.model.errors import RefusedError, SpecError, WentBackError
 from tests.harness import READS, Spec, demo, load
 from tests.properties.campaign import Trial, trial
 from tests.properties.faults import Gone, Killed, spoilt
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alb_reconcile.aws.client import Aws
+    from alb_reconcile.model.steps import Proof
     from tests.properties.watched import WatchedWorld
 
 WAY = "roll beside"
@@ -215,10 +216,9 @@ def test_a_version_that_answered_wrongly_is_not_tried_again_without_a_word() -> 
         before = groups(world)
         ending = world.sync(beside(), apply_changes=True)
         assert any("failed its checks" in reason for reason in ending.selection.withheld.values())
-        assert len(world.proofs) == 1
+        assert len(world.proofs) == 1, "nothing was asked"
         assert groups(world) == before
         world.converge(beside(), allow={"retry": 1})
-        assert len(world.proofs) == 2
         assert world.plan(beside()).is_empty
 
 
@@ -285,6 +285,7 @@ def test_the_old_version_stands_by_and_no_plan_touches_it() -> None:
         world.converge(demo())
         before, good = groups(world), world.healthy_targets(GROUP)
         result = world.converge(beside(keep="30m"))
+        assert [proof.moved[:3] for proof in world.proofs] == ["", "arn"], "asked alone, and then in the requests' way"
         assert "terminate_instances" not in result.writes
         assert set(before) < set(groups(world))
         plan = world.plan(beside(keep="30m"))
@@ -389,3 +390,63 @@ def test_killed_at_every_change_of_a_deployment_after_which_the_old_version_stan
             world.converge(spec, allow={"close": 1, "delete": 12})
             assert len(groups(world)) == 1, (number, when)
             assert world.lows[GROUP].healthy >= 2, (number, when, world.lows)
+
+
+def test_requests_go_back_at_once_from_a_version_that_answers_wrongly_to_all() -> None:
+    with watched() as world:
+        world.converge(demo())
+        before, good = groups(world), world.healthy_targets(GROUP)
+        world.wrong, world.wrong_later = "answered 500", True
+        world.watch()
+        result = world.apply(beside(keep="30m"))
+        (failed,) = [item.error for item in result.outcomes if item.error]
+        assert isinstance(failed, WentBackError)
+        assert failed.exit_code == 6
+        assert "have gone back to the old version" in str(failed)
+        assert good <= world.healthy_targets(GROUP)
+        assert world.lows[GROUP].healthy >= 2
+        with pytest.raises(RefusedError, match=r"failed its checks at .* --allow retry=1"):
+            world.plan(beside(keep="30m"))
+        world.converge(old(), allow={"delete": 8, "replace": 4})
+        assert groups(world) == before
+
+
+def test_an_abort_needs_no_lock_and_comes_before_the_move() -> None:
+    with watched() as world:
+        world.converge(demo())
+        good = world.healthy_targets(GROUP)
+        asked = world.prove
+
+        async def prove(aws: Aws, stack: str, proof: Proof) -> None:
+            found = await discover(aws, stack, load(demo()).desired)
+            assert await abort(Run(aws, stack), found, "2026-12-02T10:00:00Z") == ["target_group.web"]
+            await asked(aws, stack, proof)
+
+        world.prove = prove  # type: ignore[method-assign]
+        result = world.apply(beside())
+        assert any("was aborted at 2026-12-02T10:00:00Z" in text for text in result.failures)
+        assert good <= world.healthy_targets(GROUP)
+        with pytest.raises(RefusedError, match=r"was aborted at .* --allow retry=1"):
+            world.plan(beside())
+
+
+def test_where_nothing_is_being_deployed_there_is_nothing_to_abort() -> None:
+    with watched() as world:
+        world.converge(demo())
+
+        async def main(aws: Aws) -> None:
+            await abort(Run(aws, "demo"), await discover(aws, "demo", load(demo()).desired), "2026-12-02T10:00:00Z")
+
+        with pytest.raises(RefusedError, match="nothing to abort"):
+            world._run(main)
+
+
+@pytest.mark.parametrize("count", [2, 12, 100])
+def test_a_deployment_is_no_damage(count: int) -> None:
+    """Nothing of it is lost: the limits count the target group alone, whatever the number of instances."""
+    with watched() as world:
+        spec, after = old(), third()
+        for item in (spec, after):
+            item["instances"]["web"] |= {"count": count}
+        world.converge(spec)
+        assert world.plan(after).steps

@@ -81,7 +81,7 @@ def test_every_tag_is_in_a_recorded_stack() -> None:
     and a destroy's is gone with it."""
     recorded = {item for name in NAMES for item in _keys(Recorded.of(name).calls)}
     known = {value for value in vars(tags).values() if isinstance(value, str) and value.startswith("alb-reconcile:")}
-    assert known - recorded == {tags.IGNORE_UNTIL, tags.VALUE, tags.VERSION}
+    assert known - recorded == {tags.IGNORE_UNTIL, tags.VALUE, tags.VERSION, tags.REJECTED, tags.STANDBY}
 
 
 def _keys(found: Any) -> Iterator[str]:

@@ -1,5 +1,6 @@
-"""The command `rollback`: moves requests back to the version that stands by after a deployment."""
+"""The commands `rollback` and `abort`: move requests back to the version that stands by, or keep them from moving at all."""
 
+import time
 from dataclasses import dataclass
 
 from alb_reconcile.api.rolling_back import rollback_over
@@ -10,9 +11,13 @@ from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.engine.apply import Event
+from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.rollback import Rollback
+from alb_reconcile.engine.rollback import abort as mark_aborted
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.model.host import iso
 
 _THEN = (
     "The old version serves. Bring the spec back to it (git revert, or --set with the old value), and apply: that ends the version that was "
@@ -35,6 +40,29 @@ def rollback(options: RollbackOptions) -> ExitCode:
     (stack,) = load_stacks([options.spec], options.loading)
     target = stack.target()
     return with_aws(options.connection, target.region, _run, target, options)
+
+
+@dataclass(frozen=True)
+class AbortOptions:
+    spec: str
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def abort(options: AbortOptions) -> ExitCode:
+    """Keep a deployment that goes on in another process from moving requests to its version. Waits for no lock."""
+    (stack,) = load_stacks([options.spec], options.loading)
+    target = stack.target()
+    return with_aws(options.connection, target.region, _abort, target)
+
+
+async def _abort(aws: Aws, target: DesiredStack) -> ExitCode:
+    found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
+    for name in await mark_aborted(Run(aws, target.stack), found, iso(time.time())):
+        emit(
+            f"{name}: its new version gets no requests. The run that makes it fails before it moves any; apply another version, or the old one."
+        )
+    return ExitCode.OK
 
 
 async def _run(aws: Aws, target: DesiredStack, options: RollbackOptions) -> ExitCode:

@@ -205,6 +205,13 @@ def make_parser() -> argparse.ArgumentParser:
     add_lock(command)
     add_record(command)
 
+    command = add("abort", "rollback.abort", "keep a deployment that goes on from moving requests")
+    command.description = (
+        "Keep a deployment of another process from moving requests to its version (blue_green). It waits for no lock: the run looks right "
+        "before it moves requests."
+    )
+    command.add_argument("spec", metavar="SPEC", help="a spec")
+
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC", help="a spec by its name; no folder, and no pattern")
     add_named(command)
