@@ -13,8 +13,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import tarfile
+import tempfile
+import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -42,12 +43,12 @@ REGION = "us-east-1"
 STACK = "alb-reconcile:stack"
 SPEED = 60
 """How many times faster than AWS the sandbox runs. What is shown are AWS's times."""
-DEPLOY_SPEED = 20
+DEPLOY_SPEED = 30
 """The same while versions are deployed: requests take their real time, and there are enough of them for a chart."""
 SHOP = "specs/shop.yaml"
 SERVICE = Path(__file__).parent / "shop.py"
 APPLICATION = """\
-    rollout:  # asked of a new version before requests move to it
+    rollout: # asked of a new version before requests move to it
       checks: [{get: /health}, {get: /, within: 2s}]
     application:
       generation: 1
@@ -59,6 +60,7 @@ APPLICATION = """\
 BROKEN = '500 if self.path != "/health" and next(VISITORS) % 3 == 0 else 200'
 MARKS = (("░", "33"), ("█", "32"), ("▒", "31"))
 """Of versions in a chart, each with its colour."""
+AS_ABOVE = "the plan, as above"
 COLORED = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
@@ -106,8 +108,9 @@ class Stage:
         """The last plan's summary line."""
         self.environment |= {"ALB_RECONCILE_SANDBOX_DIR": str(folder / "sandbox"), "PYTHONUTF8": "1"}
 
-    def run(self, *arguments: str, expect: int = 0, after: str = "", left_out: str = "the plan, as above") -> str:
-        """Show a command and its output (from the line that starts with `after` on, and before that `left_out`). Returns all of the output."""
+    def run(self, *arguments: str, expect: int = 0, after: str = "", left_out: str = AS_ABOVE) -> str:
+        """Show a command and its output (from the line that starts with `after` on; `left_out` says what stood before it). Returns all of
+        the output."""
         say(paint("$ alb-reconcile " + " ".join(arguments), "1"))
         lines, shown = [], not after
         with subprocess.Popen(
@@ -132,7 +135,7 @@ class Stage:
             print("".join(lines) if not shown else "", end="", file=sys.stderr)
             raise Untrue(f"the command exits with {expect}; it was {process.returncode}")
         summary = next((line.partition(".")[0] for line in lines if line.startswith("Plan: ")), "")
-        if left_out == "the plan, as above" and after and summary != self.summary:
+        if after and left_out == AS_ABOVE and summary != self.summary:
             raise Untrue(f"the plan is as above; it was {summary}")
         self.summary = summary
         return "".join(lines)
@@ -364,60 +367,67 @@ def write_shop(stage: Stage) -> None:
 def run_first(stage: Stage) -> Status:
     heading("1  An application that runs")
     write_shop(stage)
-    say(f"An archive with a small web service, and {SHOP}, which has a network, a load balancer, and this:\n")
-    say(f"    instances:\n      web:  # web-1, web-2\n{APPLICATION}")
+    say(f"A small web service, and {SHOP}. Below the network and the load balancer that has:\n")
+    say(textwrap.indent(f"instances:\n  web: # web-1 and web-2\n    …\n{APPLICATION}", "  "))
     pack(stage, 1, "200")
     stage.run("apply", "--sandbox", "--yes", "--set", "VERSION=1", SHOP, after="Converged", left_out="…")
     return stage.status()
 
 
-def deploy(stage: Stage, before: Status) -> None:
+def deploy(stage: Stage, running: Status) -> Status:
     heading("2  Version 2, under load")
     pack(stage, 2, "200")
     _, planned = stage.show_plan("--set", "VERSION=2")
-    check(planned.get("target_group.web") == "replace", "Version 2 gets a target group of its own.")
+    check(planned.get("target_group.web") == "replace", "Version 2 gets a target group of its own, beside version 1.")
     say(f"\nNow apply, while {Load.RATE} requests a second go through the load balancer.\n")
-    answers = under_load(stage, before, "2")
+    answers = under_load(stage, running, 2)
     say(f"{chart(answers)}\n")
     count(answers)
-    check({answer.reply.version for answer in answers} == {"1", "2"}, "Version 1 answered, then version 2.")
-    first = next(number for number, answer in enumerate(answers) if answer.reply.version == "2")
-    late = sum(answer.reply.version == "1" for answer in answers[first:])
-    say(f"  (after the first answer of version 2 there were {late} more of version 1)")
+    versions = [answer.reply.version for answer in answers]
+    check(versions[0] == "1" and versions[-1] == "2", "Version 1 answered, and then version 2.")
+    return stage.status()
 
 
-def under_load(stage: Stage, status: Status, version: str, expect: int = 0) -> list[Answer]:
-    """Apply a version while requests come. Returns their answers, none of which may be an error."""
-    load = Load(status.url)
+def under_load(
+    stage: Stage, running: Status, version: int, *, expect: int = 0, left_out: str = AS_ABOVE
+) -> list[Answer]:
+    """Apply a version while requests come. Returns their answers in the order of the requests."""
+    load = Load(running.url)
     load.start()
     time.sleep(1)
-    stage.run("apply", "--sandbox", "--yes", "--set", f"VERSION={version}", SHOP, after="Plan: ", left_out=f"the plan for version {version}", expect=expect)
+    arguments = ("--set", f"VERSION={version}", SHOP)
+    stage.run("apply", "--sandbox", "--yes", *arguments, after="Plan: ", left_out=left_out, expect=expect)
     time.sleep(1)
     return load.stop()
 
 
 def count(answers: list[Answer]) -> None:
     failed = sum(answer.reply.status != 200 for answer in answers)
-    say(f"  requests sent: {len(answers)}   failed: {failed}\n")
+    say(f"requests sent: {len(answers)}   failed: {failed}\n")
     check(not failed, "No request failed.")
 
 
-def fail(stage: Stage, before: Status) -> None:
-    heading("3  Version 3 is broken, and its health check doesn't notice")
-    say("Every third request gets a 500, but /health is always green:\n")
+def refuse(stage: Stage, running: Status) -> None:
+    heading("3  Version 3 answers wrongly, and its health check doesn't notice")
+    say("Every third request to / gets a 500, and /health is always green:\n")
     say(f"  -        status = 200\n  +        status = {BROKEN}\n")
     pack(stage, 3, BROKEN)
-    answers = under_load(stage, before, "3", expect=1)
+    answers = under_load(stage, running, 3, expect=1, left_out="the plan, as for version 2")
     count(answers)
     met = sum(answer.reply.version == "3" for answer in answers)
-    check(not met, f"Version 3 answered {met} of {len(answers)} requests.")
-    stage.run("apply", "--sandbox", "--yes", "--set", "VERSION=3", SHOP, after="the new version", left_out="the plan", expect=4)
-    check(True, "It isn't tried again by accident.")
+    check(not met, f"Version 3 answered {met} of these {len(answers)} requests. Only apply has asked it.")
+    say("\nWould it get through another time, by chance?\n")
+    again = ("--set", "VERSION=3", SHOP)
+    output = stage.run("apply", "--sandbox", "--yes", *again, after="the new", left_out="the plan", expect=4)
+    check("failed its checks at" in output, "It isn't tried again without your word.")
 
 
-def go_back(stage: Stage) -> None:
-    heading("4  Clean up")
-    stage.run("apply", "--sandbox", "--yes", "--set", "VERSION=2", SHOP, after="Converged", left_out="…")
+def clean_up(stage: Stage, running: Status) -> None:
+    heading("4  Back to version 2")
+    say("It serves all the time, so this moves no request. Its instances stay, and those of version 3 go:\n")
+    stage.run("apply", "--sandbox", "--yes", "--set", "VERSION=2", SHOP, after="Plan: ", left_out="the plan")
+    now = stage.status().ids
+    check(now == running.ids, "Its instances and its target group are the same as before.")
     check(not stage.plan(), "Nothing is left to do.")
 
 
@@ -468,9 +478,9 @@ def deployments(stage: Stage) -> None:
     """A good version and a broken one, each beside the one that serves, under load."""
     begin(stage, DEPLOY_SPEED)
     status = run_first(stage)
-    deploy(stage, status)
-    fail(stage, status)
-    go_back(stage)
+    status = deploy(stage, status)
+    refuse(stage, status)
+    clean_up(stage, status)
     destroy(stage, 5)
 
 
@@ -494,7 +504,9 @@ def main() -> int:
         say("The local AWS has ended. Your turn:")
         say(f"  {os.path.relpath(TOOL)} plan --sandbox specs/demo.yaml")
         if name == "demo":
-            say("  make deploy-demo   # a new version, under load")
+            say("  make deploy-demo   # new versions, a good and a broken one, under load")
+        else:
+            say("An app of your own: docs/how-to/your-own-app.md")
     return code
 
 
