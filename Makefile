@@ -41,7 +41,7 @@ demo: $(DEMO_READY)
 	@echo "Waiting for Python, which reads the demo …"
 	@$(DEMO)/python -m tests.demo
 
-# a new version of the service, instance by instance, under load
+# new versions of an application beside the one that serves, under load: a good one, and one that answers wrongly
 deploy-demo: $(DEMO_READY)
 	@echo "Waiting for Python, which reads the demo …"
 	@$(DEMO)/python -m tests.demo deploy

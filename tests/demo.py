@@ -1,6 +1,6 @@
 """The main job as a story, on an AWS that lives on this machine: `make demo`. Every claim in it is checked.
 
-`make deploy-demo` rolls a new version out under load.
+`make deploy-demo` brings an application's next versions beside the running one, under load: one that is good, and one that is not.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
+import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -40,8 +43,24 @@ REGION = "us-east-1"
 STACK = "alb-reconcile:stack"
 SPEED = 60
 """How many times faster than AWS the sandbox runs. What is shown are AWS's times."""
-DEPLOY_SPEED = 20
-"""The same while a version is rolled out: requests take their real time, and there are enough of them for a chart."""
+DEPLOY_SPEED = 30
+"""The same while versions are deployed: requests take their real time, and there are enough of them for a chart."""
+SHOP = "specs/shop.yaml"
+SERVICE = Path(__file__).parent / "shop.py"
+APPLICATION = """\
+    rollout: # asked of a new version before requests move to it
+      checks: [{get: /health}, {get: /, within: 2s}]
+    application:
+      generation: 1
+      artifact: s3://my-artifacts/app-${VERSION:-1}.tar.gz
+      command: python3 app.py
+      port: 8080
+      environment: {VERSION: "${VERSION:-1}"}
+"""
+BROKEN = '500 if self.path != "/health" and next(VISITORS) % 3 == 0 else 200'
+MARKS = (("░", "33"), ("█", "32"), ("▒", "31"))
+"""Of versions in a chart, each with its colour."""
+AS_ABOVE = "the plan, as above"
 COLORED = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
@@ -81,6 +100,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.spec = SPEC
         shutil.copytree(SPECS, folder / "specs")
         kept = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
         self.environment = {name: os.environ[name] for name in kept if name in os.environ}
@@ -88,8 +108,9 @@ class Stage:
         """The last plan's summary line."""
         self.environment |= {"ALB_RECONCILE_SANDBOX_DIR": str(folder / "sandbox"), "PYTHONUTF8": "1"}
 
-    def run(self, *arguments: str, expect: int = 0, after: str = "") -> str:
-        """Show a command and its output (from the line that starts with `after` on). Returns all of the output."""
+    def run(self, *arguments: str, expect: int = 0, after: str = "", left_out: str = AS_ABOVE) -> str:
+        """Show a command and its output (from the line that starts with `after` on; `left_out` says what stood before it). Returns all of
+        the output."""
         say(paint("$ alb-reconcile " + " ".join(arguments), "1"))
         lines, shown = [], not after
         with subprocess.Popen(
@@ -106,7 +127,7 @@ class Stage:
                 lines.append(line)
                 if not shown and line.startswith(after):
                     shown = True
-                    print("  [the plan, as above]")
+                    print(f"  [{left_out}]")
                 if shown:
                     print(f"  {line.rstrip()}", flush=True)
         print()
@@ -114,7 +135,7 @@ class Stage:
             print("".join(lines) if not shown else "", end="", file=sys.stderr)
             raise Untrue(f"the command exits with {expect}; it was {process.returncode}")
         summary = next((line.partition(".")[0] for line in lines if line.startswith("Plan: ")), "")
-        if after and summary != self.summary:
+        if after and left_out == AS_ABOVE and summary != self.summary:
             raise Untrue(f"the plan is as above; it was {summary}")
         self.summary = summary
         return "".join(lines)
@@ -134,9 +155,9 @@ class Stage:
             raise Untrue(f"alb-reconcile {' '.join(arguments)} succeeds")
         return ended.stdout
 
-    def plan(self) -> dict[str, str]:
+    def plan(self, *arguments: str) -> dict[str, str]:
         """What would be done now: actions by address, the second half of replacements left out."""
-        found = json.loads(self.quietly("plan", "--sandbox", "--format", "json", SPEC))
+        found = json.loads(self.quietly("plan", "--sandbox", "--format", "json", *arguments, self.spec))
         making = {step["address"] for step in found["steps"] if step["action"] != "delete"}
         return {
             step["address"]: step["action"]
@@ -144,15 +165,15 @@ class Stage:
             if step["action"] != "delete" or step["address"] not in making
         }
 
-    def show_plan(self) -> tuple[str, dict[str, str]]:
+    def show_plan(self, *arguments: str) -> tuple[str, dict[str, str]]:
         """Show the plan. Returns its text, and what it does, which a second process asks for at the same time."""
         with ThreadPoolExecutor() as pool:
-            planned = pool.submit(self.plan)
-            return self.run("plan", "--sandbox", SPEC), planned.result()
+            planned = pool.submit(self.plan, *arguments)
+            return self.run("plan", "--sandbox", *arguments, self.spec), planned.result()
 
     def status(self) -> Status:
         """Where the load balancer answers, and which resources there are."""
-        found = json.loads(self.quietly("status", "--sandbox", "--format", "json", SPEC))
+        found = json.loads(self.quietly("status", "--sandbox", "--format", "json", self.spec))
         return Status(next(iter(found["urls"]), ""), {item["address"]: item["id"] for item in found["resources"]})
 
     def client(self, service: str) -> Any:
@@ -181,11 +202,11 @@ def create(stage: Stage) -> Status:
 
 
 def apply_first(stage: Stage) -> Status:
-    stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: " if stage.summary else "")
+    stage.run("apply", "--sandbox", "--yes", stage.spec, after="Plan: " if stage.summary else "")
     with ThreadPoolExecutor() as pool:
         found = pool.submit(stage.status)
-        output = stage.run("status", "--sandbox", SPEC)
-    check(output.count("healthy") == 2, "Both web APIs are healthy behind the load balancer.")
+        output = stage.run("status", "--sandbox", stage.spec)
+    check(output.count("healthy") == 2, "Both instances are healthy behind the load balancer.")
     return found.result()
 
 
@@ -304,57 +325,115 @@ class Load(threading.Thread):
         return sorted(self.answers, key=lambda answer: answer.at)
 
 
-def chart(answers: list[Answer], old: str) -> str:
-    """Each version's share over time, a line for some seconds."""
+def chart(answers: list[Answer]) -> str:
+    """Each version's share of the answers over time, a line for some seconds."""
     width, rows = 40, 12
+    versions = sorted({str(answer.reply.version) for answer in answers})
     step = (answers[-1].at + 0.001) / rows
     lines = []
     for row in range(rows):
-        part = [answer for answer in answers if row <= answer.at / step < row + 1]
-        count = sum(answer.reply.version == old for answer in part)
-        marks = round(width * count / len(part)) if part else 0
-        bar = paint("░" * marks, "33") + paint("█" * (width - marks), "32")
-        lines.append(f"  {row * step:5.1f} s  {bar}  old {count:4}   new {len(part) - count:4}")
+        part = [str(answer.reply.version) for answer in answers if row <= answer.at / step < row + 1]
+        marks = [round(width * part.count(version) / len(part)) if part else 0 for version in versions]
+        bar = "".join(paint(mark * many, color) for (mark, color), many in zip(MARKS, marks, strict=False))
+        counts = "".join(f"   version {version} {part.count(version):4}" for version in versions)
+        lines.append(f"  {row * step:5.1f} s  {bar}{counts}")
     return "\n".join(lines)
 
 
-def roll(stage: Stage, before: Status) -> None:
-    heading("2  A new version of the web API, under load")
-    program = stage.folder / "specs" / "user-data" / "web-api.py"
-    with program.open("a", encoding="utf-8") as stream:
-        stream.write("# version 2\n")
-    say("specs/user-data/web-api.py has changed, so both instances are to be replaced:\n")
-    _, planned = stage.show_plan()
-    check(
-        [planned.get(f"instance.web-{number}") for number in (1, 2)] == ["replace", "replace"],
-        "The plan replaces web-1 and web-2.",
-    )
-    say(f"\nOne after the other, while {Load.RATE} requests a second go through the load balancer.\n")
-    load = Load(before.url)
+def pack(stage: Stage, version: int, status: str) -> None:
+    """Write the application's archive and upload it, as a build would."""
+    text = SERVICE.read_text(encoding="utf-8")
+    if text.count("status = 200\n") != 1:
+        raise Untrue("the service has one line that says the status")
+    folder = stage.folder / f"version-{version}"
+    folder.mkdir()
+    (folder / "app.py").write_text(text.replace("status = 200\n", f"status = {status}\n"), encoding="utf-8")
+    name = f"app-{version}.tar.gz"
+    with tarfile.open(stage.folder / name, "w:gz") as archive:
+        archive.add(folder / "app.py", "app.py")
+    stage.run("sandbox", "put", name, f"s3://my-artifacts/{name}")
+
+
+def write_shop(stage: Stage) -> None:
+    """The spec that runs the service: that of the sample, with another application."""
+    sample = (stage.folder / "specs" / "application.yaml").read_text(encoding="utf-8")
+    text, found = re.subn(r"(?ms)^    rollout:.*?^(?=target_groups:)", f"{APPLICATION}\n", sample)
+    if found != 1:
+        raise Untrue("specs/application.yaml has one application")
+    (stage.folder / SHOP).write_text(text, encoding="utf-8")
+    stage.spec = SHOP
+
+
+def run_first(stage: Stage) -> Status:
+    heading("1  An application that runs")
+    write_shop(stage)
+    say(f"A small web service, and {SHOP}. Below the network and the load balancer that has:\n")
+    say(textwrap.indent(f"instances:\n  web: # web-1 and web-2\n    …\n{APPLICATION}", "  "))
+    pack(stage, 1, "200")
+    stage.run("apply", "--sandbox", "--yes", "--set", "VERSION=1", SHOP, after="Converged", left_out="…")
+    return stage.status()
+
+
+def deploy(stage: Stage, running: Status) -> Status:
+    heading("2  Version 2, under load")
+    pack(stage, 2, "200")
+    _, planned = stage.show_plan("--set", "VERSION=2")
+    check(planned.get("target_group.web") == "replace", "Version 2 gets a target group of its own, beside version 1.")
+    say(f"\nNow apply, while {Load.RATE} requests a second go through the load balancer.\n")
+    answers = under_load(stage, running, 2)
+    say(f"{chart(answers)}\n")
+    count(answers)
+    versions = [answer.reply.version for answer in answers]
+    check(versions[0] == "1" and versions[-1] == "2", "Version 1 answered, and then version 2.")
+    return stage.status()
+
+
+def under_load(
+    stage: Stage, running: Status, version: int, *, expect: int = 0, left_out: str = AS_ABOVE
+) -> list[Answer]:
+    """Apply a version while requests come. Returns their answers in the order of the requests."""
+    load = Load(running.url)
     load.start()
-    time.sleep(2)
-    stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: ")
     time.sleep(1)
-    answers = load.stop()
+    arguments = ("--set", f"VERSION={version}", SHOP)
+    stage.run("apply", "--sandbox", "--yes", *arguments, after="Plan: ", left_out=left_out, expect=expect)
+    time.sleep(1)
+    return load.stop()
+
+
+def count(answers: list[Answer]) -> None:
+    failed = sum(answer.reply.status != 200 for answer in answers)
+    say(f"requests sent: {len(answers)}   failed: {failed}\n")
+    check(not failed, "No request failed.")
+
+
+def refuse(stage: Stage, running: Status) -> None:
+    heading("3  Version 3 answers wrongly, and its health check doesn't notice")
+    say("Every third request to / gets a 500, and /health is always green:\n")
+    say(f"  -        status = 200\n  +        status = {BROKEN}\n")
+    pack(stage, 3, BROKEN)
+    answers = under_load(stage, running, 3, expect=1, left_out="the plan, as for version 2")
+    count(answers)
+    met = sum(answer.reply.version == "3" for answer in answers)
+    check(not met, f"Version 3 answered {met} of these {len(answers)} requests. Only apply has asked it.")
+    say("\nWould it get through another time, by chance?\n")
+    again = ("--set", "VERSION=3", SHOP)
+    output = stage.run("apply", "--sandbox", "--yes", *again, after="the new", left_out="the plan", expect=4)
+    check("failed its checks at" in output, "It isn't tried again without your word.")
+
+
+def clean_up(stage: Stage, running: Status) -> None:
+    heading("4  Back to version 2")
+    say("It serves all the time, so this moves no request. Its instances stay, and those of version 3 go:\n")
+    stage.run("apply", "--sandbox", "--yes", "--set", "VERSION=2", SHOP, after="Plan: ", left_out="the plan")
     now = stage.status().ids
-    names = ("instance.web-1", "instance.web-2")
-    check(all(now[name] != before.ids[name] for name in names), "Both instances are new ones.")
-    old = str(answers[0].reply.version)
-    say(f"\n{chart(answers, old)}\n")
-    failed = [answer for answer in answers if answer.reply.status != 200]
-    say(f"requests sent: {len(answers)}   failed: {len(failed)}\n")
-    check(not failed, "No request failed while the version was rolled through both instances.")
-    versions = {answer.reply.version for answer in answers}
-    check(
-        len(versions) == 2 and answers[-1].reply.version != old,
-        "It began with the old version and ended with the new one.",
-    )
+    check(now == running.ids, "Its instances and its target group are the same as before.")
     check(not stage.plan(), "Nothing is left to do.")
 
 
 def destroy(stage: Stage, chapter: int) -> None:
     heading(f"{chapter}  Destroy")
-    stage.run("destroy", "--sandbox", "--yes", SPEC)
+    stage.run("destroy", "--sandbox", "--yes", stage.spec)
     output = stage.run("stacks", "--sandbox", "--region", REGION)
     check(output.startswith("No stack"), "No stack is listed any more.")
     ec2, elb = stage.client("ec2"), stage.client("elbv2")
@@ -396,11 +475,13 @@ def story(stage: Stage) -> None:
 
 
 def deployments(stage: Stage) -> None:
-    """A new version, instance by instance, under load."""
+    """A good version and a broken one, each beside the one that serves, under load."""
     begin(stage, DEPLOY_SPEED)
-    heading("1  A service that runs")
-    roll(stage, apply_first(stage))
-    destroy(stage, 3)
+    status = run_first(stage)
+    status = deploy(stage, status)
+    refuse(stage, status)
+    clean_up(stage, status)
+    destroy(stage, 5)
 
 
 def begin(stage: Stage, speed: int) -> None:
@@ -423,7 +504,9 @@ def main() -> int:
         say("The local AWS has ended. Your turn:")
         say(f"  {os.path.relpath(TOOL)} plan --sandbox specs/demo.yaml")
         if name == "demo":
-            say("  make deploy-demo   # a new version, under load")
+            say("  make deploy-demo   # new versions, a good and a broken one, under load")
+        else:
+            say("An app of your own: docs/how-to/your-own-app.md")
     return code
 
 

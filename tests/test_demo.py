@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.demo import STORIES, Stage, check, perform
+from alb_reconcile.verification.client import Endpoint, Reply, Shot
+from alb_reconcile.verification.load import Answer
+from alb_reconcile.verification.matching import Request
+from tests.demo import STORIES, Stage, chart, check, perform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,3 +54,17 @@ def test_a_claim_that_is_not_true_fails_the_demo(
 ) -> None:
     assert perform(story) == 1
     assert f"This isn't true: {claim}" in capsys.readouterr().err
+
+
+def test_a_chart_has_each_versions_share_of_a_time() -> None:
+    shot = Shot("demo", Endpoint("localhost", 80, 80), Request("localhost"))
+    pairs = [("1", "1")] * 6 + [("1", "2")] + [("2", "2")] * 5
+    answers = [
+        Answer(shot, float(second), 0, 0.01, Reply(200, version=version))
+        for second, pair in enumerate(pairs)
+        for version in pair
+    ]
+    lines = chart(answers).splitlines()
+    assert lines[0].split("s  ")[1] == "░" * 40 + "   version 1    2   version 2    0"
+    assert lines[6].split("s  ")[1] == "░" * 20 + "█" * 20 + "   version 1    1   version 2    1"
+    assert lines[11].split("s  ")[1] == "█" * 40 + "   version 1    0   version 2    2"

@@ -77,7 +77,7 @@ def test_it_is_destroyed_whole(there: World, old: Recorded) -> None:
 
 
 def test_every_tag_is_in_a_recorded_stack() -> None:
-    """A new tag gets a recording, when the version that writes it is released: values of variables and pinned versions have none yet. What a person writes has none,
+    """A new tag gets a recording, when the version that writes it is released: values of variables, pinned versions and failed checks have none yet. What a person writes has none,
     and a destroy's is gone with it."""
     recorded = {item for name in NAMES for item in _keys(Recorded.of(name).calls)}
     known = {value for value in vars(tags).values() if isinstance(value, str) and value.startswith("alb-reconcile:")}
