@@ -38,6 +38,7 @@ def prover(*, sandbox: bool) -> Prove:
 
     async def prove(aws: Aws, stack: str, proof: Proof) -> None:
         endpoint = await _endpoint(aws, proof.listener, sandbox=sandbox)
+        await _reach(endpoint, proof)  # else a good version would fail
         if proof.moved:
             await _ask_in_their_way(aws, endpoint, proof)
             return
@@ -96,17 +97,20 @@ async def check_reach(aws: Aws, plan: Plan, *, sandbox: bool) -> None:
     for proof in {
         proof.listener: proof for step in plan.steps for proof in shift_of(step).proofs if proof.checks
     }.values():
-        endpoint = await _endpoint(aws, proof.listener, sandbox=sandbox)
-        try:
-            async with asyncio.timeout(_TIMEOUT):
-                _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
-                writer.close()
-        except OSError as error:
-            why = error.strerror or str(error) or "no connection within 10 s"
-            raise RefusedError(
-                f"{proof.group} is to be asked through {endpoint.host}:{endpoint.listener_port} before requests move to it, which can't be "
-                f"reached from here ({why}); run this where it can be, or write rollout: {{checks: []}}"
-            ) from None
+        await _reach(await _endpoint(aws, proof.listener, sandbox=sandbox), proof)
+
+
+async def _reach(endpoint: Endpoint, proof: Proof) -> None:
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+            writer.close()
+    except OSError as error:
+        why = error.strerror or str(error) or "no connection within 10 s"
+        raise RefusedError(
+            f"the new version in {proof.group} is to be asked through {endpoint.host}:{endpoint.listener_port}, which can't be reached from here "
+            f"({why}); run this where it can be, or write rollout: {{checks: []}}"
+        ) from None
 
 
 async def _endpoint(aws: Aws, listener: str, *, sandbox: bool) -> Endpoint:
@@ -149,9 +153,9 @@ def _wrong(check: RequestCheck, reply: Reply, seconds: float) -> str:
         return ERRORS[reply.error]
     body = reply.body.decode("utf-8", "replace")
     if reply.status is None or reply.status not in Statuses.parse(check.status):
-        return f"answered {reply.status}, not {check.status}: {printable(body[:_BODY])!r}"
+        return f"answered {reply.status}, not {check.status}: {printable(body[:_BODY].strip())}"
     if check.body and check.body not in body:
-        return f"the answer doesn't have {check.body!r} in it: {printable(body[:_BODY])!r}"
+        return f"the answer doesn't have {check.body!r} in it: {printable(body[:_BODY].strip())}"
     if check.within is not None and seconds > check.within:
         return f"took {seconds:.3f} s, not {check.within:g} s at most"
     return ""

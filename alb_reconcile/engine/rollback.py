@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from alb_reconcile.engine.apply import OnEvent, Outcome, apply_plan
+from alb_reconcile.engine.standby import serving_customers
 from alb_reconcile.kinds._health import read_health
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
@@ -36,11 +37,14 @@ def plan_rollback(target: DesiredStack, discovery: Discovery) -> Rollback:
     for item in discovery.resources:
         if not isinstance(item.state, Router) or item.is_gone:
             continue
+        if item.address.name == tags.CHECK_NAME:
+            steps.append(Step("delete", item.address, item.id, observed=item, act=Act.CLEAN_UP))
+            continue
         forward, gone = _turned(action_of(item.state).forward, old, groups)
         if gone:
             left |= gone
             steps.append(_step(target, item, forward))
-    if not steps:
+    if not left:
         raise RefusedError(
             f"no version of {target.stack} stands by, so there is nothing to go back to at once; apply the version before, which is made beside "
             "this one"
@@ -83,8 +87,8 @@ def _step(target: DesiredStack, item: Observed, forward: tuple[Forward, ...]) ->
 def find_newcomers(discovery: Discovery) -> dict[str, str]:
     """The target groups that stand in a forward and get no requests yet, and don't stand by: their addresses, by ARN."""
     actions = [action_of(item.state) for item in discovery.resources if not item.is_gone]
-    serving = {str(part.target_group) for action in actions for part in action.receiving}
-    there = {str(part.target_group) for action in actions for part in action.forward} - serving
+    there = {str(part.target_group) for action in actions for part in action.forward}
+    there -= serving_customers(discovery.resources)
     groups = each_of(discovery.resources, Pool)
     return {item.id: str(item.address) for item, _ in groups if item.id in there and not item.tags.get(tags.STANDBY)}
 

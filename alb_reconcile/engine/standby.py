@@ -4,7 +4,7 @@ While it stands by, a plan is made without it, so that nothing of it is changed 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -29,7 +29,7 @@ class Standby:
 
 def find_standby(discovery: Discovery, now: datetime, *, is_over: bool = False) -> Standby:
     """What stands by now; with `is_over`, all that has, whose time is over. A group that gets requests doesn't stand by."""
-    serving = {str(part.target_group) for item in discovery.resources for part in action_of(item.state).receiving}
+    serving = serving_customers(discovery.resources)
     groups: dict[str, str] = {}
     for item, _ in each_of(discovery.resources, Pool):
         until = item.tags.get(tags.STANDBY, "")
@@ -45,6 +45,12 @@ def find_standby(discovery: Discovery, now: datetime, *, is_over: bool = False) 
         if members[item.id] and members[item.id] <= groups.keys():
             found.add(item.id)
     return Standby(groups, frozenset(found))
+
+
+def serving_customers(items: Iterable[Observed]) -> set[str]:
+    """The ARNs of the target groups that get requests of others than a run that asks a new version."""
+    routers = (item for item in items if item.address.name != tags.CHECK_NAME and not item.is_gone)
+    return {str(part.target_group) for item in routers for part in action_of(item.state).receiving}
 
 
 def without_standby(discovery: Discovery, standby: Standby) -> Discovery:

@@ -17,6 +17,7 @@ from alb_reconcile.engine.standby import find_standby
 from alb_reconcile.journal.record import NO_USE, NOTHING_THERE
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.display import short_id
+from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.discovery import Discovery
@@ -93,8 +94,8 @@ def select(
             withheld[step.key] = barred[step.key]
         elif pause := pauses.reason(step):
             withheld[step.key] = pause
-        elif step.action == "delete" and step.id in over.ids:
-            causes = {**causes, step.key: "drift"}  # it stood by, as an apply has said, and until when
+        elif step.action == "delete" and (step.id in over.ids or step.address.name == tags.CHECK_NAME):
+            causes = {**causes, step.key: "drift"}  # it stood by until then, or a killed run has left it
         elif causes[step.key] == "spec" and not apply_changes:
             withheld[step.key] = "the spec has changed"
         elif care == "report":

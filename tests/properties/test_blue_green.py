@@ -450,3 +450,37 @@ def test_a_deployment_is_no_damage(count: int) -> None:
             item["instances"]["web"] |= {"count": count}
         world.converge(spec)
         assert world.plan(after).steps
+
+
+@pytest.mark.parametrize("by", ["apply", "rollback", "destroy"])
+def test_a_rule_that_a_killed_run_has_left_counts_as_nobodys_requests(by: str) -> None:
+    """The next run asks again, and removes it."""
+    with watched() as world:
+        world.converge(demo())
+        real = world.prove
+
+        async def prove(aws: Aws, stack: str, proof: Proof) -> None:
+            """What a process leaves that is killed while it asks."""
+            condition = {
+                "Field": "http-header",
+                "HttpHeaderConfig": {"HttpHeaderName": "x-alb-reconcile-check", "Values": ["1" * 32]},
+            }
+            world.client("elbv2").create_rule(
+                ListenerArn=proof.listener, Priority=1, Conditions=[condition], Actions=[{"Type": "forward", "TargetGroupArn": proof.group}],
+                Tags=tags.to_list({tags.STACK: stack, tags.ADDRESS: f"rule.{tags.CHECK_NAME}"}),
+            )  # fmt: skip
+            raise RefusedError("killed")
+
+        world.prove = prove  # type: ignore[method-assign]
+        assert world.apply(beside()).failures
+        world.prove = real  # type: ignore[method-assign]
+        if by == "rollback":
+            with pytest.raises(RefusedError, match="no version of demo stands by"):
+                _roll_back(world, beside())
+            world.converge(old(), allow={"delete": 8})
+        elif by == "destroy":
+            world.destroy(beside())
+        else:
+            world.converge(beside())
+            assert len(world.proofs) == 1
+        assert not [item for item in world.discover(demo()).resources if item.address.name == tags.CHECK_NAME]

@@ -21,6 +21,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.advice import advised
 from alb_reconcile.model.counting import by_resource, total
 from alb_reconcile.model.decisions import DUPLICATE
+from alb_reconcile.model.errors import CheckError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.text import printable
 
@@ -294,8 +295,8 @@ def after_destroy(spec_file: str) -> str:
 
 
 def _is_unhealthy(item: Outcome) -> bool:
-    """Whether a step waited for health: of its own resource, or of the resources that stay when it goes."""
-    return (
+    """Whether a step waited for health: of its own resource, or of the resources that stay when it goes; or a new version answered wrongly."""
+    return isinstance(item.error, CheckError) or (
         facts_of(item.step.address.kind).is_target
         and isinstance(item.error, WaitError)
         and "healthy" in str(item.error)

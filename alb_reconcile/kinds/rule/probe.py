@@ -1,17 +1,14 @@
 """Makes a rule for a short time that leads the requests with one header to a target group (ELBv2 CreateRule, DeleteRule)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import ignoring
-
-NAME: Final = Address("rule", "check-of-a-new-version")
-"""No entry has this address, so the next run removes a rule that a killed run has left."""
 
 
 @asynccontextmanager
@@ -20,14 +17,19 @@ async def rule_for_header(
 ) -> AsyncIterator[None]:
     """A rule of a listener that leads requests with a header (its name, and its value) to a group, before all other rules, for the length of
     the block. `listener` and `group` are ARNs. Raises AwsError."""
-    rules = await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=listener)
-    priorities = [int(item["Priority"]) for item in rules if item["Priority"] != "default"]
     name, value = header
+    priorities = []
+    for item in await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=listener):
+        if _is_for(item, name):  # a killed run has left it
+            with ignoring("RuleNotFound"):
+                await aws.call("elbv2", "delete_rule", RuleArn=item["RuleArn"])
+        elif item["Priority"] != "default":
+            priorities.append(int(item["Priority"]))
     answer = await aws.call(
         "elbv2", "create_rule", ListenerArn=listener, Priority=max(min(priorities, default=2) - 1, 1),
         Conditions=[{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name, "Values": [value]}}],
         Actions=[{"Type": "forward", "TargetGroupArn": group}],
-        Tags=tags.to_list({tags.STACK: stack, tags.ADDRESS: str(NAME)}),
+        Tags=tags.to_list({tags.STACK: stack, tags.ADDRESS: str(Address("rule", tags.CHECK_NAME))}),
     )  # fmt: skip
     try:
         yield
@@ -37,3 +39,9 @@ async def rule_for_header(
         )  # also when the run is stopped
         with ignoring("RuleNotFound"):
             await asyncio.shield(gone)
+
+
+def _is_for(row: Mapping[str, Any], header: str) -> bool:
+    """Whether a rule is for one header alone, of this name."""
+    found = [item.get("HttpHeaderConfig", {}).get("HttpHeaderName", "").lower() for item in row["Conditions"]]
+    return found == [header]

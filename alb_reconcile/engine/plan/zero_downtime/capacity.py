@@ -216,6 +216,12 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
                 _refuse_the_impossible(step, awaits, minima)
             shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.health_timeout(groups))
             proofs = tuple(proofs_of(graph, step, groups))
+            for proof in proofs:
+                if proof.checks:
+                    graph.say(
+                        step.key,
+                        waits=f"{proof.group} answers {len(proof.checks)} checks that no other request reaches",
+                    )
             left = {str(part.target_group) for part in forward_before(step)}
             standby = tuple((known, seconds) for known, seconds in sorted(graph.standby.items()) if known in left)
             graph.specify(step.key, replace(shift, recovery=recovery_of(graph, groups), proofs=proofs, standby=standby))

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.forwards import group_address
+from alb_reconcile.engine.standby import serving_customers
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
@@ -20,7 +20,7 @@ _WITHOUT = "or write rollout: {checks: []}"
 
 def proofs_of(graph: Graph, step: Step, groups: Iterable[Ref]) -> Iterator[Proof]:
     """What is to be asked of groups before a listener or rule gives them more requests. Raises RefusedError where nothing can be asked."""
-    serving = {str(part.target_group) for item in graph.decisions.live for part in action_of(item.state).receiving}
+    serving = serving_customers(graph.decisions.live)
     for group in groups:
         address = group_address(graph, group)
         if not isinstance(address, Address) or graph.decisions.ids.get(address) in serving:
@@ -46,7 +46,9 @@ def rollouts_of(graph: Graph, group: Address) -> Iterator[Rollout]:
 def _usual(graph: Graph, group: Address) -> tuple[RequestCheck, ...]:
     """The checks of an entry that says none: the path of the health check, and /, must not answer with an error of the service."""
     state = graph.decisions.desired[group].desired.creation
-    path = (state.health_check or {}).get("path") if isinstance(state, Pool) else None
+    if not isinstance(state, Pool) or state.protocol_version == "GRPC":
+        return ()  # which answers no plain GET
+    path = (state.health_check or {}).get("path")
     return tuple(RequestCheck(path, NOT_BROKEN) for path in dict.fromkeys((str(path or "/"), "/")))
 
 
@@ -64,13 +66,9 @@ def _listener(graph: Graph, step: Step) -> str:
         raise RefusedError(
             f"{listener} lets in only clients with a certificate, so the new version can't be asked; {_WITHOUT}"
         )
-    first = [state.priority for live, state in each_of(graph.decisions.live, RoutingRule) if live.parent_id == found.id]
-    if first and min(first) == 1:
-        taken = next(
-            live.address
-            for live, state in each_of(graph.decisions.live, RoutingRule)
-            if live.parent_id == found.id and state.priority == 1
-        )
+    rules = each_of(graph.decisions.live, RoutingRule)
+    first = (live for live, state in rules if live.parent_id == found.id and state.priority == 1)
+    for taken in (live.address for live in first if live.address.name != tags.CHECK_NAME):
         raise RefusedError(
             f"{taken} has priority 1, so a rule that asks the new version first has no place before it; give it a higher number, {_WITHOUT}"
         )
