@@ -84,9 +84,10 @@ class ActPart:
 
     def leave_out(self, told: Sequence[tuple[str, str]]) -> None:
         """Don't repeat at the steps what a line between the parts says of all of them."""
-        if len({text for _, text in told}) == 1:
-            for key, text in told:
-                self._waits[key] = tuple(wait for wait in self._waits[key] if wait != text)
+        keys = {key for key, _ in told}
+        common = {text for _, text in told if {key for key, other in told if other == text} == keys}
+        for key in keys:
+            self._waits[key] = tuple(wait for wait in self._waits[key] if wait not in common)
 
 
 def read_in_acts(plan: Plan) -> list[ActPart]:
