@@ -431,6 +431,23 @@ def clean_up(stage: Stage, running: Status) -> None:
     check(not stage.plan(), "Nothing is left to do.")
 
 
+def go_back(stage: Stage, running: Status) -> None:
+    heading("5  A rollback, in seconds")
+    say("Version 1 has stood by since version 2 took over. Somebody wants it back, whatever the spec says:\n")
+    load = Load(running.url)
+    load.start()
+    time.sleep(1)
+    began = time.monotonic()
+    stage.run("rollback", "--sandbox", "--yes", SHOP)
+    took = time.monotonic() - began
+    time.sleep(2)
+    answers = load.stop()
+    say(f"{chart(answers)}\n")
+    count(answers)
+    versions = [answer.reply.version for answer in answers]
+    check(versions[0] == "2" and versions[-1] == "1", f"Version 1 answers again. The command took {took:.1f} s.")
+
+
 def destroy(stage: Stage, chapter: int) -> None:
     heading(f"{chapter}  Destroy")
     stage.run("destroy", "--sandbox", "--yes", stage.spec)
@@ -481,7 +498,8 @@ def deployments(stage: Stage) -> None:
     status = deploy(stage, status)
     refuse(stage, status)
     clean_up(stage, status)
-    destroy(stage, 5)
+    go_back(stage, status)
+    destroy(stage, 6)
 
 
 def begin(stage: Stage, speed: int) -> None:

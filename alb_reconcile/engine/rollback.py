@@ -24,7 +24,7 @@ class Rollback:
 
     plan: Plan
     old: Mapping[str, str]
-    """The addresses of the groups that stand by, by ARN."""
+    """The addresses of the groups to which requests go back, by ARN."""
     left: frozenset[str]
     """The ARNs of the groups that lose the requests."""
 
@@ -33,44 +33,47 @@ def plan_rollback(target: DesiredStack, discovery: Discovery) -> Rollback:
     """The rollback of a stack. Raises RefusedError where no version stands by."""
     groups = {item.id: item for item, _ in each_of(discovery.resources, Pool)}
     old = {known: item for known, item in groups.items() if item.tags.get(tags.STANDBY)}
-    steps, left = [], set[str]()
+    steps, heirs = [], dict[str, str]()
     for item in discovery.resources:
         if not isinstance(item.state, Router) or item.is_gone:
             continue
         if item.address.name == tags.CHECK_NAME:
             steps.append(Step("delete", item.address, item.id, observed=item, act=Act.CLEAN_UP))
             continue
-        forward, gone = _turned(action_of(item.state).forward, old, groups)
-        if gone:
-            left |= gone
+        forward, turned = _turned(action_of(item.state).forward, old, groups)
+        if turned:
+            heirs |= turned
             steps.append(_step(target, item, forward))
-    if not left:
+    if not heirs:
         raise RefusedError(
             f"no version of {target.stack} stands by, so there is nothing to go back to at once; apply the version before, which is made beside "
             "this one"
         )
-    told = {known: str(item.address) for known, item in old.items()}
+    told = {known: str(old[known].address) for known in heirs.values()}
     names = {item.id: item.address for item in discovery.resources}
     plan = Plan(
         target.stack, target.region, discovery.account, tuple(steps), live=discovery.resources, ids={}, names=names,
         desired=target.desired, secret_headers=target.secret_headers, total=len(discovery.resources),
     )  # fmt: skip
-    return Rollback(plan, told, frozenset(left))
+    return Rollback(plan, told, frozenset(heirs))
 
 
 def _turned(
     forward: tuple[Forward, ...], old: Mapping[str, Observed], groups: Mapping[str, Observed]
-) -> tuple[tuple[Forward, ...], set[str]]:
-    """A forward in which the groups that stand by have the weights of those that took over from them; and the ARNs of those."""
+) -> tuple[tuple[Forward, ...], dict[str, str]]:
+    """A forward in which groups that stand by have the weights of those that took over from them; and the ARNs of these groups, by those that
+    took over."""
     weights = {str(part.target_group): part.weight for part in forward}
     heirs: dict[str, str] = {}
-    for known in old.keys() & weights.keys():
+    for known in sorted(
+        old.keys() & weights.keys(), key=lambda known: old[known].tags[tags.STANDBY]
+    ):  # the latest one wins
         for other, weight in weights.items():
             if weights[known] == 0 and weight and other in groups and groups[other].address == old[known].address:
                 heirs[other] = known
     for new, known in heirs.items():
         weights[known], weights[new] = weights[new], 0
-    return tuple(part._replace(weight=weights[str(part.target_group)]) for part in forward), set(heirs)
+    return tuple(part._replace(weight=weights[str(part.target_group)]) for part in forward), heirs
 
 
 def _step(target: DesiredStack, item: Observed, forward: tuple[Forward, ...]) -> Step:

@@ -58,7 +58,13 @@ def without_standby(discovery: Discovery, standby: Standby) -> Discovery:
     if not standby.groups:
         return discovery
     rest = tuple(_without(item, standby) for item in discovery.resources if item.id not in standby.ids)
-    return replace(discovery, resources=rest)
+    there = {
+        item.id: tuple(
+            known for part in action_of(item.state).forward if (known := str(part.target_group)) in standby.groups
+        )
+        for item in discovery.resources
+    }
+    return replace(discovery, resources=rest, standby={key: groups for key, groups in there.items() if groups})
 
 
 def _without(item: Observed, standby: Standby) -> Observed:

@@ -51,6 +51,8 @@ class Discovery:
     """What the user should know about the read."""
     kept: Mapping[tuple[Address, str], tuple[str, str]] = field(default_factory=dict)
     """The volumes that outlive their instances, by the instance's address and the volume's name: id and zone."""
+    standby: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The target groups that stand by, and that were left out here, by the listener or rule that has them in its forward."""
     keeps_unsupported: bool = True
     """Whether settings that no spec can say are to stay; the user may say otherwise."""
     unread: Mapping[str, str] = field(default_factory=dict)

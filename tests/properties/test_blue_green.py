@@ -13,6 +13,7 @@ from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.rollback import abort, plan_rollback, roll_back
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.errors import RefusedError, SpecError, WentBackError
 from tests.harness import READS, Spec, demo, load
 from tests.properties.campaign import Trial, trial
@@ -340,11 +341,37 @@ def test_a_third_version_while_one_stands_by() -> None:
         world.converge(beside(keep="30m"))
         spec = third()
         spec["instances"]["web"]["rollout"]["keep"] = "30m"
+        second = [known for known in groups(world) if known not in first]
         world.converge(spec)
         assert len(groups(world)) == 3
+        _roll_back(world, spec)
+        assert second == _serving(world), "the one before, and not the one before that"
+        world.client("elbv2").remove_tags(ResourceArns=groups(world), TagKeys=[tags.REJECTED])
+        world.converge(spec, allow={"delete": 8})
         _let_pass(world, [known for known in groups(world) if known not in first] + first)
         world.converge(spec, allow={"delete": 8})
         assert len(groups(world)) == 1
+
+
+def test_a_version_that_fails_leaves_what_stands_by_where_it_is() -> None:
+    """Found: the new group took the place in the forward of the one that stood by, and there was nothing to roll back to."""
+    with watched() as world:
+        world.converge(demo())
+        first = groups(world)
+        world.converge(beside(keep="30m"))
+        world.wrong = "answered 500"
+        spec = third()
+        spec["instances"]["web"]["rollout"]["keep"] = "30m"
+        assert world.apply(spec).failures
+        world.converge(beside(keep="30m"), allow={"delete": 8})
+        _roll_back(world, spec)
+        assert _serving(world) == first
+
+
+def _serving(world: WatchedWorld) -> list[str]:
+    """The target groups that the demo's listener sends requests to."""
+    (state,) = (item.state for item in world.discover(demo()).resources if str(item.address) == "listener.public/http")
+    return [str(part.target_group) for part in action_of(state).receiving]
 
 
 def _let_pass(world: WatchedWorld, known: list[str]) -> None:

@@ -26,7 +26,7 @@ from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.flow import Flow
-from alb_reconcile.engine.plan.zero_downtime.keep import keep_old
+from alb_reconcile.engine.plan.zero_downtime.keep import keep_old, keep_standby
 from alb_reconcile.engine.plan.zero_downtime.propagation import add_pauses
 from alb_reconcile.engine.plan.zero_downtime.requests import Turns
 from alb_reconcile.engine.plan.zero_downtime.rollout import RolloutRounds, leave_for_restarts, leave_late
@@ -145,6 +145,7 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
     keys = sort_keys(graph)
     if not graph.destroy:
         add_pauses(graph, flow)
+    keep_standby(graph)
     launch_together(graph, unseen)
     tell_names(graph)
     add_costs(graph)

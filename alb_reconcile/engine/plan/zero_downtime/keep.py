@@ -38,6 +38,18 @@ def keep_old(graph: Graph) -> None:
     )
 
 
+def keep_standby(graph: Graph) -> None:
+    """Let each change of a forward leave the groups there that stand by already. Assumes that the plan is made otherwise."""
+    for step in graph.forwarding("update"):
+        groups = graph.discovery.standby.get(str(step.id), ())
+        if not groups or step.state is None or not (action := action_of(step.state)).forward:
+            continue
+        there = {str(part.target_group) for part in action.forward}
+        old = tuple(Forward(known, 0) for known in groups if known not in there)
+        state = replace(step.state, **{step.state.action_field: replace(action, forward=(*action.forward, *old))})
+        graph.steps[step.key] = replace(step, state=state)
+
+
 def _kept(graph: Graph) -> dict[str, int]:
     """The old groups that are to stand by, and for how many seconds."""
     kept: dict[str, int] = {}
