@@ -340,7 +340,7 @@ def test_a_third_version_while_one_stands_by() -> None:
         first = groups(world)
         world.converge(beside(keep="30m"))
         spec = third()
-        spec["instances"]["web"]["rollout"]["keep"] = "30m"
+        spec["instances"]["web"]["rollout"]["keep"] = "1h"
         second = [known for known in groups(world) if known not in first]
         world.converge(spec)
         assert len(groups(world)) == 3
