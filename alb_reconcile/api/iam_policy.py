@@ -19,12 +19,12 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.resource import BLUE_GREEN, Properties, field_names
-from alb_reconcile.model.service import RoutingRule
+from alb_reconcile.model.service import Member, Pool, Router, RoutingRule, Server
 from alb_reconcile.model.text import camel
 from alb_reconcile.sync.severity import verbs_of
 
-Command = Literal["plan", "apply", "sync", "destroy", "instances"]
-"""What is allowed: a command, or what instances do by the role of an instance profile that the spec doesn't make."""
+Command = Literal["plan", "apply", "deploy", "rollback", "sync", "destroy", "instances"]
+"""What is allowed: a command; `deploy`: an apply of another version, which makes no network and no load balancer; or what instances do by the role of an instance profile that the spec doesn't make."""
 MOST: Final = 6144
 """The most characters of a managed policy, blanks aside ("IAM and AWS STS quotas")."""
 _TAGGED: Final = ("ec2", "elasticloadbalancing")
@@ -203,6 +203,8 @@ class _Needs:
 
     def _verbs(self, kind: AnyKind) -> Set[str]:
         """The operations on a kind that the command needs, as names of fields of the kind's `iam_actions`."""
+        if self.command in ("deploy", "rollback"):
+            return self._verbs_of_deployment(kind)
         if kind.name not in self.declared:
             looked_up = any(item.kind == kind.name for item in self._lookups())
             if issubclass(kind.properties, RoutingRule) and self.command in ("apply", "sync") and self._asks():
@@ -221,6 +223,19 @@ class _Needs:
             if any(self.stack.sync.of(own, action) == "correct" for own in names)
         }  # fmt: skip
         return {"read", "look"} | verbs_of(kind.properties, may)
+
+    def _verbs_of_deployment(self, kind: AnyKind) -> Set[str]:
+        """The operations of a deployment, or of a rollback, which changes weights and tags only."""
+        part = kind.properties
+        is_read = kind.name in self.declared or (kind.is_always_read and not kind.is_rare)
+        read = {"read"} if is_read else set()
+        if self.command == "rollback":
+            return read | ({"update"} if issubclass(part, Router | Pool) and kind.name in self.declared else set())
+        if kind.name not in self.declared:
+            return {"read", "create", "delete"} if issubclass(part, RoutingRule) and self._asks() else read
+        if issubclass(part, Server | Pool | Member):
+            return {"read", "look", "create", "update", "delete"}
+        return {"read", "look", "update"} if issubclass(part, Router) else {"read", "look"}
 
     def _asks(self) -> bool:
         """Whether a run asks new versions by a rule of its own, before requests move to them."""

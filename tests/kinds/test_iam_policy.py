@@ -12,7 +12,10 @@ import yaml
 
 from alb_reconcile.api.iam_policy import MOST, length, policy_documents
 from alb_reconcile.cli.main import main
+from alb_reconcile.engine.discover import discover
+from alb_reconcile.engine.rollback import plan_rollback, roll_back
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.model.text import physical_name
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alb_reconcile.api.iam_policy import Command
+    from alb_reconcile.aws.client import Aws
     from tests.harness import World
 
 pytestmark = pytest.mark.slow
@@ -128,6 +132,37 @@ def test_its_policies_are_enough(file: Path) -> None:
         result = there.apply(spec, destroy=True, allow={"lift-protection": 1})
         assert {request.action for request in guard.denied} <= LOOKED_FOR
         assert not result.failures
+
+
+def test_a_deployment_and_a_rollback_need_less_than_an_apply() -> None:
+    with world() as there:
+        spec, after = demo(), demo()
+        after["instances"]["web"] |= {
+            "user_data": "#!/bin/sh\nnew\n",
+            "rollout": {"strategy": "blue_green", "keep": "30m"},
+        }
+        there.converge(spec)
+        guard = Guard(there)
+        guard.documents = policies(after, "deploy")
+        assert not there.apply(after).failures
+        assert guard.denied == []
+        guard.documents = policies(after, "rollback")
+
+        async def main(aws: Aws) -> None:
+            found = plan_rollback(load(after).target(), await discover(aws, "demo", load(after).desired))
+            outcomes = await roll_back(Run(aws, "demo"), found, "2026-12-02T10:00:00Z", lambda _: None)
+            assert {item.how for item in outcomes} == {"done"}
+
+        there._run(main)
+        assert guard.denied == []
+        apply, deploy, rollback = (actions_in(policies(after, command)) for command in ("apply", "deploy", "rollback"))
+        assert rollback < apply
+        assert deploy < apply
+        assert (
+            not {"ec2:CreateVpc", "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:DeleteLoadBalancer"}
+            & deploy
+        )
+        assert not {"ec2:RunInstances", "ec2:TerminateInstances"} & rollback
 
 
 def test_a_round_may_take_out_the_target_of_an_instance_that_has_gone() -> None:

@@ -19,6 +19,21 @@ def test_a_roll_of_two(stage: Stage) -> None:
     proof.moves("swift", "second")
 
 
+def test_versions_beside_each_other_and_back(stage: Stage) -> None:
+    """All requests move in one call, and go back in one."""
+    ways = {"strategy": "blue_green", "keep": "1h", "checks": [{"get": "/"}, {"get": "/health"}]}
+    first, second = (web(version=version, count=4, **ways) for version in ("blue", "green"))
+    with stage.under_load(first) as proof:
+        stage.apply(second)
+    proof.holds(least=4)
+    proof.moves("blue", "green")
+    with stage.under_load(second) as proof:
+        stage.tool.run("rollback", "--yes", stage.write(second))
+        stage.wait_for_nodes()
+    proof.holds(least=4)
+    proof.moves("green", "blue")
+
+
 def test_in_place_type_changes(stage: Stage) -> None:
     """To a larger one and back: each instance leaves, is stopped and changed, and returns."""
     small, large = web(version="second", max_unavailable=1), web(version="second", max_unavailable=1)

@@ -141,11 +141,11 @@ def make_parser() -> argparse.ArgumentParser:
     command = _add(commands, "iam-policy", "iam_policy.iam_policy", text, parents=[_offline()])
     text = "a spec, a folder of specs, or a fleet's file (default stack.yaml)"
     command.add_argument("specs", nargs="*", metavar="SPEC|FLEET", help=text)
-    choices = ("plan", "apply", "sync", "destroy", "instances")
+    choices = ("plan", "apply", "deploy", "rollback", "sync", "destroy", "instances")
     command.add_argument(
         "--for", dest="command", required=True, choices=choices,
         type=lambda text: "plan" if text in ("status", "verify") else given(text),
-        help="the command that is to be allowed; status and verify are allowed what plan is; instances: what they need by a role of yours",
+        help="the command that is to be allowed; status and verify are allowed what plan is; deploy: an apply of another version; instances: what they need by a role of yours",
     )  # fmt: skip
     text = "the name of a role that an existing instance profile has (default: the profile's name); repeatable"
     command.add_argument("--pass-role", dest="roles", action="append", type=role, default=[], metavar="ROLE", help=text)
