@@ -491,6 +491,9 @@ def test_a_deployment_is_no_damage_and_takes_no_longer_for_many(count: int) -> N
         world.converge(after)
         _, moved = moments
         assert moved + SETTLE < 360
+        _let_pass(world, [known for known in groups(world) if known not in _serving(world)])
+        world.converge(after)
+        assert len(groups(world)) == 1, "what stood by goes by itself"
 
 
 @pytest.mark.parametrize("by", ["apply", "rollback", "destroy"])

@@ -311,9 +311,11 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
 
 
 def _rolled(plan: Plan) -> set[str]:
-    """The ids of the servers that are replaced while their target groups keep all healthy targets (`Deregister.keeps_all`), and whose
-    successors are in the same groups. A server without targets, or with data that goes with it, isn't one of them."""
+    """The ids of the servers that are replaced while their target groups keep all healthy targets (`Deregister.keeps_all`), or stand by with
+    them, and whose successors are in the same groups. A server without targets, or with data that goes with it, isn't one of them."""
     kept = {step.id for step in plan.steps if step.detail(Deregister).keeps_all}
+    standby = {group for step in plan.steps for group, _ in shift_of(step).standby}
+    kept |= {item.id for item, state in each_of(plan.live, Member) if str(state.target_group) in standby}
     places = {(state.target_group, state.target) for _, state in each_of(plan.desired.values(), Member)}
     groups: dict[str, set[bool]] = defaultdict(set)
     for item, state in each_of(plan.live, Member):
