@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -228,6 +228,8 @@ class World:
         """What new versions were asked, each time."""
         self.wrong = ""
         """How a new version answers wrongly; no request is really sent here."""
+        self.on_proof: Callable[[Aws, str, Proof], Awaitable[None]] | None = None
+        """What is done instead, whenever a new version is asked."""
         self.wrong_later = False
         """Whether it does so only when the requests have moved to it."""
         self.denial = Denial()  # calls that it refuses aren't in `log`, nor counted
@@ -311,6 +313,8 @@ class World:
 
     async def prove(self, aws: Aws, stack: str, proof: Proof) -> None:
         """Ask a new version."""
+        if self.on_proof is not None:
+            await self.on_proof(aws, stack, proof)
         self.proofs.append(proof)
         if self.wrong and bool(proof.moved) == self.wrong_later:
             raise CheckError(self.wrong)

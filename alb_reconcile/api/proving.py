@@ -1,4 +1,4 @@
-"""Asks a new version through the load balancer while nobody else's requests reach it: a rule for one random header leads to its target group."""
+"""Asks a new version through the load balancer before any other requests reach it: a rule for one random header leads to its target group."""
 
 import asyncio
 import secrets

@@ -28,7 +28,7 @@ class Standby:
 
 
 def find_standby(discovery: Discovery, now: datetime, *, is_over: bool = False) -> Standby:
-    """What stands by now; with `is_over`, all that has, whose time is over. A group that gets requests doesn't stand by."""
+    """What stands by now; with `is_over`, what has stood by, until a time that is over. A group that gets requests doesn't stand by."""
     serving = serving_customers(discovery.resources)
     groups: dict[str, str] = {}
     for item, _ in each_of(discovery.resources, Pool):

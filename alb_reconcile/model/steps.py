@@ -99,7 +99,7 @@ class Wanted(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """What a target group that nobody's requests reach yet is to be asked, through a listener's load balancer. `settle`: for how many
+    """What a target group that gets no requests yet is to be asked, through a listener's load balancer. `settle`: for how many
     seconds a rule may take to be everywhere."""
 
     group: Ref
@@ -108,7 +108,7 @@ class Proof(NamedTuple):
     checks: tuple[RequestCheck, ...]
     settle: int
     moved: str = ""
-    """The ARN of the listener or rule whose requests have moved to the group, which is asked in their way then; empty before that."""
+    """The ARN of the listener or rule of which the requests have moved to the group: the group is asked in their way; empty before that."""
     rejected: str = ""
     """That the same version failed its checks, or was rolled back, and when; empty if neither."""
 

@@ -12,7 +12,7 @@ _ROOT: Final = 0
 
 
 def is_of_another_user(port: int, folder: Path, tables: Iterable[Path] = TABLES) -> bool:
-    """Whether the connection from a port of 127.0.0.1 is another user's, who may not enter the sandbox's folder. False for root, and where
+    """Whether the connection from a port of 127.0.0.1 is another user's, and that user may not enter the sandbox's folder. False for root, and where
     no table says whose the connection is (other systems than Linux)."""
     if folder.stat().st_mode & 0o077:
         return False  # its owner has opened it to others

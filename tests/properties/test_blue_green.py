@@ -442,14 +442,12 @@ def test_an_abort_needs_no_lock_and_comes_before_the_move() -> None:
     with watched() as world:
         world.converge(demo())
         good = world.healthy_targets(GROUP)
-        asked = world.prove
 
         async def prove(aws: Aws, stack: str, proof: Proof) -> None:
             found = await discover(aws, stack, load(demo()).desired)
             assert await abort(Run(aws, stack), found, "2026-12-02T10:00:00Z") == ["target_group.web"]
-            await asked(aws, stack, proof)
 
-        world.prove = prove  # type: ignore[method-assign]
+        world.on_proof = prove
         result = world.apply(beside())
         assert any("was aborted at 2026-12-02T10:00:00Z" in text for text in result.failures)
         assert good <= world.healthy_targets(GROUP)
@@ -481,13 +479,12 @@ def test_a_deployment_is_no_damage_and_takes_no_longer_for_many(count: int) -> N
             item["instances"]["web"] |= {"count": count}
         after["instances"]["web"]["rollout"]["keep"] = "30m"
         world.converge(spec)
-        began, asked, moments = world.clock.now(), world.prove, list[float]()
+        began, moments = world.clock.now(), list[float]()
 
         async def prove(aws: Aws, stack: str, proof: Proof) -> None:
             moments.append(world.clock.now() - began)
-            await asked(aws, stack, proof)
 
-        world.prove = prove  # type: ignore[method-assign]
+        world.on_proof = prove
         world.converge(after)
         _, moved = moments
         assert moved + SETTLE < 360
@@ -501,7 +498,6 @@ def test_a_rule_that_a_killed_run_has_left_counts_as_nobodys_requests(by: str) -
     """The next run asks again, and removes it."""
     with watched() as world:
         world.converge(demo())
-        real = world.prove
 
         async def prove(aws: Aws, stack: str, proof: Proof) -> None:
             """What a process leaves that is killed while it asks."""
@@ -515,9 +511,9 @@ def test_a_rule_that_a_killed_run_has_left_counts_as_nobodys_requests(by: str) -
             )  # fmt: skip
             raise RefusedError("killed")
 
-        world.prove = prove  # type: ignore[method-assign]
+        world.on_proof = prove
         assert world.apply(beside()).failures
-        world.prove = real  # type: ignore[method-assign]
+        world.on_proof = None
         if by == "rollback":
             with pytest.raises(RefusedError, match="no version of demo stands by"):
                 _roll_back(world, beside())

@@ -92,7 +92,7 @@ def _session_of(response: Any) -> Any:
 
 
 def _resource(response: Any, action: str, resource: str) -> str | None:
-    """The ARN that a request is about; None for an action whose resources aren't compared."""
+    """The ARN that a request is about; None for an action of which the resources aren't compared."""
     service, _, operation = action.partition(":")
     region, account = response.region, response.current_account
     base = f"arn:{get_partition(region)}:{service}:{region}:{account}:"

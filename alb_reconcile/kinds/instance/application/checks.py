@@ -35,7 +35,7 @@ def check_application(around: Around, name: str, entry: Entry) -> None:
         return
     given = entry["application"]
     if _LATEST.search(given["artifact"].rpartition("/")[2]):
-        text = "names whatever is latest, so nobody could tell what runs; name a version, such as ${VERSION}"
+        text = "names whatever is latest, so no plan could tell what runs; name a version, such as ${VERSION}"
         around.error((*path, "artifact"), text)
     if entry.get("iam_instance_profile") != name and "managed_policies" in given:
         text = "is for the profile that application makes, and iam_instance_profile names another; give that one the policies"
