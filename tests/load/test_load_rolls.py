@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.load.specs import web
 
@@ -21,7 +21,7 @@ def test_a_roll_of_two(stage: Stage) -> None:
 
 def test_versions_beside_each_other_and_back(stage: Stage) -> None:
     """All requests move in one call, and go back in one."""
-    ways = {"strategy": "blue_green", "keep": "1h", "checks": [{"get": "/"}, {"get": "/health"}]}
+    ways: dict[str, Any] = {"strategy": "blue_green", "keep": "1h", "checks": [{"get": "/"}, {"get": "/health"}]}
     first, second = (web(version=version, count=4, **ways) for version in ("blue", "green"))
     with stage.under_load(first) as proof:
         stage.apply(second)
