@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.cli.session.last_run import LastRun, find_last_run
+from alb_reconcile.cli.session.last_run import LastRun, find_commits, find_last_run
 from alb_reconcile.journal.history import write_history
 from alb_reconcile.journal.record import StepRecord
 from alb_reconcile.journal.revision import commit_of
@@ -248,3 +248,23 @@ def test_a_filter_of_the_repository_gets_no_secret(tmp_path: Path, monkeypatch: 
     told = seen.read_text()
     assert "s3cret" not in told
     assert "GIT_CONFIG_KEY_0=safe.directory\n" in told
+
+
+OLD, NEW, BROKEN = ("1" * 40, "2" * 40, "3" * 40)
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ([(OLD, "corrected"), (NEW, "corrected")], f"{OLD[:12]}..{NEW[:12]}"),
+        ([(OLD, "corrected"), (BROKEN, "failed"), (NEW, "corrected"), (NEW, "in_sync")], f"{OLD[:12]}..{NEW[:12]}"),
+        ([(OLD, "corrected"), (f"{NEW}-dirty", "corrected")], ""),
+        ([("", "corrected"), (NEW, "corrected")], ""),
+        ([(NEW, "corrected")], ""),
+        ([], ""),
+    ],
+)
+def test_which_commits_a_revert_takes(plan: Plan, tmp_path: Path, runs: list[tuple[str, str]], told: str) -> None:
+    for number, (commit, result) in enumerate(runs):
+        write_history(record(plan, commit=commit, result=result, started=f"2026-01-02T03:04:0{number}Z"), tmp_path)
+    assert find_commits(plan, "", tmp_path) == told

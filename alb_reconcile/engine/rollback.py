@@ -15,7 +15,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Change, Desired, Lifecycle, Observed, each_of
-from alb_reconcile.model.service import Pool, Router
+from alb_reconcile.model.service import Member, Pool, Router, Server
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Rollback:
     """The addresses of the groups to which requests go back, by ARN."""
     left: frozenset[str]
     """The ARNs of the groups that lose the requests."""
+    values: Mapping[str, str]
+    """The variables (`--set`) that the old version's instances were given, where the version that is left was given others."""
 
 
 def plan_rollback(target: DesiredStack, discovery: Discovery) -> Rollback:
@@ -55,7 +57,17 @@ def plan_rollback(target: DesiredStack, discovery: Discovery) -> Rollback:
         target.stack, target.region, discovery.account, tuple(steps), live=discovery.resources, ids={}, names=names,
         desired=target.desired, secret_headers=target.secret_headers, total=len(discovery.resources),
     )  # fmt: skip
-    return Rollback(plan, told, frozenset(heirs))
+    before, left = _values_of(discovery, frozenset(heirs.values())), _values_of(discovery, frozenset(heirs))
+    return Rollback(plan, told, frozenset(heirs), dict(before.items() - left.items()))
+
+
+def _values_of(discovery: Discovery, groups: frozenset[str]) -> dict[str, str]:
+    """The variables that the instances in some target groups (ARNs) were given."""
+    members = {
+        str(state.target) for _, state in each_of(discovery.resources, Member) if str(state.target_group) in groups
+    }
+    servers = (item for item, _ in each_of(discovery.resources, Server) if item.id in members)
+    return {name: text for item in servers for name, text in tags.values_in(item.tags)}
 
 
 def _turned(

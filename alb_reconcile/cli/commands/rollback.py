@@ -2,27 +2,26 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from alb_reconcile.api.rolling_back import rollback_over
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
+from alb_reconcile.cli.session.last_run import find_commits
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.rollback import Rollback
 from alb_reconcile.engine.rollback import abort as mark_aborted
+from alb_reconcile.journal.record import place_name
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.model.advice import advised
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.model.host import iso
-
-_THEN = (
-    "The old version serves. Bring the spec back to it (git revert, or --set with the old value), and apply: that ends the version that was "
-    "left. Until then apply and sync leave both as they are."
-)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,10 @@ async def _abort(aws: Aws, target: DesiredStack) -> ExitCode:
 
 
 async def _run(aws: Aws, target: DesiredStack, options: RollbackOptions) -> ExitCode:
+    planned: list[Rollback] = []
+
     async def agree(found: Rollback) -> None:
+        planned.append(found)
         for step in found.plan.steps:
             emit(f"  ~ {step.address}  its requests go back to the old {', '.join(sorted(set(found.old.values())))}")
         await confirm(
@@ -88,5 +90,21 @@ async def _run(aws: Aws, target: DesiredStack, options: RollbackOptions) -> Exit
     if any(item.how != "done" for item in outcomes):
         emit("Not all requests go back; run rollback again.")
         return ExitCode.FAILED
-    emit(_THEN)
+    emit(_way_on(aws, planned[-1], options, settings.folder))
+    emit("Until then apply and sync leave both as they are.")
     return ExitCode.OK
+
+
+def _way_on(aws: Aws, found: Rollback, options: RollbackOptions, folder: Path) -> str:
+    """The command that brings the spec back to the old version and ends the one that was left, as far as tags and history know it."""
+    command = advised(
+        "apply", options.spec, *(("--set", f"{name}={text}") for name, text in sorted(found.values.items()))
+    )
+    place = place_name(aws.endpoint, sandbox=options.connection.sandbox)
+    text = "The old version serves. To end the version that was left, "
+    if not found.values:
+        commits = find_commits(found.plan, place, folder)
+        if not commits:
+            return f"{text}bring the spec back to the old one (git revert), and then run:\n  {command}"
+        command = f"git revert --no-edit {commits} && {command}"
+    return f"{text}run:\n  {command}"

@@ -1,6 +1,7 @@
 """Finds which run changed a stack last, from this host's history and the stack's own tags. It doesn't ask AWS."""
 
 import os
+import re
 import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -26,6 +27,8 @@ from alb_reconcile.model.text import printable
 
 _LOOKED_AT: Final = 50
 """The number of runs that are searched for the last one that changed something."""
+_COMMIT: Final = re.compile(r"[0-9a-f]{40,64}")
+"""A commit with nothing modified since."""
 ROLLBACK: Final = "rollback"
 _TAGGING: Final = ("adopt", "forget", "move")
 """Commands that change only tags, which is no change of a stack."""
@@ -93,6 +96,19 @@ def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None 
         last, ended = _through(changing, last)
         return LastRun(_told(last, ended), _difference(last, spec_file, is_known=applied in {"", *known}))
     return LastRun(warning=DESTROY_BEGUN if is_ending else "")
+
+
+def find_commits(plan: Plan, place: str, folder: Path) -> str:
+    """The commits of what was applied to the stack since it was last applied with success from another commit, as `git revert` takes them;
+    empty where this host's history doesn't know them, or where files were modified. `folder` is the state folder."""
+    with suppress(RecordError):
+        past = read_history(folder, plan.stack, plan.region, account=plan.account, place=place, limit=_LOOKED_AT)
+        applied = [item for item in past.runs if item.command == "apply"]
+        new = next((item.commit for item in applied if item.having(how="done")), "")
+        old = next((item.commit for item in applied if item.is_success and item.commit != new), "")
+        if _COMMIT.fullmatch(new) and _COMMIT.fullmatch(old):
+            return f"{old[:12]}..{new[:12]}"
+    return ""
 
 
 def _applied(plan: Plan) -> str:
