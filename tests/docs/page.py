@@ -243,7 +243,7 @@ _VARYING: Final = (
     (re.compile(r"\b127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"\d+ × "), "<n> × "),
     (re.compile(r" +\d+ answers +[\d.]+% of "), " <n> answers <n>% of "),
-    (re.compile(r"\d+ of 10 times"), "<n> of 10 times"),
+    (re.compile(r"\d+ of 30 times"), "<n> of 30 times"),
     (re.compile(r"\d+ requests"), "<n> requests"),
     (re.compile(r"\d+ of \d+ targets are healthy"), "<n> of <n> targets are healthy"),
     (re.compile(r"(?<=[a-z] )sha256:[0-9a-f]{16}"), "sha256:<digest>"),
