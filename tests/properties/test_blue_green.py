@@ -511,3 +511,29 @@ def test_a_rule_that_a_killed_run_has_left_counts_as_nobodys_requests(by: str) -
             world.converge(beside())
             assert len(world.proofs) == 1
         assert not [item for item in world.discover(demo()).resources if item.address.name == tags.CHECK_NAME]
+
+
+@pytest.mark.parametrize("number", [1, 3, 6])
+def test_after_a_killed_run_the_next_one_lets_the_old_version_stand_by_too(number: int) -> None:
+    """Found: it was a duplicate of the new group then, and the next run ended it at once and asked nothing when the requests had moved."""
+    with watched() as world:
+        world.converge(demo())
+        before = groups(world)
+        with spoilt(world, Killed(number, "after")), suppress(Gone, CancelledError, RuntimeError):
+            world.apply(beside(keep="30m"))
+        world.converge(beside(keep="30m"), allow={"close": 1, "replace": 6})
+        assert [proof.moved[:3] for proof in world.proofs] == ["", "arn"]
+        _roll_back(world, beside())
+        assert _serving(world) == before
+
+
+def test_a_version_that_is_tried_again_after_a_rollback_can_be_rolled_back_again() -> None:
+    with watched() as world:
+        world.converge(demo())
+        before = groups(world)
+        world.converge(beside(keep="30m"))
+        _roll_back(world, beside())
+        world.converge(beside(keep="30m"), allow={"retry": 1})
+        assert _serving(world) != before
+        _roll_back(world, beside())
+        assert _serving(world) == before

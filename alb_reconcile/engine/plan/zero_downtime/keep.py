@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.proofs import rollouts_of
+from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import diff, each_of
@@ -54,7 +56,7 @@ def _kept(graph: Graph) -> dict[str, int]:
     """The old groups that are to stand by, and for how many seconds."""
     kept: dict[str, int] = {}
     changed = {step.id for step in graph.of(Router, "update")}
-    for step in graph.of(Pool, "replace"):
+    for step in _old_groups(graph):
         seconds = max((rollout.keep for rollout in rollouts_of(graph, step.address)), default=0)
         users = [
             item
@@ -71,6 +73,17 @@ def _kept(graph: Graph) -> dict[str, int]:
                 )
         kept[step.id] = seconds
     return kept
+
+
+def _old_groups(graph: Graph) -> list[Step]:
+    """The steps that end old groups: those that are replaced, and those that an unfinished run was to replace, beside which the new one is."""
+    left = [step for step in graph.of(Pool, "delete") if step.reason == DUPLICATE]
+    return [*graph.of(Pool, "replace"), *(step for step in left if _is_good(step))]
+
+
+def _is_good(step: Step) -> bool:
+    """Whether nobody has gone back from a group."""
+    return step.observed is not None and not step.observed.tags.get(tags.REJECTED)
 
 
 def _with_old(step: Step, kept: dict[str, int]) -> Step:
