@@ -537,3 +537,21 @@ def test_a_version_that_is_tried_again_after_a_rollback_can_be_rolled_back_again
         assert _serving(world) != before
         _roll_back(world, beside())
         assert _serving(world) == before
+
+
+def test_after_a_version_that_failed_the_old_one_goes_when_its_time_is_over_and_nothing_is_made_again() -> None:
+    """Found: the third version's group, whose name covers the failed one's id, was taken for a stranger's, and replaced."""
+    with watched() as world:
+        world.converge(demo())
+        before = groups(world)
+        world.wrong = "answered 500"
+        assert world.apply(beside(keep="30m")).failures
+        world.wrong = ""
+        spec = third()
+        spec["instances"]["web"]["rollout"]["keep"] = "30m"
+        world.converge(spec, allow={"delete": 8})
+        serving = _serving(world)
+        _let_pass(world, before)
+        result = world.converge(spec, allow={"delete": 8})
+        assert "create_target_group" not in result.writes
+        assert groups(world) == serving
