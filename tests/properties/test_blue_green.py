@@ -555,3 +555,40 @@ def test_after_a_version_that_failed_the_old_one_goes_when_its_time_is_over_and_
         result = world.converge(spec, allow={"delete": 8})
         assert "create_target_group" not in result.writes
         assert groups(world) == serving
+
+
+def test_when_the_time_of_the_same_version_as_now_is_over_it_goes_and_nothing_is_made_again() -> None:
+    """Found: after a deployment of version 1, 2 and 1 again, the first instances were those to keep, and what served was replaced."""
+    first, second = old(), beside(keep="30m")
+    first["instances"]["web"]["rollout"]["keep"] = "30m"
+    with watched() as world:
+        world.converge(first)
+        world.converge(second)
+        past = groups(world)
+        world.converge(first)
+        serving = _serving(world)
+        _let_pass(world, past)
+        result = world.converge(first, allow={"delete": 12})
+        assert "create_target_group" not in result.writes
+        assert groups(world) == serving
+
+
+def test_what_is_in_two_groups_stands_by_until_the_time_of_both_is_over() -> None:
+    """Found: an instance in a group whose time was over was a duplicate, though another group of it stood by."""
+    other_port = beside(keep="30m")
+    other_port["target_groups"]["web"]["port"] = 8080
+    other_port["instances"]["web"]["user_data"] = old()["instances"]["web"]["user_data"]
+    spec = copy.deepcopy(other_port)
+    spec["instances"]["web"]["user_data"] = beside()["instances"]["web"]["user_data"]
+    with watched() as world:
+        world.converge(old())
+        first = groups(world)
+        world.converge(other_port)
+        second = _serving(world)
+        world.converge(spec)
+        _let_pass(world, first)
+        world.converge(spec, allow={"delete": 8})
+        assert not set(first) & set(groups(world))
+        _roll_back(world, spec)
+        assert _serving(world) == second
+        assert len(world.healthy_targets(GROUP)) == 2
