@@ -352,9 +352,11 @@ async def _refuse_aborted(run: Run, proof: Proof) -> None:
 
 
 async def _asked(run: Run, prove: Prove, proof: Proof) -> None:
-    """Ask a new version. If it answers wrongly, its group is marked, so that no later run moves requests to it unasked."""
+    """Ask a new version. If it answers wrongly, its group is marked, so that no later run moves requests to it unasked. At one listener one
+    version after the other is asked: what finds the rule of another one there takes it for a killed run's."""
     try:
-        await prove(run.aws, run.stack, proof)
+        async with run.shared.of(asyncio.Lock, f"asks {proof.listener}"):
+            await prove(run.aws, run.stack, proof)
     except CheckError:
         await run.tag(str(proof.group), {tags.REJECTED: f"failed its checks at {iso(time.time())}"})
         raise

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.api.proving import HEADER
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.rollback import abort, plan_rollback, roll_back
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.rule.probe import rule_for_header
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.errors import RefusedError, SpecError, WentBackError
@@ -592,3 +594,46 @@ def test_what_is_in_two_groups_stands_by_until_the_time_of_both_is_over() -> Non
         _roll_back(world, spec)
         assert _serving(world) == second
         assert len(world.healthy_targets(GROUP)) == 2
+
+
+def two_groups(spec: Spec) -> Spec:
+    """The spec with another entry and its group, which a rule leads to."""
+    spec["target_groups"]["api"] = copy.deepcopy(spec["target_groups"]["web"])
+    spec["target_groups"]["api"]["targets"] = [{"instances": "api"}]
+    spec["instances"]["api"] = copy.deepcopy(spec["instances"]["web"])
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "api"}}
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+    return spec
+
+
+def test_two_versions_are_asked_one_after_the_other_at_one_listener() -> None:
+    """Found: the second one removed the rule of the first one, whose checks the old version answered then."""
+    with watched() as world:
+        world.converge(two_groups(old()))
+
+        async def prove(aws: Aws, stack: str, proof: Proof) -> None:
+            world.proofs.append(proof)
+            async with rule_for_header(
+                aws, stack, proof.listener, str(proof.group), (HEADER, f"{len(world.proofs):032}")
+            ):
+                await aws.sleep(proof.settle)
+                rows = await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=proof.listener)
+                assert any(action.get("TargetGroupArn") == proof.group for row in rows for action in row["Actions"])
+
+        world.prove = prove  # type: ignore[method-assign]
+        world.converge(two_groups(beside()), allow={"replace": 8})
+        assert len(world.proofs) == 2
+
+
+def test_a_version_whose_rule_somebody_removes_is_not_taken_for_good() -> None:
+    with watched() as world:
+        world.converge(old())
+
+        async def prove(aws: Aws, stack: str, proof: Proof) -> None:
+            async with rule_for_header(aws, stack, proof.listener, str(proof.group), (HEADER, "1" * 32)):
+                for row in await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=proof.listener):
+                    if row["Priority"] != "default":
+                        world.client("elbv2").delete_rule(RuleArn=row["RuleArn"])
+
+        world.prove = prove  # type: ignore[method-assign]
+        assert any("has deleted the rule" in text for text in world.apply(beside()).failures)
