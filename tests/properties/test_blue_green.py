@@ -16,7 +16,7 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.rule.probe import rule_for_header
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.errors import RefusedError, SpecError, WentBackError
+from alb_reconcile.model.errors import CheckError, RefusedError, SpecError, WentBackError
 from tests.harness import READS, Spec, demo, load
 from tests.properties.campaign import Trial, trial
 from tests.properties.faults import Gone, Killed, spoilt
@@ -637,3 +637,44 @@ def test_a_version_whose_rule_somebody_removes_is_not_taken_for_good() -> None:
 
         world.prove = prove  # type: ignore[method-assign]
         assert any("has deleted the rule" in text for text in world.apply(beside()).failures)
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_all_requests_go_back_if_those_of_one_listener_or_rule_are_answered_wrongly(moved: int) -> None:
+    """Found: what had moved before stayed at the version that answered wrongly, and no rollback brought it back."""
+
+    def with_rule(spec: Spec) -> Spec:
+        rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+        spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+        return spec
+
+    with watched() as world:
+        world.converge(with_rule(old()))
+        before = groups(world)
+
+        async def prove(aws: Aws, stack: str, proof: Proof) -> None:
+            world.proofs.append(proof)
+            await aws.sleep(1)
+            if sum(bool(known.moved) for known in world.proofs) == moved:
+                raise CheckError("answered 500")
+
+        world.prove = prove  # type: ignore[method-assign]
+        result = world.apply(with_rule(beside(keep="30m")))
+        assert any(isinstance(item.error, WentBackError) for item in result.outcomes)
+        world.sample()
+        assert world._receivers() == set(before)
+        with pytest.raises(RefusedError, match="failed its checks at"):
+            world.plan(with_rule(beside(keep="30m")))
+
+
+def test_what_stands_by_is_there_still_when_requests_have_gone_back() -> None:
+    with watched() as world:
+        world.converge(demo())
+        first = groups(world)
+        world.converge(beside(keep="30m"))
+        world.wrong, world.wrong_later = "answered 500", True
+        spec = third()
+        spec["instances"]["web"]["rollout"]["keep"] = "30m"
+        assert world.apply(spec).failures
+        _roll_back(world, spec)
+        assert _serving(world) == first
