@@ -33,17 +33,22 @@ def plan_rollback(target: DesiredStack, discovery: Discovery) -> Rollback:
     """The rollback of a stack. Raises RefusedError where no version stands by."""
     groups = {item.id: item for item, _ in each_of(discovery.resources, Pool)}
     old = {known: item for known, item in groups.items() if item.tags.get(tags.STANDBY)}
-    steps, heirs = [], dict[str, str]()
-    for item in discovery.resources:
-        if not isinstance(item.state, Router) or item.is_gone:
-            continue
-        if item.address.name == tags.CHECK_NAME:
-            steps.append(Step("delete", item.address, item.id, observed=item, act=Act.CLEAN_UP))
-            continue
+    routers = [item for item in discovery.resources if isinstance(item.state, Router) and not item.is_gone]
+    probes = [item for item in routers if item.address.name == tags.CHECK_NAME]
+    steps = [Step("delete", item.address, item.id, observed=item, act=Act.CLEAN_UP) for item in probes]
+    heirs: dict[str, str] = {}
+    rest = []
+    for item in (item for item in routers if item not in probes):
         forward, turned = _turned(action_of(item.state).forward, old, groups)
+        heirs |= turned
         if turned:
-            heirs |= turned
             steps.append(_step(target, item, forward))
+        elif item.owner == target.stack:
+            rest.append(item)
+    for item in rest:  # listeners and rules that are younger than what stands by, or that somebody has changed
+        before = action_of(item.state).forward
+        if any(part.weight and str(part.target_group) in heirs for part in before):
+            steps.append(_step(target, item, _led_back(before, heirs)))
     if not heirs:
         raise RefusedError(
             f"no version of {target.stack} stands by, so there is nothing to go back to at once; apply the version before, which is made beside "
@@ -74,6 +79,11 @@ def _turned(
     for new, known in heirs.items():
         weights[known], weights[new] = weights[new], 0
     return tuple(part._replace(weight=weights[str(part.target_group)]) for part in forward), heirs
+
+
+def _led_back(forward: tuple[Forward, ...], heirs: Mapping[str, str]) -> tuple[Forward, ...]:
+    """A forward in which groups that stand by take the place of those that took over from them."""
+    return tuple(part._replace(target_group=heirs.get(str(part.target_group), part.target_group)) for part in forward)
 
 
 def _step(target: DesiredStack, item: Observed, forward: tuple[Forward, ...]) -> Step:

@@ -679,3 +679,24 @@ def test_what_stands_by_is_there_still_when_requests_have_gone_back() -> None:
         assert world.apply(spec).failures
         _roll_back(world, spec)
         assert _serving(world) == first
+
+
+def test_a_rollback_takes_back_the_requests_of_a_rule_that_was_made_meanwhile() -> None:
+    """Found: the rule led to the version that was left, and the old version served the others."""
+    spec = beside(keep="30m")
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+    with watched() as world:
+        world.converge(demo())
+        before = groups(world)
+        world.converge(spec)
+        spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+        world.converge(spec)
+        world.watch()
+        _roll_back(world, spec)
+        assert world._receivers() == set(before)
+        assert world.lows[GROUP].healthy >= 2
+        with pytest.raises(RefusedError, match="was rolled back at"):
+            world.plan(spec)
+        spec["instances"]["web"] = old()["instances"]["web"]
+        world.converge(spec, allow={"delete": 8})
+        assert groups(world) == before
