@@ -74,12 +74,11 @@ def without_standby(discovery: Discovery, standby: Standby) -> Discovery:
     if not standby.groups:
         return discovery
     rest = tuple(_without(item, standby) for item in discovery.resources if item.id not in standby.ids)
-    there = {
-        item.id: tuple(
-            known for part in action_of(item.state).forward if (known := str(part.target_group)) in standby.groups
-        )
-        for item in discovery.resources
+    latest = sorted(standby.groups, key=lambda known: standby.groups[known], reverse=True)
+    forwards = {
+        item.id: {str(part.target_group) for part in action_of(item.state).forward} for item in discovery.resources
     }
+    there = {key: tuple(known for known in latest if known in forward) for key, forward in forwards.items()}
     return replace(discovery, resources=rest, standby={key: groups for key, groups in there.items() if groups})
 
 

@@ -700,3 +700,19 @@ def test_a_rollback_takes_back_the_requests_of_a_rule_that_was_made_meanwhile() 
         spec["instances"]["web"] = old()["instances"]["web"]
         world.converge(spec, allow={"delete": 8})
         assert groups(world) == before
+
+
+def test_many_versions_within_the_time_for_which_they_stand_by() -> None:
+    """Found: AWS refused the fifth one, since a forward has five groups at most."""
+    with watched() as world:
+        world.converge(demo())
+        spec = beside(keep="30m")
+        for number in range(6):
+            spec["instances"]["web"]["user_data"] = f"#!/bin/sh\nexec web-api --{number}\n"
+            before = _serving(world)
+            result = world.converge(spec)
+        assert any("no room for 1 of the versions" in text for text in result.plan.kept)
+        _let_pass(world, [known for known in groups(world) if known not in (*_serving(world), *before)])
+        world.converge(spec, allow={"delete": 30})
+        _roll_back(world, spec)
+        assert _serving(world) == before

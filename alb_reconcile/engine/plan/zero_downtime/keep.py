@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.zero_downtime.attach import MOST_GROUPS
 from alb_reconcile.engine.plan.zero_downtime.proofs import rollouts_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
@@ -41,13 +42,21 @@ def keep_old(graph: Graph) -> None:
 
 
 def keep_standby(graph: Graph) -> None:
-    """Let each change of a forward leave the groups there that stand by already. Assumes that the plan is made otherwise."""
+    """Let each change of a forward leave the groups there that stand by already, the latest ones first, as many as there is room for. Assumes
+    that the plan is made otherwise."""
     for step in graph.forwarding("update"):
         groups = graph.discovery.standby.get(str(step.id), ())
         if not groups or step.state is None or not (action := action_of(step.state)).forward:
             continue
         there = {str(part.target_group) for part in action.forward}
-        old = tuple(Forward(known, 0) for known in groups if known not in there)
+        rest = [known for known in groups if known not in there]
+        room = max(MOST_GROUPS - len(there), 0)
+        old = tuple(Forward(known, 0) for known in rest[:room])
+        if rest[room:]:
+            graph.decisions.kept.append(
+                f"{step.address} has no room for {len(rest[room:])} of the versions that stand by, since AWS allows five groups: requests can't be "
+                "moved back to the oldest any more"
+            )
         state = replace(step.state, **{step.state.action_field: replace(action, forward=(*action.forward, *old))})
         graph.steps[step.key] = replace(step, state=state)
 
