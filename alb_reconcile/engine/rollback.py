@@ -1,5 +1,6 @@
 """Moves requests back to the version that stands by: one change of weights for each listener and rule, whatever the spec says."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -98,12 +99,15 @@ def _step(target: DesiredStack, item: Observed, forward: tuple[Forward, ...]) ->
 
 
 def find_newcomers(discovery: Discovery) -> dict[str, str]:
-    """The target groups that stand in a forward and get no requests yet, and don't stand by: their addresses, by ARN."""
+    """The target groups that stand in a forward beside another one of their address, get no requests yet, and don't stand by: their addresses,
+    by ARN."""
     actions = [action_of(item.state) for item in discovery.resources if not item.is_gone]
     there = {str(part.target_group) for action in actions for part in action.forward}
     there -= serving_customers(discovery.resources)
-    groups = each_of(discovery.resources, Pool)
-    return {item.id: str(item.address) for item, _ in groups if item.id in there and not item.tags.get(tags.STANDBY)}
+    groups = [item for item, _ in each_of(discovery.resources, Pool)]
+    count = Counter(item.address for item in groups)
+    new = (item for item in groups if item.id in there and count[item.address] > 1)
+    return {item.id: str(item.address) for item in new if not item.tags.get(tags.STANDBY)}
 
 
 async def abort(run: Run, discovery: Discovery, moment: str) -> list[str]:

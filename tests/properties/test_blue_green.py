@@ -716,3 +716,34 @@ def test_many_versions_within_the_time_for_which_they_stand_by() -> None:
         world.converge(spec, allow={"delete": 30})
         _roll_back(world, spec)
         assert _serving(world) == before
+
+
+def test_the_old_version_stands_by_although_one_of_its_rules_goes() -> None:
+    before = old()
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+    before["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+    with watched() as world:
+        world.converge(before)
+        first = groups(world)
+        world.watch()
+        world.converge(beside(keep="30m"), allow={"close": 1, "delete": 1})
+        _roll_back(world, beside())
+        assert world._receivers() == set(first)
+        assert world.lows[GROUP].healthy >= 2
+
+
+def test_an_abort_marks_no_group_of_weight_0_that_the_spec_declares() -> None:
+    """Found: the user's own idle group was marked, and got no requests later without a word."""
+    spec = two_groups(old())
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    del listener["rules"]
+    shares = [{"target_group": "web", "weight": 1}, {"target_group": "api", "weight": 0}]
+    listener["default_action"] = {"forward": {"target_groups": shares}}
+    with watched() as world:
+        world.converge(spec)
+
+        async def main(aws: Aws) -> None:
+            await abort(Run(aws, "demo"), await discover(aws, "demo", load(spec).desired), "2026-12-02T10:00:00Z")
+
+        with pytest.raises(RefusedError, match="nothing to abort"):
+            world._run(main)

@@ -65,6 +65,7 @@ def _kept(graph: Graph) -> dict[str, int]:
     """The old groups that are to stand by, and for how many seconds."""
     kept: dict[str, int] = {}
     changed = {step.id for step in graph.of(Router, "update")}
+    leaving = changed | {step.id for step in graph.of(Router, "delete")}
     for step in _old_groups(graph):
         seconds = max((rollout.keep for rollout in rollouts_of(graph, step.address)), default=0)
         users = [
@@ -72,7 +73,8 @@ def _kept(graph: Graph) -> dict[str, int]:
             for item in graph.decisions.live
             if any(part.target_group == step.id for part in action_of(item.state).receiving)
         ]
-        if not seconds or not step.id or not users or not all(item.id in changed for item in users):
+        is_left = all(item.id in leaving for item in users) and any(item.id in changed for item in users)
+        if not seconds or not step.id or not is_left:
             continue
         for item in users:
             if action_of(item.state).stickiness_seconds:
