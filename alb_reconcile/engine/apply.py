@@ -286,6 +286,7 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
         await kind.update(run, wanted, observed, fields)
         for proof in shift_of(step).proofs:
             await _prove_moved(run, kind, wanted, fields, proof)
+            await _forgive(run, proof)
         await _write_tags(step, run)
         return step.observed.id
     made = await kind.create(run, wanted, step.desired)
@@ -351,6 +352,12 @@ async def _wrong(run: Run, prove: Prove, proof: Proof) -> str:
     except CheckError as error:
         return str(error)
     return ""
+
+
+async def _forgive(run: Run, proof: Proof) -> None:
+    """Take the mark from a version that has been tried again."""
+    if proof.rejected:
+        await run.tag(str(bind(proof.group, run.ids)), {tags.REJECTED: ""})
 
 
 class _Moves:

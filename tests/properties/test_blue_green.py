@@ -537,6 +537,7 @@ def test_a_version_that_is_tried_again_after_a_rollback_can_be_rolled_back_again
         _roll_back(world, beside())
         world.converge(beside(keep="30m"), allow={"retry": 1})
         assert _serving(world) != before
+        assert not any(item.tags.get(tags.REJECTED) for item in world.discover(demo()).resources)
         _roll_back(world, beside())
         assert _serving(world) == before
 
