@@ -748,3 +748,18 @@ def test_an_abort_marks_no_group_of_weight_0_that_the_spec_declares() -> None:
 
         with pytest.raises(RefusedError, match="nothing to abort"):
             world._run(main)
+
+
+def test_a_new_rule_leads_nobody_to_a_version_that_was_not_asked() -> None:
+    """Found: a rule of the same change was made before the checks, and stayed at the version that failed them."""
+    spec = beside(keep="30m")
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+    with watched() as world:
+        world.converge(old())
+        before = groups(world)
+        world.wrong = "answered 500"
+        assert world.apply(spec).failures
+        assert world._receivers() == set(before)
+        world.wrong = ""
+        world.converge(spec, allow={"retry": 1})
