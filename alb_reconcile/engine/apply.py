@@ -4,7 +4,7 @@ import asyncio
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -286,6 +286,7 @@ async def carry_out(step: Step, run: Run, kind: AnyKind, gate: Gate | None = Non
         await kind.update(run, wanted, observed, fields)
         for proof in shift_of(step).proofs:
             await _prove_moved(run, kind, wanted, fields, proof)
+            await _forgive(run, proof)
         await _write_tags(step, run)
         return step.observed.id
     made = await kind.create(run, wanted, step.desired)
@@ -326,25 +327,66 @@ async def _prove_moved(run: Run, kind: AnyKind, moved: Properties, fields: froze
     step, group = run.step, str(bind(proof.group, run.ids))
     if not proof.checks or run.prove is None or step.observed is None or not shift_of(step).standby:
         return  # what doesn't stand by has left the forward, and its targets aren't checked any more
-    run.say(f"{len(proof.checks)} checks of {proof.group}, in the way of all requests")
+    moves = run.shared.of(_Moves, group)
+    moves.back.append(lambda: _move_back(run, kind, moved, fields))
+    if not moves.failed:
+        run.say(f"{len(proof.checks)} checks of {proof.group}, in the way of all requests")
+        wrong = await _wrong(run, run.prove, proof._replace(group=group, moved=step.observed.id))
+        moves.failed = (
+            moves.failed or wrong
+        )  # the requests of another listener or rule may have been answered wrongly meanwhile
+    if not moves.failed:
+        return
+    while moves.back:
+        await moves.back.pop()()
+    await run.tag(group, {tags.REJECTED: f"failed its checks at {iso(time.time())}"})
+    for old, _ in shift_of(step).standby:
+        await run.tag(old, {tags.STANDBY: ""})
+    raise WentBackError(f"{moves.failed}. The requests have gone back to the old version")
+
+
+async def _wrong(run: Run, prove: Prove, proof: Proof) -> str:
+    """What a version answers wrongly; empty if nothing."""
     try:
-        await run.prove(run.aws, run.stack, proof._replace(group=group, moved=step.observed.id))
+        await prove(run.aws, run.stack, proof)
     except CheckError as error:
-        before = action_of(step.observed.state)
-        back = replace(before, forward=(*before.forward, Forward(group, 0)))
-        state = replace(step.observed.state, **{step.observed.state.action_field: back})
-        await kind.update(
-            replace(run, step=replace(step, details=None)), state, replace(step.observed, state=moved), fields
-        )
-        await run.tag(group, {tags.REJECTED: f"failed its checks at {iso(time.time())}"})
-        for old, _ in shift_of(step).standby:
-            await run.tag(old, {tags.STANDBY: ""})
-        raise WentBackError(f"{error}. The requests have gone back to the old version") from None
+        return str(error)
+    return ""
+
+
+async def _forgive(run: Run, proof: Proof) -> None:
+    """Take the mark from a version that has been tried again."""
+    if proof.rejected:
+        await run.tag(str(bind(proof.group, run.ids)), {tags.REJECTED: ""})
+
+
+class _Moves:
+    """What a run has moved to a new version: how it goes back, and what the version answered wrongly."""
+
+    def __init__(self) -> None:
+        self.back: list[Callable[[], Awaitable[None]]] = []
+        self.failed = ""
+
+
+async def _move_back(run: Run, kind: AnyKind, moved: Properties, fields: frozenset[str]) -> None:
+    """Give a listener or rule the weights that it had. All groups that are in its forward now stay there."""
+    step = run.step
+    if step.observed is None:
+        return
+    field, before = step.observed.state.action_field, action_of(step.observed.state)
+    had = {str(part.target_group) for part in before.forward}
+    groups = (str(bind(part.target_group, run.ids)) for part in action_of(moved).forward)
+    more = tuple(Forward(known, 0) for known in groups if known not in had)
+    state = replace(step.observed.state, **{field: replace(before, forward=(*before.forward, *more))})
+    alone = replace(run, step=replace(step, details=None))
+    await kind.update(alone, state, replace(step.observed, state=moved), fields)
 
 
 async def _refuse_aborted(run: Run, proof: Proof) -> None:
     """Raise CheckError if a user has aborted the deployment since it was planned (ELBv2 DescribeTags)."""
     group = str(bind(proof.group, run.ids))
+    if failed := run.shared.of(_Moves, group).failed:
+        raise CheckError(f"{failed}. No more requests move to the new version")
     answer = await run.aws.call("elbv2", "describe_tags", ResourceArns=[group])
     found = tags.from_list(answer["TagDescriptions"][0]["Tags"]).get(tags.REJECTED, "")
     if found and found != proof.rejected:
@@ -352,9 +394,11 @@ async def _refuse_aborted(run: Run, proof: Proof) -> None:
 
 
 async def _asked(run: Run, prove: Prove, proof: Proof) -> None:
-    """Ask a new version. If it answers wrongly, its group is marked, so that no later run moves requests to it unasked."""
+    """Ask a new version. If it answers wrongly, its group is marked, so that no later run moves requests to it unasked. At one listener one
+    version after the other is asked: what finds the rule of another one there takes it for a killed run's."""
     try:
-        await prove(run.aws, run.stack, proof)
+        async with run.shared.of(asyncio.Lock, f"asks {proof.listener}"):
+            await prove(run.aws, run.stack, proof)
     except CheckError:
         await run.tag(str(proof.group), {tags.REJECTED: f"failed its checks at {iso(time.time())}"})
         raise

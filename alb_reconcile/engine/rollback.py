@@ -1,5 +1,6 @@
 """Moves requests back to the version that stands by: one change of weights for each listener and rule, whatever the spec says."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -35,17 +36,22 @@ def plan_rollback(target: DesiredStack, discovery: Discovery) -> Rollback:
     """The rollback of a stack. Raises RefusedError where no version stands by."""
     groups = {item.id: item for item, _ in each_of(discovery.resources, Pool)}
     old = {known: item for known, item in groups.items() if item.tags.get(tags.STANDBY)}
-    steps, heirs = [], dict[str, str]()
-    for item in discovery.resources:
-        if not isinstance(item.state, Router) or item.is_gone:
-            continue
-        if item.address.name == tags.CHECK_NAME:
-            steps.append(Step("delete", item.address, item.id, observed=item, act=Act.CLEAN_UP))
-            continue
+    routers = [item for item in discovery.resources if isinstance(item.state, Router) and not item.is_gone]
+    probes = [item for item in routers if item.address.name == tags.CHECK_NAME]
+    steps = [Step("delete", item.address, item.id, observed=item, act=Act.CLEAN_UP) for item in probes]
+    heirs: dict[str, str] = {}
+    rest = []
+    for item in (item for item in routers if item not in probes):
         forward, turned = _turned(action_of(item.state).forward, old, groups)
+        heirs |= turned
         if turned:
-            heirs |= turned
             steps.append(_step(target, item, forward))
+        elif item.owner == target.stack:
+            rest.append(item)
+    for item in rest:  # listeners and rules that are younger than what stands by, or that somebody has changed
+        before = action_of(item.state).forward
+        if any(part.weight and str(part.target_group) in heirs for part in before):
+            steps.append(_step(target, item, _led_back(before, heirs)))
     if not heirs:
         raise RefusedError(
             f"no version of {target.stack} stands by, so there is nothing to go back to at once; apply the version before, which is made beside "
@@ -88,6 +94,11 @@ def _turned(
     return tuple(part._replace(weight=weights[str(part.target_group)]) for part in forward), heirs
 
 
+def _led_back(forward: tuple[Forward, ...], heirs: Mapping[str, str]) -> tuple[Forward, ...]:
+    """A forward in which groups that stand by take the place of those that took over from them."""
+    return tuple(part._replace(target_group=heirs.get(str(part.target_group), part.target_group)) for part in forward)
+
+
 def _step(target: DesiredStack, item: Observed, forward: tuple[Forward, ...]) -> Step:
     field = item.state.action_field
     before = action_of(item.state)
@@ -100,12 +111,15 @@ def _step(target: DesiredStack, item: Observed, forward: tuple[Forward, ...]) ->
 
 
 def find_newcomers(discovery: Discovery) -> dict[str, str]:
-    """The target groups that stand in a forward and get no requests yet, and don't stand by: their addresses, by ARN."""
+    """The target groups that stand in a forward beside another one of their address, get no requests yet, and don't stand by: their addresses,
+    by ARN."""
     actions = [action_of(item.state) for item in discovery.resources if not item.is_gone]
     there = {str(part.target_group) for action in actions for part in action.forward}
     there -= serving_customers(discovery.resources)
-    groups = each_of(discovery.resources, Pool)
-    return {item.id: str(item.address) for item, _ in groups if item.id in there and not item.tags.get(tags.STANDBY)}
+    groups = [item for item, _ in each_of(discovery.resources, Pool)]
+    count = Counter(item.address for item in groups)
+    new = (item for item in groups if item.id in there and count[item.address] > 1)
+    return {item.id: str(item.address) for item in new if not item.tags.get(tags.STANDBY)}
 
 
 async def abort(run: Run, discovery: Discovery, moment: str) -> list[str]:

@@ -4,7 +4,7 @@ While it stands by, a plan is made without it, so that nothing of it is changed 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -28,23 +28,39 @@ class Standby:
 
 
 def find_standby(discovery: Discovery, now: datetime, *, is_over: bool = False) -> Standby:
-    """What stands by now; with `is_over`, what has stood by, until a time that is over. A group that gets requests doesn't stand by."""
-    serving = serving_customers(discovery.resources)
-    groups: dict[str, str] = {}
-    for item, _ in each_of(discovery.resources, Pool):
-        until = item.tags.get(tags.STANDBY, "")
-        if until and item.id not in serving and (until <= _iso(now)) == is_over:
-            groups[item.id] = until
-    members: dict[str, set[str]] = defaultdict(set)
-    found = set(groups)
-    for item, state in each_of(discovery.resources, Member):
-        members[str(state.target)].add(str(state.target_group))
-        if str(state.target_group) in groups:
+    """What stands by now; with `is_over`, all that has, whose time is over. A group that gets requests doesn't stand by."""
+    all_groups = _past_groups(discovery.resources)
+    groups = {known: until for known, until in all_groups.items() if (until <= _iso(now)) == is_over}
+    if is_over:
+        return Standby(groups, frozenset(_with_instances(discovery.resources, groups)))
+    over = {known for known in all_groups if known not in groups}
+    # what is in a group whose time is over and in one that stands by stands by
+    rest = _with_instances(discovery.resources, all_groups) - _with_instances(discovery.resources, over)
+    return Standby(groups, frozenset(item for item in rest if item.partition("|")[0] not in over))
+
+
+def past_ids(items: Collection[Observed]) -> set[str]:
+    """The ids of all that stands by, or has stood by."""
+    return _with_instances(items, _past_groups(items))
+
+
+def _past_groups(items: Collection[Observed]) -> dict[str, str]:
+    """The ARNs of the groups that stand by, or have, and until when."""
+    serving = serving_customers(items)
+    tagged = {item.id: item.tags.get(tags.STANDBY, "") for item, _ in each_of(items, Pool)}
+    return {known: until for known, until in tagged.items() if until and known not in serving}
+
+
+def _with_instances(items: Collection[Observed], groups: Container[str]) -> set[str]:
+    """The ids of groups, of their targets, and of the instances that are in no other groups."""
+    homes: dict[str, set[bool]] = defaultdict(set)
+    found = {item.id for item, _ in each_of(items, Pool) if item.id in groups}
+    for item, state in each_of(items, Member):
+        is_there = str(state.target_group) in groups
+        homes[str(state.target)].add(is_there)
+        if is_there:
             found.add(item.id)
-    for item, _ in each_of(discovery.resources, Server):
-        if members[item.id] and members[item.id] <= groups.keys():
-            found.add(item.id)
-    return Standby(groups, frozenset(found))
+    return found | {item.id for item, _ in each_of(items, Server) if homes[item.id] == {True}}
 
 
 def serving_customers(items: Iterable[Observed]) -> set[str]:
@@ -58,12 +74,11 @@ def without_standby(discovery: Discovery, standby: Standby) -> Discovery:
     if not standby.groups:
         return discovery
     rest = tuple(_without(item, standby) for item in discovery.resources if item.id not in standby.ids)
-    there = {
-        item.id: tuple(
-            known for part in action_of(item.state).forward if (known := str(part.target_group)) in standby.groups
-        )
-        for item in discovery.resources
+    latest = sorted(standby.groups, key=lambda known: standby.groups[known], reverse=True)
+    forwards = {
+        item.id: {str(part.target_group) for part in action_of(item.state).forward} for item in discovery.resources
     }
+    there = {key: tuple(known for known in latest if known in forward) for key, forward in forwards.items()}
     return replace(discovery, resources=rest, standby={key: groups for key, groups in there.items() if groups})
 
 

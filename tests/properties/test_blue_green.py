@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.api.proving import HEADER
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.rollback import abort, plan_rollback, roll_back
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.rule.probe import rule_for_header
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.errors import RefusedError, SpecError, WentBackError
+from alb_reconcile.model.errors import CheckError, RefusedError, SpecError, WentBackError
 from tests.harness import READS, Spec, demo, load
 from tests.properties.campaign import Trial, trial
 from tests.properties.faults import Gone, Killed, spoilt
@@ -524,3 +526,253 @@ def test_a_rule_that_a_killed_run_has_left_counts_as_nobodys_requests(by: str) -
             world.converge(beside())
             assert len(world.proofs) == 1
         assert not [item for item in world.discover(demo()).resources if item.address.name == tags.CHECK_NAME]
+
+
+@pytest.mark.parametrize("number", [1, 3, 6])
+def test_after_a_killed_run_the_next_one_lets_the_old_version_stand_by_too(number: int) -> None:
+    """Found: it was a duplicate of the new group then, and the next run ended it at once and asked nothing when the requests had moved."""
+    with watched() as world:
+        world.converge(demo())
+        before = groups(world)
+        with spoilt(world, Killed(number, "after")), suppress(Gone, CancelledError, RuntimeError):
+            world.apply(beside(keep="30m"))
+        world.converge(beside(keep="30m"), allow={"close": 1, "replace": 6})
+        assert [proof.moved[:3] for proof in world.proofs] == ["", "arn"]
+        _roll_back(world, beside())
+        assert _serving(world) == before
+
+
+def test_a_version_that_is_tried_again_after_a_rollback_can_be_rolled_back_again() -> None:
+    with watched() as world:
+        world.converge(demo())
+        before = groups(world)
+        world.converge(beside(keep="30m"))
+        _roll_back(world, beside())
+        world.converge(beside(keep="30m"), allow={"retry": 1})
+        assert _serving(world) != before
+        assert not any(item.tags.get(tags.REJECTED) for item in world.discover(demo()).resources)
+        _roll_back(world, beside())
+        assert _serving(world) == before
+
+
+def test_after_a_version_that_failed_the_old_one_goes_when_its_time_is_over_and_nothing_is_made_again() -> None:
+    """Found: the third version's group, whose name covers the failed one's id, was taken for a stranger's, and replaced."""
+    with watched() as world:
+        world.converge(demo())
+        before = groups(world)
+        world.wrong = "answered 500"
+        assert world.apply(beside(keep="30m")).failures
+        world.wrong = ""
+        spec = third()
+        spec["instances"]["web"]["rollout"]["keep"] = "30m"
+        world.converge(spec, allow={"delete": 8})
+        serving = _serving(world)
+        _let_pass(world, before)
+        result = world.converge(spec, allow={"delete": 8})
+        assert "create_target_group" not in result.writes
+        assert groups(world) == serving
+
+
+def test_when_the_time_of_the_same_version_as_now_is_over_it_goes_and_nothing_is_made_again() -> None:
+    """Found: after a deployment of version 1, 2 and 1 again, the first instances were those to keep, and what served was replaced."""
+    first, second = old(), beside(keep="30m")
+    first["instances"]["web"]["rollout"]["keep"] = "30m"
+    with watched() as world:
+        world.converge(first)
+        world.converge(second)
+        past = groups(world)
+        world.converge(first)
+        serving = _serving(world)
+        _let_pass(world, past)
+        result = world.converge(first, allow={"delete": 12})
+        assert "create_target_group" not in result.writes
+        assert groups(world) == serving
+
+
+def test_what_is_in_two_groups_stands_by_until_the_time_of_both_is_over() -> None:
+    """Found: an instance in a group whose time was over was a duplicate, though another group of it stood by."""
+    other_port = beside(keep="30m")
+    other_port["target_groups"]["web"]["port"] = 8080
+    other_port["instances"]["web"]["user_data"] = old()["instances"]["web"]["user_data"]
+    spec = copy.deepcopy(other_port)
+    spec["instances"]["web"]["user_data"] = beside()["instances"]["web"]["user_data"]
+    with watched() as world:
+        world.converge(old())
+        first = groups(world)
+        world.converge(other_port)
+        second = _serving(world)
+        world.converge(spec)
+        _let_pass(world, first)
+        world.converge(spec, allow={"delete": 8})
+        assert not set(first) & set(groups(world))
+        _roll_back(world, spec)
+        assert _serving(world) == second
+        assert len(world.healthy_targets(GROUP)) == 2
+
+
+def two_groups(spec: Spec) -> Spec:
+    """The spec with another entry and its group, which a rule leads to."""
+    spec["target_groups"]["api"] = copy.deepcopy(spec["target_groups"]["web"])
+    spec["target_groups"]["api"]["targets"] = [{"instances": "api"}]
+    spec["instances"]["api"] = copy.deepcopy(spec["instances"]["web"])
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "api"}}
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+    return spec
+
+
+def test_two_versions_are_asked_one_after_the_other_at_one_listener() -> None:
+    """Found: the second one removed the rule of the first one, whose checks the old version answered then."""
+    with watched() as world:
+        world.converge(two_groups(old()))
+
+        async def prove(aws: Aws, stack: str, proof: Proof) -> None:
+            world.proofs.append(proof)
+            async with rule_for_header(
+                aws, stack, proof.listener, str(proof.group), (HEADER, f"{len(world.proofs):032}")
+            ):
+                await aws.sleep(proof.settle)
+                rows = await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=proof.listener)
+                assert any(action.get("TargetGroupArn") == proof.group for row in rows for action in row["Actions"])
+
+        world.prove = prove  # type: ignore[method-assign]
+        world.converge(two_groups(beside()), allow={"replace": 8})
+        assert len(world.proofs) == 2
+
+
+def test_a_version_whose_rule_somebody_removes_is_not_taken_for_good() -> None:
+    with watched() as world:
+        world.converge(old())
+
+        async def prove(aws: Aws, stack: str, proof: Proof) -> None:
+            async with rule_for_header(aws, stack, proof.listener, str(proof.group), (HEADER, "1" * 32)):
+                for row in await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=proof.listener):
+                    if row["Priority"] != "default":
+                        world.client("elbv2").delete_rule(RuleArn=row["RuleArn"])
+
+        world.prove = prove  # type: ignore[method-assign]
+        assert any("has deleted the rule" in text for text in world.apply(beside()).failures)
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_all_requests_go_back_if_those_of_one_listener_or_rule_are_answered_wrongly(moved: int) -> None:
+    """Found: what had moved before stayed at the version that answered wrongly, and no rollback brought it back."""
+
+    def with_rule(spec: Spec) -> Spec:
+        rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+        spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+        return spec
+
+    with watched() as world:
+        world.converge(with_rule(old()))
+        before = groups(world)
+
+        async def prove(aws: Aws, stack: str, proof: Proof) -> None:
+            world.proofs.append(proof)
+            is_wrong = proof.moved and sum(bool(known.moved) for known in world.proofs) == moved
+            await aws.sleep(1)
+            if is_wrong:
+                raise CheckError("answered 500")
+
+        world.prove = prove  # type: ignore[method-assign]
+        result = world.apply(with_rule(beside(keep="30m")))
+        assert any(isinstance(item.error, WentBackError) for item in result.outcomes)
+        world.sample()
+        assert world._receivers() == set(before)
+        with pytest.raises(RefusedError, match="failed its checks at"):
+            world.plan(with_rule(beside(keep="30m")))
+
+
+def test_what_stands_by_is_there_still_when_requests_have_gone_back() -> None:
+    with watched() as world:
+        world.converge(demo())
+        first = groups(world)
+        world.converge(beside(keep="30m"))
+        world.wrong, world.wrong_later = "answered 500", True
+        spec = third()
+        spec["instances"]["web"]["rollout"]["keep"] = "30m"
+        assert world.apply(spec).failures
+        _roll_back(world, spec)
+        assert _serving(world) == first
+
+
+def test_a_rollback_takes_back_the_requests_of_a_rule_that_was_made_meanwhile() -> None:
+    """Found: the rule led to the version that was left, and the old version served the others."""
+    spec = beside(keep="30m")
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+    with watched() as world:
+        world.converge(demo())
+        before = groups(world)
+        world.converge(spec)
+        spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+        world.converge(spec)
+        world.watch()
+        _roll_back(world, spec)
+        assert world._receivers() == set(before)
+        assert world.lows[GROUP].healthy >= 2
+        with pytest.raises(RefusedError, match="was rolled back at"):
+            world.plan(spec)
+        spec["instances"]["web"] = old()["instances"]["web"]
+        world.converge(spec, allow={"delete": 8})
+        assert groups(world) == before
+
+
+def test_many_versions_within_the_time_for_which_they_stand_by() -> None:
+    """Found: AWS refused the fifth one, since a forward has five groups at most."""
+    with watched() as world:
+        world.converge(demo())
+        spec = beside(keep="30m")
+        for number in range(6):
+            spec["instances"]["web"]["user_data"] = f"#!/bin/sh\nexec web-api --{number}\n"
+            before = _serving(world)
+            result = world.converge(spec)
+        assert any("no room for 1 of the versions" in text for text in result.plan.kept)
+        _let_pass(world, [known for known in groups(world) if known not in (*_serving(world), *before)])
+        world.converge(spec, allow={"delete": 30})
+        _roll_back(world, spec)
+        assert _serving(world) == before
+
+
+def test_the_old_version_stands_by_although_one_of_its_rules_goes() -> None:
+    before = old()
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+    before["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+    with watched() as world:
+        world.converge(before)
+        first = groups(world)
+        world.watch()
+        world.converge(beside(keep="30m"), allow={"close": 1, "delete": 1})
+        _roll_back(world, beside())
+        assert world._receivers() == set(first)
+        assert world.lows[GROUP].healthy >= 2
+
+
+def test_an_abort_marks_no_group_of_weight_0_that_the_spec_declares() -> None:
+    """Found: the user's own idle group was marked, and got no requests later without a word."""
+    spec = two_groups(old())
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    del listener["rules"]
+    shares = [{"target_group": "web", "weight": 1}, {"target_group": "api", "weight": 0}]
+    listener["default_action"] = {"forward": {"target_groups": shares}}
+    with watched() as world:
+        world.converge(spec)
+
+        async def main(aws: Aws) -> None:
+            await abort(Run(aws, "demo"), await discover(aws, "demo", load(spec).desired), "2026-12-02T10:00:00Z")
+
+        with pytest.raises(RefusedError, match="nothing to abort"):
+            world._run(main)
+
+
+def test_a_new_rule_leads_nobody_to_a_version_that_was_not_asked() -> None:
+    """Found: a rule of the same change was made before the checks, and stayed at the version that failed them."""
+    spec = beside(keep="30m")
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+    with watched() as world:
+        world.converge(old())
+        before = groups(world)
+        world.wrong = "answered 500"
+        assert world.apply(spec).failures
+        assert world._receivers() == set(before)
+        world.wrong = ""
+        world.converge(spec, allow={"retry": 1})

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from alb_reconcile.engine.plan.duplicates import find_strange
 from alb_reconcile.engine.plan.pending_launches import Unseen
+from alb_reconcile.engine.standby import past_ids
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of, extra_tags, fixed, settle, unsupported, with_others
 from alb_reconcile.model.address import Address
@@ -55,12 +56,22 @@ class Ranking:
             # the VPC with a load balancer stays: a load balancer can't move, and clients know its DNS name
             self._mentions[item.detail(Entrance).vpc] += _HEAVY
         self._strange = find_strange(stack, here, desired)
+        # a name covers all ids that were at its address, and those of failed versions may have gone since then
+        self._past = past_ids(here)
 
     def of(self, item: Observed, *, is_replaced: bool, changes: int = 0) -> Rank:
-        """The rank of a resource. In this order, resources come first that the stack has made, that need no replacement, that serve, that
-        most others name, that need the fewest changes, and that are oldest."""
+        """The rank of a resource. In this order, resources come first that the stack has made and that didn't stand by, that need no
+        replacement, that serve, that most others name, that need the fewest changes, and that are oldest."""
         idle = item.id not in self._serving
-        return item.id in self._strange, is_replaced, idle, -self._mentions[item.id], changes, item.created, item.id
+        return (
+            item.id in self._strange | self._past,
+            is_replaced,
+            idle,
+            -self._mentions[item.id],
+            changes,
+            item.created,
+            item.id,
+        )
 
 
 def decide(

@@ -24,7 +24,7 @@ from alb_reconcile.model.resource import Change, Desired, Lifecycle, Properties,
 from alb_reconcile.model.service import Frontend, Member, Pool, RoutingRule
 from alb_reconcile.model.steps import Attach
 
-_MOST_GROUPS: Final = 5
+MOST_GROUPS: Final = 5
 
 
 def attach_new_groups(graph: Graph) -> None:
@@ -94,7 +94,7 @@ def _beside_the_old(graph: Graph, new: set[Ref], members: Mapping[Ref, list[str]
         wanted = tuple(group for group in groups if group not in have)
         if not before or not wanted or step.desired is None:
             continue
-        if len(before) + len(wanted) > _MOST_GROUPS:
+        if len(before) + len(wanted) > MOST_GROUPS:
             raise RefusedError(
                 f"{step.address} forwards to {len(before)} groups, and AWS allows five, so {len(wanted)} more can't be added at weight 0 and checked "
                 "before they serve; remove groups of weight 0 first, or switch over in two steps"
@@ -136,7 +136,7 @@ def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[
         visitors = dict.fromkeys(group for _, groups in visits for group in groups)
         have = {graph.addresses.get(str(item.target_group), item.target_group) for item in host.forward}
         groups = tuple(group for group in visitors if group not in attached and group not in have)
-        if not groups or len(host.forward) + len(_beside(graph, host.decision)) + len(groups) > _MOST_GROUPS:
+        if not groups or len(host.forward) + len(_beside(graph, host.decision)) + len(groups) > MOST_GROUPS:
             continue
         attach = _attach(graph, host.decision, groups, members)
         attached |= dict.fromkeys(groups, attach)
@@ -190,7 +190,7 @@ def _host(graph: Graph, listener: Address, groups: tuple[Ref, ...], given: Mappi
     def is_free(host: _Host) -> bool:
         beside = {*_beside(graph, host.decision), *given.get(host.address, ()), *wanted}
         action = action_of(host.decision.found.state if host.decision.found else None)
-        has_room = len(host.forward) + len(beside - stand(host)) <= _MOST_GROUPS
+        has_room = len(host.forward) + len(beside - stand(host)) <= MOST_GROUPS
         return (
             bool(host.forward) and not host.decision.forces and has_room and not any(map(is_opaque, action.unsupported))
         )

@@ -225,6 +225,10 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
             left = {str(part.target_group) for part in forward_before(step)}
             standby = tuple((known, seconds) for known, seconds in sorted(graph.standby.items()) if known in left)
             graph.specify(step.key, replace(shift, recovery=recovery_of(graph, groups), proofs=proofs, standby=standby))
+            asked = {proof.group for proof in proofs}
+            for made in graph.of(RoutingRule, "create"):  # which nothing asks
+                if asked & {part.target_group for part in forward_after(made)}:
+                    graph.rather_after(made.key, step.key)
 
 
 def _heirs(graph: Graph, forward: tuple[Forward, ...], then: tuple[Forward, ...]) -> dict[str, Address]:

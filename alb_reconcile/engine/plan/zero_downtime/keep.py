@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.zero_downtime.attach import MOST_GROUPS
 from alb_reconcile.engine.plan.zero_downtime.proofs import rollouts_of
+from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward
+from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import diff, each_of
@@ -39,13 +42,21 @@ def keep_old(graph: Graph) -> None:
 
 
 def keep_standby(graph: Graph) -> None:
-    """Let each change of a forward leave the groups there that stand by already. Assumes that the plan is made otherwise."""
+    """Let each change of a forward leave the groups there that stand by already, the latest ones first, as many as there is room for. Assumes
+    that the plan is made otherwise."""
     for step in graph.forwarding("update"):
         groups = graph.discovery.standby.get(str(step.id), ())
         if not groups or step.state is None or not (action := action_of(step.state)).forward:
             continue
         there = {str(part.target_group) for part in action.forward}
-        old = tuple(Forward(known, 0) for known in groups if known not in there)
+        rest = [known for known in groups if known not in there]
+        room = max(MOST_GROUPS - len(there), 0)
+        old = tuple(Forward(known, 0) for known in rest[:room])
+        if rest[room:]:
+            graph.decisions.kept.append(
+                f"{step.address} has no room for {len(rest[room:])} of the versions that stand by, since AWS allows five groups: requests can't be "
+                "moved back to the oldest any more"
+            )
         state = replace(step.state, **{step.state.action_field: replace(action, forward=(*action.forward, *old))})
         graph.steps[step.key] = replace(step, state=state)
 
@@ -54,14 +65,16 @@ def _kept(graph: Graph) -> dict[str, int]:
     """The old groups that are to stand by, and for how many seconds."""
     kept: dict[str, int] = {}
     changed = {step.id for step in graph.of(Router, "update")}
-    for step in graph.of(Pool, "replace"):
+    leaving = changed | {step.id for step in graph.of(Router, "delete")}
+    for step in _old_groups(graph):
         seconds = max((rollout.keep for rollout in rollouts_of(graph, step.address)), default=0)
         users = [
             item
             for item in graph.decisions.live
             if any(part.target_group == step.id for part in action_of(item.state).receiving)
         ]
-        if not seconds or not step.id or not users or not all(item.id in changed for item in users):
+        is_left = all(item.id in leaving for item in users) and any(item.id in changed for item in users)
+        if not seconds or not step.id or not is_left:
             continue
         for item in users:
             if action_of(item.state).stickiness_seconds:
@@ -71,6 +84,17 @@ def _kept(graph: Graph) -> dict[str, int]:
                 )
         kept[step.id] = seconds
     return kept
+
+
+def _old_groups(graph: Graph) -> list[Step]:
+    """The steps that end old groups: those that are replaced, and those that an unfinished run was to replace, beside which the new one is."""
+    left = [step for step in graph.of(Pool, "delete") if step.reason == DUPLICATE]
+    return [*graph.of(Pool, "replace"), *(step for step in left if _is_good(step))]
+
+
+def _is_good(step: Step) -> bool:
+    """Whether nobody has gone back from a group."""
+    return step.observed is not None and not step.observed.tags.get(tags.REJECTED)
 
 
 def _with_old(step: Step, kept: dict[str, int]) -> Step:
