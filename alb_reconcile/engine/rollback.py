@@ -63,8 +63,8 @@ def plan_rollback(target: DesiredStack, discovery: Discovery) -> Rollback:
         target.stack, target.region, discovery.account, tuple(steps), live=discovery.resources, ids={}, names=names,
         desired=target.desired, secret_headers=target.secret_headers, total=len(discovery.resources),
     )  # fmt: skip
-    before, left = _values_of(discovery, frozenset(heirs.values())), _values_of(discovery, frozenset(heirs))
-    return Rollback(plan, told, frozenset(heirs), dict(before.items() - left.items()))
+    values, left = _values_of(discovery, frozenset(heirs.values())), _values_of(discovery, frozenset(heirs))
+    return Rollback(plan, told, frozenset(heirs), dict(values.items() - left.items()))
 
 
 def _values_of(discovery: Discovery, groups: frozenset[str]) -> dict[str, str]:
