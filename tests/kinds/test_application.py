@@ -236,6 +236,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "size": ({"setup": ["x" * 2000] * 5}, r"application: makes 1\d,\d{3} bytes of user data"),
     "root": ({"user": "root"}, r"user: .*other than root"),
     "no command": ({"command": ""}, r"application\.command"),
+    "no days": ({"logs": {}}, r"application\.logs\.retention_days: is missing"),
+    "control character": ({"artifact": "s3://b12/shop\x7f.tar"}, r"application\.artifact: .* an archive in S3"),
+    "no character": ({"artifact": "s3://b12/shop\uffff.tar"}, r"application\.artifact: .* an archive in S3"),
 }
 
 
@@ -244,6 +247,33 @@ def test_what_is_refused_before_aws_is_asked(change: tuple[dict[str, Any], str])
     more, match = change
     with pytest.raises(SpecError, match=match):
         given(written({**APPLICATION, **more}), VERSION="1")
+
+
+@pytest.mark.parametrize("key", APPLICATION)
+def test_a_key_that_is_missing_is_named(key: str) -> None:
+    application = {name: value for name, value in APPLICATION.items() if name != key}
+    with pytest.raises(SpecError, match=rf"instances\.web\.application\.{key}: is missing"):
+        given(written(application), VERSION="1")
+    with pytest.raises(SpecError, match=r"application\.artifact: is missing"):
+        given(written() | {"instances": {"web": {**demo()["instances"]["web"], "application": {}}}})
+
+
+@pytest.mark.parametrize(
+    ("artifact", "variables", "keys"),
+    [
+        ("${ARTIFACT}", {"ARTIFACT": "s3://b12/shop/1.tar"}, "b12/*"),
+        ("s3://${BUCKET}/1.tar", {"BUCKET": "b12/shop"}, "b12/*"),
+        ("s3://${BUCKET}/shop/${VERSION}.tar", {"BUCKET": "b12"}, "b12/shop/*"),
+        ("${FOLDER:-s3://b12/shop}/1.tar", {}, "b12/*"),
+        ("s3://b12/$${A}.tar", {}, "b12/$*"),
+    ],
+)
+def test_the_role_reads_the_artifact_wherever_its_variables_stand(
+    artifact: str, variables: dict[str, str], keys: str
+) -> None:
+    stack = given(written({**APPLICATION, "artifact": artifact}), VERSION="1", **variables)
+    (policy,) = [str(item.state) for item in stack.desired.values() if item.address.kind == "instance_profile"]
+    assert f'"arn:aws:s3:::{keys}"' in policy
 
 
 @pytest.mark.parametrize("key", ["user_data", "user_data_values"])
