@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from alb_reconcile.api.iam_policy import policy_documents
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.instance.application.user_data import PROGRAM, SETTINGS
 from alb_reconcile.model.errors import RefusedError, SpecError
 from alb_reconcile.spec.stack import parse_stack
@@ -274,6 +275,25 @@ def test_the_role_reads_the_artifact_wherever_its_variables_stand(
     stack = given(written({**APPLICATION, "artifact": artifact}), VERSION="1", **variables)
     (policy,) = [str(item.state) for item in stack.desired.values() if item.address.kind == "instance_profile"]
     assert f'"arn:aws:s3:::{keys}"' in policy
+
+
+def test_what_is_accepted_fits_with_the_longest_versions_too() -> None:
+    """Secrets Manager's versions have 36 characters, and an entity tag of a file in parts may have more."""
+    full = {**APPLICATION, "secrets": {f"KEY_{number}": f"secretsmanager:{number}" for number in range(30)}}
+
+    def filled(size: int) -> Any:
+        environment = {"A": "x" * (size // 2), "B": "x" * (size - size // 2)}
+        return given(written({**full, "environment": environment}), VERSION="1")
+
+    with pytest.raises(SpecError, match=r"makes [\d,]+ bytes") as refused:
+        filled(6000)
+    (told,) = re.findall(r"makes ([\d,]+) bytes", str(refused.value))
+    stack = filled(6000 - int(told.replace(",", "")) + 16384)
+    kind: Any = load_kinds()["instance"]
+    state: Any = next(item.state for address, item in stack.desired.items() if str(address) == "instance.web-1")
+    versions = dict.fromkeys(kind.places_of(state), "0a1b2c3d-0000-4000-8000-000000000000")
+    longest = kind.pinned(state, versions | {"artifact": f'etag:"{"0" * 32}-10000"'})
+    assert len(longest.user_data.content) <= 16384
 
 
 @pytest.mark.parametrize("key", ["user_data", "user_data_values"])

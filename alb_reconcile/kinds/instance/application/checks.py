@@ -18,6 +18,8 @@ from alb_reconcile.model.text import text_of
 _LATEST: Final = re.compile(r"(?<![a-z])latest(?![a-z])", re.IGNORECASE)
 _CREDENTIALS: Final = re.compile(r"://[^/\s:@$]+:[^/\s@$]+@|\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY")
 """A URL with a password, an access key of AWS's, a private key."""
+_LONGEST: Final = 48
+"""About as many characters as a version has: 36 in Secrets Manager, more in an entity tag."""
 _TAGS: Final = 40
 _OTHERS: Final = ("user_data", "user_data_file", "user_data_values")
 
@@ -52,7 +54,7 @@ def check_application(around: Around, name: str, entry: Entry) -> None:
     for key in sorted((given.get("environment") or {}).keys() & (given.get("secrets") or {}).keys()):
         around.error((*path, "secrets", key), "is in environment too; keep it in one of them", at_key=True)
     app = application_of(around, name, entry)
-    if app and (size := len(app.user_data(dict.fromkeys(app.places, "x" * 32)))) > MAX_USER_DATA:
+    if app and (size := len(app.user_data(dict.fromkeys(app.places, "x" * _LONGEST)))) > MAX_USER_DATA:
         text = f"makes {size:,} bytes of user data, and AWS takes at most {MAX_USER_DATA:,}; move a part of it into the archive"
         around.error(path, text, at_key=True)
 
