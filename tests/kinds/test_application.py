@@ -231,6 +231,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "HOST": ({"environment": {"PORT": "1"}}, r"other than HOST, PORT and HOME"),
     "secret in clear": ({"environment": {"DB_PASSWORD": "x"}}, r"environment\.DB_PASSWORD: looks like a secret"),
     "URL": ({"environment": {"DB": "postgres://a:b@db/x"}}, r"environment\.DB: looks like a secret"),
+    "in a command": ({"command": "DB_PASSWORD=hunter22 ./run"}, r"application\.command: looks like a secret"),
+    "quoted": ({"setup": ["true", "export API_TOKEN='hunter22'"]}, r"setup\[1\]: looks like a secret"),
     "key": ({"setup": ["export K=AKIAIOSFODNN7EXAMPLE"]}, r"setup\[0\]: looks like a secret"),
     "value as secret": ({"secrets": {"DB": "hunter22"}}, r"secrets\.DB: .*never the secret itself"),
     "twice": ({"environment": {"A": "1"}, "secrets": {"A": "ssm:a"}}, r"secrets\.A: is in environment too"),
@@ -248,6 +250,11 @@ def test_what_is_refused_before_aws_is_asked(change: tuple[dict[str, Any], str])
     more, match = change
     with pytest.raises(SpecError, match=match):
         given(written({**APPLICATION, **more}), VERSION="1")
+
+
+@pytest.mark.parametrize("command", ["run --password=$PASSWORD", 'TOKEN="$(cat token)" run', "WORKERS=2 run", "A= run"])
+def test_a_secret_that_a_command_reads_elsewhere_is_none_in_clear(command: str) -> None:
+    given(written({**APPLICATION, "command": command, "setup": [command]}), VERSION="1")
 
 
 @pytest.mark.parametrize("key", APPLICATION)
