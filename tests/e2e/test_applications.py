@@ -44,7 +44,8 @@ HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever
 PLACE = "s3://our-artifacts/shop/web.tar.gz"
 LOGS = "/shop/web"
 APP: dict[str, Any] = {
-    "bucket": "our-artifacts", "key": "shop/web.tar.gz", "command": "exec python3 server.py", "port": 8080, "region": REGION,
+    "bucket": "our-artifacts", "key": "shop/web.tar.gz", "prefix": "shop/*", "command": "exec python3 server.py",
+    "port": 8080, "region": REGION,
     "domain": "amazonaws.com", "environment": {"GREETING": "good day"}, "log_group": LOGS, "packages": ["no-such-package"],
     "secrets": {"KEY": "ssm:/shop/key", "PASSWORD": "secretsmanager:shop/database#password"},
     "setup": ["echo prepares", "test ! -e VERSION.prepared && touch VERSION.prepared"],

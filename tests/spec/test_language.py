@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import SpecError
 from alb_reconcile.model.resource import Rollout
 from alb_reconcile.spec.document import parse
 from alb_reconcile.spec.stack import load_stack, parse_stack
@@ -301,6 +302,11 @@ class TestEntries:
         stack = load(NETWORK + f"instances:\n  web: {{{entry}}}\n")
         found = {get(stack, f"instance.web-{number}").lifecycle.rollout for number in (1, count)}
         assert {(item.max_surge, item.max_unavailable) for item in found} == {(surge, unavailable)}
+
+    def test_a_key_that_rollout_does_not_have_is_named(self) -> None:
+        entry = f"{self.INSTANCE}, rollout: {{batch: 1}}"
+        with pytest.raises(SpecError, match=r'instances\.web\.rollout\.batch: unknown key "batch"'):
+            load(NETWORK + f"instances:\n  web: {{{entry}}}\n")
 
     def test_a_share_of_another_count_is_no_other_spec_of_an_instance(self) -> None:
         entry = f"{self.INSTANCE}, rollout: {{max_unavailable: 50%}}"

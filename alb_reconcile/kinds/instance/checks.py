@@ -128,6 +128,8 @@ def _check_rollout(around: Around, name: str, entry: Entry) -> None:
     if rollout.get("strategy") == BLUE_GREEN and rollout.get("max_surge") == 0:
         told = "is 0, and blue_green (the default with application) makes all new instances beside the old ones; leave it out, or write strategy: rolling"
         around.error(("instances", name, "rollout", "max_surge"), told)
+    if around.is_wrong(("instances", name, "rollout")):
+        return
     path = ("instances", name, "rollout", "max_unavailable")
     given, missing, count = entry.get("rollout") or {}, Rollout.of(entry).max_unavailable, entry.get("count", 1)
     if missing >= count > 0 and missing > 1:

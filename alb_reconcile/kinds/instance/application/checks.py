@@ -18,6 +18,10 @@ from alb_reconcile.model.text import text_of
 _LATEST: Final = re.compile(r"(?<![a-z])latest(?![a-z])", re.IGNORECASE)
 _CREDENTIALS: Final = re.compile(r"://[^/\s:@$]+:[^/\s@$]+@|\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY")
 """A URL with a password, an access key of AWS's, a private key."""
+_GIVEN: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=[\"']?[^\s\"'$`]")
+"""A variable of a shell's that is given a text, and not what another variable or a command says."""
+_LONGEST: Final = 48
+"""About as many characters as a version has: 36 in Secrets Manager, more in an entity tag."""
 _TAGS: Final = 40
 _OTHERS: Final = ("user_data", "user_data_file", "user_data_values")
 
@@ -46,13 +50,14 @@ def check_application(around: Around, name: str, entry: Entry) -> None:
     _check_tags(around, name, entry)
     for place, text in texts_of(entry):
         is_named = place[1] == "environment" and is_secret_name(str(place[2]))
-        if is_named or _CREDENTIALS.search(text_of(text)):
+        is_given = place[1] != "environment" and any(map(is_secret_name, _GIVEN.findall(text)))
+        if is_named or is_given or _CREDENTIALS.search(text_of(text)):
             told = "looks like a secret, and user data can be read; write it under secrets, as ssm:NAME or secretsmanager:NAME"
             around.error(("instances", name, *place), told, at_key=is_named)
     for key in sorted((given.get("environment") or {}).keys() & (given.get("secrets") or {}).keys()):
         around.error((*path, "secrets", key), "is in environment too; keep it in one of them", at_key=True)
     app = application_of(around, name, entry)
-    if app and (size := len(app.user_data(dict.fromkeys(app.places, "x" * 32)))) > MAX_USER_DATA:
+    if app and (size := len(app.user_data(dict.fromkeys(app.places, "x" * _LONGEST)))) > MAX_USER_DATA:
         text = f"makes {size:,} bytes of user data, and AWS takes at most {MAX_USER_DATA:,}; move a part of it into the archive"
         around.error(path, text, at_key=True)
 

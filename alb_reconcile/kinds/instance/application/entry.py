@@ -36,7 +36,7 @@ def application_of(around: Around, name: str, entry: Entry) -> Application | Non
         generation=given.get("generation", 1),
         bucket=bucket,
         key=key,
-        prefix=_prefix(around.template(("instances", name, "application", "artifact"))),
+        prefix=_prefix(around.template(("instances", name, "application", "artifact")), key),
         command=given["command"],
         port=given["port"],
         region=region,
@@ -58,11 +58,20 @@ def write_out(root: Node, invalid: Iterable[Path], region: str | None) -> list[P
     refused = {path[:2] for path in invalid if path[2:3] in (("application",), ("iam_instance_profile",), ("rollout",))}
     problems: list[Problem] = []
     for name, entry in list(below(root, "instances").items()):
-        if "application" in below(entry) and ("instances", name) not in refused:
+        if (
+            "application" in below(entry)
+            and ("instances", name) not in refused
+            and not _lacks(below(entry, "application"))
+        ):
             form = ShortForm(root, f"application of instances.{name}", entry.keys["application"])
             _write_out(form, name, below(entry, "application"), region or "")
             problems += form.problems
     return problems
+
+
+def _lacks(given: Mapping[str, Node]) -> bool:
+    """Whether a key is missing, which the schema has reported, and of which something is made."""
+    return "artifact" not in given or ("logs" in given and "retention_days" not in below(given["logs"]))
 
 
 def _write_out(form: ShortForm, name: str, given: Mapping[str, Node], region: str) -> None:
@@ -83,10 +92,11 @@ def _write_out(form: ShortForm, name: str, given: Mapping[str, Node], region: st
     if "iam_instance_profile" in below(owner):
         return
     artifact = given["artifact"]
+    bucket, _, key = str(artifact.value).removeprefix("s3://").partition("/")
     statements = role_statements(
         region,
-        bucket=str(artifact.value).removeprefix("s3://").partition("/")[0],
-        prefix=_prefix(artifact.template or str(artifact.value)),
+        bucket=bucket,
+        prefix=_prefix(artifact.template or str(artifact.value), key),
         secrets=[str(node.value) for node in below(given["secrets"]).values()] if "secrets" in given else (),
         log_group=group,
     )
@@ -101,11 +111,13 @@ def _log_group(stack: str, name: str) -> str:
     return f"/alb-reconcile/{stack}/{name}"
 
 
-def _prefix(artifact: str) -> str:
-    """The keys that an artifact's URL may lead to: all that begin as the URL's text does before its first variable."""
-    key = artifact.removeprefix("s3://").partition("/")[2]
-    start, mark, _ = key.partition("${")
-    return f"{start}*" if mark else key
+def _prefix(artifact: str, key: str) -> str:
+    """The keys that an artifact's URL may lead to: all that begin as the URL's text does before its first variable. All of the bucket's, if
+    a variable gives its name and the beginning of `key`, too."""
+    start, mark, _ = artifact.removeprefix("s3://").partition("/")[2].partition("${")
+    if mark and key.startswith(start):
+        return f"{start}*"
+    return key if key == start else "*"
 
 
 def texts_of(entry: Entry) -> Iterable[tuple[Path, Any]]:

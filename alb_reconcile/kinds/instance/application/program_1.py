@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import os
-import shlex
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +20,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from functools import partial
 from typing import Any, Callable, Dict
 
@@ -28,6 +29,8 @@ ROOT = os.environ.get("ALB_RECONCILE_ROOT", "")
 METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254")
 FOLDER = ROOT + "/opt/application"
 PATIENCE = 300  # seconds: IAM takes a while to know a new role, and S3 a new object
+# The program of a plain command; of any other only the shell knows it.
+PLAIN = re.compile(r"(?:exec\s+|(?!PATH=)\w+=[\w./:,@+-]*\s+)*([\w./][\w./+-]*)(?=\s|$)")
 SETTINGS: Any = {}
 
 
@@ -134,16 +137,18 @@ def install() -> None:
         try:
             with tarfile.open(fileobj=file) as archive:
                 archive.extractall(FOLDER, **safely)
-        except tarfile.TarError as error:
-            sys.exit(f"{name} can't be unpacked: {error}; make it with tar")
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            why = str(error).partition("\n")[0].rstrip(":")
+            sys.exit(f"{name} can't be unpacked: {why}; make it with tar")
     for line in SETTINGS["setup"]:
         print(f"setup: {line}", flush=True)
         code = subprocess.run(["/bin/sh", "-c", line], env=environment(), check=False).returncode
         if code:
             sys.exit(f"setup failed with exit code {code}: {line}")
-    words = [word for word in shlex.split(SETTINGS["command"]) if "=" not in word and word != "exec"]
-    if words and "$" not in words[0] and not shutil.which(words[0]):
-        sys.exit(f"{name} has no {words[0]}, and setup has made none: `command` can't be run")
+    found = PLAIN.match(SETTINGS["command"])
+    look = ["/bin/sh", "-c", 'command -v "$0" > /dev/null']
+    if found and subprocess.run([*look, found[1]], env=environment(), check=False).returncode:
+        sys.exit(f"{name} has no {found[1]}, and setup has made none: `command` can't be run")
 
 
 def start() -> None:
