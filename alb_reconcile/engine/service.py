@@ -305,7 +305,9 @@ def _takes_away(step: Step) -> bool:
     """Whether a step removes members of a collection, such as rules of a security group, without which requests may not get through."""
     if step.action == "delete":
         return step.plays(Routes, Permissions)
-    fields = step.observed.state.removed_late if step.observed and step.action == "update" else ()
+    fields = (
+        step.observed.state.removed_late if step.observed and step.action == "update" and step.plays(*_LEADING) else ()
+    )
     return any(
         change.path in fields and not set(change.before or ()) <= set(change.after or ()) for change in step.changes
     )

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.decisions import named_ids
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.service import Member, Pool, Router, Server
@@ -79,7 +80,26 @@ def without_standby(discovery: Discovery, standby: Standby) -> Discovery:
         item.id: {str(part.target_group) for part in action_of(item.state).forward} for item in discovery.resources
     }
     there = {key: tuple(known for known in latest if known in forward) for key, forward in forwards.items()}
-    return replace(discovery, resources=rest, standby={key: groups for key, groups in there.items() if groups})
+    used = used_by((item for item in discovery.resources if item.id in standby.ids), discovery.resources)
+    return replace(
+        discovery, resources=rest, standby={key: groups for key, groups in there.items() if groups}, used=used
+    )
+
+
+def used_by(users: Iterable[Observed], items: Iterable[Observed]) -> frozenset[str]:
+    """The ids of the items that others of them name, directly or through further ones, each with its parts, such as a security group's rules."""
+    there = {item.id: item for item in items}
+    parts = defaultdict(set)
+    for item in there.values():
+        parts[item.parent_id].add(item.id)
+    used: set[str] = set()
+    ahead = list(users)
+    while ahead:
+        item = ahead.pop()
+        more = (there.keys() & set(named_ids(item.state)) | parts[item.id]) - used
+        used |= more
+        ahead += [there[known] for known in more]
+    return frozenset(used)
 
 
 def _without(item: Observed, standby: Standby) -> Observed:

@@ -4,8 +4,8 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.partitions import partition_of
@@ -38,6 +38,7 @@ class InstanceProfile(Properties):
     replaced_on = frozenset({"name"})
     said_elsewhere = frozenset({"other_policies", "trust_policy"})
     known_in = "iam_instance_profile"
+    removed_late = ("managed_policies", "policy")
 
     name: str | None = None
     managed_policies: tuple[str, ...] | None = None
@@ -52,6 +53,15 @@ class InstanceProfile(Properties):
     def slots(self) -> Iterable[Hashable]:
         if self.name:
             yield "instance profile", self.name
+
+    def expanded(self, observed: Self, zone_of: Callable[[Ref], str | None]) -> Self:
+        """With what the role may do already: instances that are replaced need it until they have gone."""
+        managed, policy = self.managed_policies, self.policy
+        if managed is not None:
+            managed = tuple(sorted({*managed, *(observed.managed_policies or ())}))
+        if policy is not None and observed.policy is not None:
+            policy = _joined(json.loads(policy), json.loads(observed.policy))
+        return replace(self, managed_policies=managed, policy=policy)
 
 
 def path_of(reader_or_run: Any) -> str:
@@ -80,6 +90,15 @@ def _short(policy: str) -> str:
 
 def _text(document: object) -> str:
     return json.dumps(document, sort_keys=True)
+
+
+def _joined(wanted: dict[str, Any], found: dict[str, Any]) -> str:
+    """A policy with the statements of both."""
+    both, there = (item if isinstance(item, list) else [item] for item in (wanted["Statement"], found["Statement"]))
+    if {**wanted, "Statement": 0} == {**found, "Statement": 0} and all(item in there for item in both):
+        return _text(found)
+    more = [item for item in there if item not in both]
+    return _text({**wanted, "Statement": [*both, *more]} if more else wanted)
 
 
 def _trust_of(arn: str) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Discovery:
     """The volumes that outlive their instances, by the instance's address and the volume's name: id and zone."""
     standby: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The target groups that stand by, and that were left out here, by the listener or rule that has them in its forward."""
+    used: frozenset[str] = frozenset()
+    """The ids of the resources that a version uses that stands by, such as its security groups."""
     keeps_unsupported: bool = True
     """Whether settings that no spec can say are to stay; the user may say otherwise."""
     unread: Mapping[str, str] = field(default_factory=dict)

@@ -370,6 +370,61 @@ def test_a_version_that_fails_leaves_what_stands_by_where_it_is() -> None:
         assert _serving(world) == first
 
 
+def test_what_the_old_version_uses_stays_as_long_as_it_stands_by() -> None:
+    """Found: its security group was to be deleted (DependencyViolation), and a port that it needs was closed."""
+    with watched() as world:
+        world.converge(demo())
+        spec = beside(keep="30m")
+        spec["security_groups"]["app"] = copy.deepcopy(spec["security_groups"]["web"])
+        spec["instances"]["web"]["security_groups"] = ["app"]
+        del spec["security_groups"]["web"]
+        spec["security_groups"]["load-balancer"]["ingress"].pop()
+        world.converge(spec)
+        there = [str(item.address) for item in world.discover(spec).resources]
+        assert "security_group.web" in there
+        said = " ".join(world.plan(spec).kept)
+        assert "security_group.web, security_group_rules.load-balancer: what is to go is still used" in said
+        _let_pass(world, [known for known in groups(world) if known not in _serving(world)])
+        world.converge(spec, allow={"delete": 9})
+        assert "security_group.web" not in [str(item.address) for item in world.discover(spec).resources]
+        assert "still used" not in " ".join(world.plan(spec).kept)
+
+
+def _with_role(spec: Spec, *actions: str) -> Spec:
+    statements = [{"Effect": "Allow", "Action": action, "Resource": "*"} for action in actions]
+    spec["instance_profiles"] = {"web": {"policy": {"Version": "2012-10-17", "Statement": statements}}}
+    spec["instances"]["web"]["iam_instance_profile"] = "web"
+    return spec
+
+
+@pytest.mark.parametrize("keep", ["0s", "30m"])
+def test_old_instances_keep_their_permissions_until_they_have_gone(keep: str) -> None:
+    """Found: an old process that started again during a deployment couldn't read a secret that only its version has."""
+    with watched() as world:
+        world.converge(_with_role(demo(), "s3:GetObject", "sqs:SendMessage"))
+        iam = world.client("iam")
+        (name,) = [item["RoleName"] for item in iam.list_roles(PathPrefix="/alb-reconcile/")["Roles"]]
+
+        def allowed() -> set[str]:
+            document = iam.get_role_policy(RoleName=name, PolicyName="inline")["PolicyDocument"]
+            return {item["Action"].partition(":")[0] for item in document["Statement"]}
+
+        seen: list[set[str]] = []
+
+        async def prove(aws: Aws, stack: str, proof: Proof) -> None:
+            seen.append(allowed())
+
+        world.on_proof = prove
+        spec = _with_role(beside(keep=keep), "ssm:GetParameter", "sqs:SendMessage")
+        world.converge(spec)
+        assert seen[0] == {"s3", "sqs", "ssm"}
+        if keep != "0s":
+            assert allowed() == {"s3", "sqs", "ssm"}
+            _let_pass(world, [known for known in groups(world) if known not in _serving(world)])
+            world.converge(spec)
+        assert allowed() == {"ssm", "sqs"}
+
+
 def _serving(world: WatchedWorld) -> list[str]:
     """The target groups that the demo's listener sends requests to."""
     (state,) = (item.state for item in world.discover(demo()).resources if str(item.address) == "listener.public/http")

@@ -19,7 +19,8 @@ WORN: str = "security_groups"
 def split(graph: Graph) -> None:
     """Split updates that add members to collections and remove others: the update only adds, and a step of its own removes.
 
-    An update stays one step if no other step moves requests or removes a target: then the removal has nothing to wait for.
+    An update stays one step if no other step moves requests or removes a target, and no version that stands by uses the resource: then the
+    removal has nothing to wait for.
     """
     moving = {
         key
@@ -30,7 +31,7 @@ def split(graph: Graph) -> None:
         step for step in graph.steps.values() if step.action == "update" and step.state and step.state.removed_late
     ]:
         fields = step.state.removed_late if step.state else ()
-        if moving <= {step.key}:
+        if moving <= {step.key} and step.id not in graph.used:
             fields = tuple(name for name in fields if name == WORN)
         _split(graph, step, fields)
 

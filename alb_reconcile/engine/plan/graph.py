@@ -48,6 +48,8 @@ class Graph:
         """Steps that give a slot to a resource, each with the step by which another resource gives the slot up."""
         self.standby: dict[str, int] = {}
         """The old target groups that stand by after the plan, by ARN, and for how many seconds."""
+        self.used = set(discovery.used)
+        """The ids of what a version uses that stands by, now or after the plan. It loses nothing meanwhile."""
         self.early: set[str] = set()
         """The steps that delete or change a resource before its successor exists."""
 

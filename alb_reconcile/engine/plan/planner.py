@@ -26,7 +26,7 @@ from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity
 from alb_reconcile.engine.plan.zero_downtime.costs import DRAINED, add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.flow import Flow
-from alb_reconcile.engine.plan.zero_downtime.keep import keep_old, keep_standby
+from alb_reconcile.engine.plan.zero_downtime.keep import keep_old, keep_standby, keep_used
 from alb_reconcile.engine.plan.zero_downtime.propagation import add_pauses
 from alb_reconcile.engine.plan.zero_downtime.requests import Turns
 from alb_reconcile.engine.plan.zero_downtime.rollout import RolloutRounds, leave_for_restarts, leave_late
@@ -115,6 +115,7 @@ def _arrange(graph: Graph, unseen: Iterable[Unseen]) -> tuple[Step, ...]:
     if not graph.destroy:
         attach_new_groups(graph)
         split(graph)
+        keep_used(graph)
         leave_for_restarts(graph)
     set_acts(graph)
     rounds = RolloutRounds(graph)

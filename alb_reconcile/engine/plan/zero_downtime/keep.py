@@ -5,13 +5,14 @@ from dataclasses import replace
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.attach import MOST_GROUPS
 from alb_reconcile.engine.plan.zero_downtime.proofs import rollouts_of
+from alb_reconcile.engine.standby import used_by
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.decisions import DUPLICATE
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import diff, each_of
+from alb_reconcile.model.resource import Observed, diff, each_of
 from alb_reconcile.model.service import Member, Pool, Router, Server
 
 
@@ -25,6 +26,7 @@ def keep_old(graph: Graph) -> None:
     homes = {known: set[str]() for known in graph.registered}
     for known, items in graph.registered.items():
         homes[known] |= {str(state.target_group) for _, state in each_of(items, Member)}
+    stays: list[Observed] = []
     for step in list(graph.steps.values()):
         found, action = step.observed, step.action
         if action == "delete" and found is not None:
@@ -32,6 +34,7 @@ def keep_old(graph: Graph) -> None:
             is_home = isinstance(found.state, Server) and bool(homes.get(found.id)) and homes[found.id] <= kept.keys()
             if found.id in kept or is_member or is_home:
                 graph.drop(step.key)
+                stays.append(found)
         elif action == "update" and step.plays(Router):
             graph.steps[step.key] = _with_old(step, kept)
     names = ", ".join(sorted({str(graph.groups[known].address) for known in kept}))
@@ -39,6 +42,21 @@ def keep_old(graph: Graph) -> None:
         f"the old {names} stands by for {max(kept.values()) // 60} minutes with its instances, which cost as long: rollback moves the "
         "requests back to it"
     )
+
+    graph.used |= used_by(stays, graph.decisions.live)
+
+
+def keep_used(graph: Graph) -> None:
+    """Take the steps out of a plan that delete what a version uses that stands by, or remove members of it. Assumes that the plan's updates
+    are split. A later plan has these steps, when nothing stands by any more."""
+    left = [step for step in graph.steps.values() if step.takes_away and step.id in graph.used]
+    for step in left:
+        graph.drop(step.key)
+    if left:
+        names = ", ".join(sorted({str(step.address) for step in left}))
+        graph.decisions.kept.append(
+            f"{names}: what is to go is still used by the version that stands by, and goes after it"
+        )
 
 
 def keep_standby(graph: Graph) -> None:
