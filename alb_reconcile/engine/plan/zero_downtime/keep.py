@@ -38,8 +38,9 @@ def keep_old(graph: Graph) -> None:
         elif action == "update" and step.plays(Router):
             graph.steps[step.key] = _with_old(step, kept)
     names = ", ".join(sorted({str(graph.groups[known].address) for known in kept}))
+    longest = max(kept.values())
     graph.decisions.kept.append(
-        f"the old {names} stands by for {max(kept.values()) // 60} minutes with its instances, which cost as long: rollback moves the "
+        f"the old {names} stands by for {f'{longest // 60} minutes' if longest >= 120 else f'{longest} s'} with its instances, which cost as long: rollback moves the "
         "requests back to it"
     )
 
