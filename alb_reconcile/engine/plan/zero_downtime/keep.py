@@ -112,7 +112,7 @@ def _old_groups(graph: Graph) -> list[Step]:
 
 
 def _is_good(step: Step) -> bool:
-    """Whether nobody has gone back from a group."""
+    """Whether the group is of a version that no requests were taken back from."""
     return step.observed is not None and not step.observed.tags.get(tags.REJECTED)
 
 
