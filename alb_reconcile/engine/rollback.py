@@ -131,7 +131,8 @@ async def abort(run: Run, discovery: Discovery, moment: str) -> list[str]:
     found = find_newcomers(discovery)
     if not found:
         raise RefusedError(
-            f"no version of {run.stack} stands beside another one without requests, so there is nothing to abort"
+            f"no version of {run.stack} stands beside another one without requests, so there is nothing to abort; while a run still makes its "
+            "instances, interrupt it, or abort again when they are registered"
         )
     for known in sorted(found):
         await run.tag(known, {tags.REJECTED: f"was aborted at {moment}"})
