@@ -107,6 +107,15 @@ SHUT = {
     "a listener moves to another port (n14)": Scene(
         {f"{HTTP}/port": 8080}, (f"{HTTP.replace('/', '.')}.port", "its port would be 8080 instead of 80"), OTHER_PORT
     ),
+    "a listener moves whose rule alone forwards (V17)": Scene(
+        {f"{HTTP}/port": 8080},
+        (f"{HTTP.replace('/', '.')}.port", "listener.public/http (port 80)", "its port would be 8080 instead of 80"),
+        {
+            **OTHER_PORT,
+            f"{HTTP}/default_action": {"fixed_response": {"status_code": 404}},
+            f"{HTTP}/rules": {"all": rule(1, "/*", "web")},
+        },
+    ),
     "a rule goes that got requests": Scene(
         {f"{HTTP}/rules/two": None}, ("rule.public/http/two (path_pattern /two)", "it would be deleted"), TWO_RULES
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from alb_reconcile.engine.answers import Answers
@@ -132,7 +133,7 @@ class _Comparison:
     def _compare(self, door: Door, then: Door | None) -> Iterator[Closure]:
         rule = isinstance(door.item.state, RoutingRule)
         if then is None:
-            yield from () if rule else self._gone(door)  # its listener's door reports it
+            yield from self._gone(self._own_door(door))
         elif shut := _new(door.barred, then.barred) or _new(
             door.narrow, (item for item in then.narrow if item.what in door.versions)
         ):
@@ -149,6 +150,12 @@ class _Comparison:
             yield self._close(
                 door, Shut(f"clients of HTTP/1.1 {who} from {names}, whose protocol_version is another", by)
             )
+
+    def _own_door(self, door: Door) -> Door:
+        """The door of a rule's listener, which has the rule's protocol and port; any other door itself."""
+        state = door.item.state
+        listener = self.before.get(state.listener) if isinstance(state, RoutingRule) else None
+        return replace(door, item=listener, asked=door.asked[:3]) if listener else door
 
     def _dark(self, door: Door, then: Door) -> list[Closure]:
         """The closures by groups without healthy targets, if targets answer the door's requests now."""
