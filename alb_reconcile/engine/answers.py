@@ -63,20 +63,32 @@ class Answers:
                     self._sorts[listener].update(dict.fromkeys(both))
 
     def find(self, doors: Iterable[Door]) -> dict[Asked, Door]:
-        """The door that answers each sort of requests. For several records of one name, it is a record that leads to an answer."""
+        """The door that answers each sort of requests. Where several do, as two records of one name or a load balancer and its successor,
+        it is one that leads to an answer."""
         found: dict[Asked, Door] = {}
-        doors = list(doors)
+        parts: dict[str, list[Door]] = defaultdict(list)
         for door in doors:
-            if not isinstance(door.item.state, RoutingRule) and not (door.asked in found and found[door.asked].answers):
-                found[door.asked] = door
+            parts[door.balancer].append(door)
+        for part in parts.values():
+            for asked, door in self._find_at_one(part):
+                if asked not in found or not found[asked].answers:
+                    found[asked] = door
+        return found
+
+    def _find_at_one(self, doors: list[Door]) -> Iterator[tuple[Asked, Door]]:
+        """The doors of one load balancer."""
+        own = [(door.asked, door) for door in doors if not isinstance(door.item.state, RoutingRule)]
+        listeners, taken = dict(own), set[Asked]()
         for listener, rules in _by_listener(doors).items():
             rules.sort(key=lambda part: part[1].priority)
             for sort, number in self._first(listener, tuple(state.conditions for _, state in rules)).items():
-                found[(*listener, sort) if sort else listener] = rules[number][0]
+                taken.add(asked := (*listener, sort) if sort else listener)
+                yield asked, rules[number][0]
+        yield from (pair for pair in own if pair[0] not in taken)
         for listener, sorts in self._sorts.items():
-            for sort in sorts.keys() - {_ANY} if listener in found else ():
-                found.setdefault((*listener, sort), found[listener])
-        return found
+            for sort in sorts.keys() - {_ANY} if listener in listeners else ():
+                if (asked := (*listener, sort)) not in taken:
+                    yield asked, listeners[listener]
 
     def _first(self, listener: Asked, conditions: tuple[tuple[Condition, ...], ...]) -> Mapping[Sort, int]:
         """The number of the first rule that takes each sort of requests, by sort."""

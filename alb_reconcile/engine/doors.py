@@ -104,8 +104,8 @@ class Reach:
 class Door:
     """What clients ask for, and what answers it.
 
-    `asked` distinguishes the door from all others: the load balancer, the port and protocol, and a rule's conditions; or a name and its
-    type.
+    `asked` distinguishes the door from all others: the load balancer, the protocol and port, and a rule's conditions; or a name and its
+    type. The load balancer is told by its address, so that it and its successor are one entrance.
     """
 
     item: Observed
@@ -142,7 +142,8 @@ def find_doors(world: World) -> Iterator[Door]:
     open_at = set()
     for item, listener in world.listeners:
         balancer, rules = str(listener.load_balancer), world.rules.get(item.id, ())
-        asked = (balancer, listener.protocol, listener.port)
+        entrance = world.get(balancer)
+        asked = (str(entrance.address if entrance else balancer), listener.protocol, listener.port)
         barred = tuple(ways.into(balancer, listener))
         narrow, versions = tuple(ways.narrow(balancer, listener)), ways.versions(balancer)
         doors = [replace(ways.door(item, balancer, asked, barred), narrow=narrow, versions=versions)]

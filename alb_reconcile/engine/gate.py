@@ -11,18 +11,18 @@ from typing import Any, Final
 from alb_reconcile.aws.polling import WaitError, Watch
 from alb_reconcile.engine.doors import Asked, Door, describe_door, find_doors
 from alb_reconcile.engine.plan.rehearsal import gaps_by_door
-from alb_reconcile.engine.safety import Safety, is_held, keeps_zone, shift_of
+from alb_reconcile.engine.safety import Lack, Safety, is_held, keeps_zone, shift_of
 from alb_reconcile.engine.world import World
 from alb_reconcile.engine.zones import is_zonal, target_zone
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import Hope, is_to_grow, may_serve, read_health
 from alb_reconcile.kinds.context import Run
-from alb_reconcile.kinds.known_targets import Near
+from alb_reconcile.kinds.known_targets import Staying
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Act, Plan, Step
 from alb_reconcile.model.resource import Observed, bind
 from alb_reconcile.model.service import DnsName, Member
-from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister
+from alb_reconcile.model.steps import HEALTH_TIMEOUT
 
 _Health = Mapping[str, Mapping[str, Any]]
 _HEALTHY: Final[Mapping[str, str]] = {"State": "healthy"}
@@ -32,7 +32,7 @@ class Gate:
     """Holds the steps of a run. It knows the world that the run has made so far, and reads the targets' health from AWS.
 
     The gate doesn't hold steps of targets: if a target's group gets requests, its deregistration itself asks AWS how many other targets
-    are healthy (`kinds._health.keep_capacity`). The gate says in which zone one of those must be.
+    are healthy (`kinds._health.keep_capacity`). The gate says how many those must be, and in which zone one of them.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -50,10 +50,10 @@ class Gate:
     async def hold(self, run: Run, step: Step) -> None:
         """Wait until a step is safe. Raises RefusedError, with the requests that wouldn't be answered, as soon as the step can't become
         safe; WaitError after a time-out."""
+        if self.safety.to_keep(step):
+            run.targets.staying[str(step.id)] = self._staying(step)
         if not self.safety.kept:
             return
-        if step.detail(Deregister).least and (near := self._near(step)):
-            run.targets.near[str(step.id)] = near
         if not is_held(step) or not self._changed(step)[2]:
             return
         began, hope, awaited = run.aws.now(), Hope(run), self._awaited(step)
@@ -72,10 +72,11 @@ class Gate:
             }
             found = await asyncio.gather(*(read_health(run, group) for group in names.values()))
             health = dict(zip(names, found, strict=True))
-            lost = self._unanswered(then, health, made, changed - self._unanswered(now, health, made, changed).keys())
+            had = self._lacks(now, health, made, changed)
+            lost = _growing(self._lacks(then, health, made, changed), had)
             able = {name: may_serve(run, group, health[name]) for name, group in names.items()}
             best = {name: dict.fromkeys(targets, _HEALTHY) for name, targets in able.items()}
-            never = self._unanswered(then, best, made, lost.keys())
+            never = _growing(self._lacks(then, best, made, lost.keys()), had)
             states = {item["State"] for targets in able.values() for item in targets.values()}
             return {step.key: (never or lost, bool(never), names.values(), states - {"healthy"} == {"unhealthy"})}
 
@@ -96,10 +97,10 @@ class Gate:
 
         await Watch(run.aws, look).until(step.key, check, max(self._timeout, waits.BALANCER_ACTIVE), run.say)
 
-    def _unanswered(
+    def _lacks(
         self, world: World, health: _Health, made: Mapping[str, str], only: Collection[Asked]
-    ) -> dict[Asked, str]:
-        return dict(self.safety.unanswered(_as_shown(world, health, made), only))
+    ) -> Mapping[Asked, Lack]:
+        return self.safety.lacks(_as_shown(world, health, made), only)
 
     @cached_property
     def _end(self) -> World:
@@ -113,12 +114,12 @@ class Gate:
         names = {str(bind(item.group, self._plan.ids)) for item in (*shift.awaits, *shift.hopes)}
         return {name for name in names if not (group := self._end.get(name)) or not is_zonal(group.state)}
 
-    def _near(self, step: Step) -> Near | None:
-        """The other targets in the zone of a target that leaves, now and after the plan; None if the safety rule needs none there."""
-        going, world = step.observed, self._now()
+    def _staying(self, step: Step) -> Staying:
+        """The targets that must stay healthy when a target leaves: how many, and those of its zone if the safety rule needs one there."""
+        going, world, least = step.observed, self._now(), self.safety.to_keep(step)
         group = world.get(going.parent_id) if going else None
-        if not going or not group or not isinstance(going.state, Member) or not is_zonal(group.state):
-            return None
+        if not least or not going or not group or not isinstance(going.state, Member) or not is_zonal(group.state):
+            return Staying(least)
         zone = target_zone(world, going, going.state)
         asking = [
             both
@@ -127,10 +128,10 @@ class Gate:
             if any(reach.group == group.id for reach in door.reaches)
         ]
         if zone is None or not any(keeps_zone(door, group.id, zone, then) for door, then in asking):
-            return None
+            return Staying(least)
         there = ((part, *target) for part in (world, self._end) for target in part.targets.get(group.id, ()))
         near = {item.id for part, item, state in there if target_zone(part, item, state) in (zone, None)}
-        return Near(zone, frozenset(near - {going.id}))
+        return Staying(least, zone, frozenset(near - {going.id}))
 
     def _now(self) -> World:
         self._world, self._done = self._world.after(self._done), []
@@ -142,6 +143,11 @@ class Gate:
         then = now.after([step])
         before, after = (self.safety.find(world) for world in (now, then))
         return now, then, {asked for asked in self.safety.kept if _way(before, asked) != _way(after, asked)}
+
+
+def _growing(lacks: Mapping[Asked, Lack], had: Mapping[Asked, Lack]) -> dict[Asked, str]:
+    """The requests of which a larger share isn't answered than it was, and why. A lack that doesn't grow is no reason to hold a step."""
+    return {asked: lack.text for asked, lack in lacks.items() if asked not in had or lack.share > had[asked].share}
 
 
 def _as_shown(world: World, health: _Health, made: Mapping[str, str]) -> World:

@@ -11,7 +11,7 @@ from typing import Any
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed, Properties, field_names, with_fields
+from alb_reconcile.model.resource import Observed, Properties, field_names, stops, with_fields
 from alb_reconcile.model.service import (
     ANYWHERE,
     Balancer,
@@ -56,6 +56,7 @@ class World:
         """The world after those steps."""
         found, gone, guests = dict(self.items), set(self.gone), dict(self.guests)
         members: dict[str, list[str]] = defaultdict(list)
+        started: dict[Ref, bool] = {}
         for item in self.items.values():
             if item.parent_id:
                 members[item.parent_id].append(item.id)
@@ -69,7 +70,14 @@ class World:
             else:
                 guests.pop(str(step.id), None)
                 _take(found, step)
-        world = World(found.values())
+                if (runs := runs_after(step)) is not None:
+                    started[str(step.id)] = runs
+        world = World(
+            replace(item, status=COMING if started[item.state.target] else UNUSED)
+            if started and isinstance(item.state, Member) and item.id in self.items and item.state.target in started
+            else item
+            for item in found.values()
+        )
         world.gone, world.guests = frozenset(gone), {host: groups for host, groups in guests.items() if host in found}
         world._change_checks(self.checked)
         tables = {subnet: item.id for subnet, (item, _) in self.tables.items()} | dict(self.left)
@@ -148,6 +156,15 @@ class World:
     def is_there(self, route: Route) -> bool:
         """Whether no step has deleted the resource that a route leads to."""
         return str(route.target) not in self.gone
+
+
+def runs_after(step: Step) -> bool | None:
+    """Whether an instance runs after a step that starts, restarts or stops it: its targets are checked anew then, or not at all. None for
+    other steps."""
+    if step.action != "update" or not step.plays(Server) or step.state is None:
+        return None
+    to = next((change.after for change in step.changes if change.path == "state"), None)
+    return to != "stopped" if to or stops(step.changes, type(step.state)) else None
 
 
 def _groups(state: Properties | None) -> frozenset[str]:

@@ -175,8 +175,8 @@ async def wait_until_drained(run: Run, group: str, target: str, port: int | None
     await run.wait(f"health {group}", lambda _: read_health(run, group), name, check, waits.TARGET_DRAINED)
 
 
-async def keep_capacity(run: Run, group: str, target: str, port: int | None, least: int, timeout: float) -> None:
-    """Wait until a healthy target may leave: while `least` others are healthy. Raises WaitError after the time-out; as soon as there are
+async def keep_capacity(run: Run, group: str, target: str, port: int | None, timeout: float) -> None:
+    """Wait until a healthy target may leave: while the others are healthy that must stay (`run.targets.staying`). Raises WaitError after the time-out; as soon as there are
     certainly fewer others; and where a target that this run has registered turns unhealthy.
 
     The plan's reads are past: an earlier run may have been killed, a target may have become unhealthy. Targets that wait at the
@@ -202,19 +202,19 @@ async def keep_capacity(run: Run, group: str, target: str, port: int | None, lea
         able = may_serve(run, group, others)
         healthy = [f"{group}|{name}" for name, item in able.items() if item["State"] == "healthy"]
         certain = [key for key in healthy if now - run.began >= young or run.targets.is_new(key)]
-        near = run.targets.near_of(f"{group}|{own}", run.ids)
-        if len(certain) >= least and near.have(certain):
+        must = run.targets.staying_with(f"{group}|{own}", run.ids)
+        if must.are_among(certain):
             run.targets.take_out(f"{group}|{own}")
             return ""
-        if len(healthy) >= least and near.have(healthy):
+        if must.are_among(healthy):
             return f"this run to be {waits.EARLIER_RUN} s old: until then AWS's word on older targets may be stale"
-        if hope.is_lost([group], enough=len(able) >= least and near.have([f"{group}|{name}" for name in able])):
-            few = f"only {len(able)} are there" if len(able) < least else f"none is there in {near.zone}"
+        if hope.is_lost([group], enough=must.are_among([f"{group}|{name}" for name in able])):
+            few = f"only {len(able)} are there" if len(able) < must.least else f"none is there in {must.zone}"
             raise WaitError(
-                f"{own} can't be deregistered: {least} other targets must stay, and {few}; someone has deregistered some, or their instances "
+                f"{own} can't be deregistered: {must.least} other targets must stay, and {few}; someone has deregistered some, or their instances "
                 "have been stopped or have ended: run again"
             )
-        return f"{least} other healthy targets{near.words} before {own} may be deregistered (now {len(certain)}{_tell_ill(others)})"
+        return f"{must.words} before {own} may be deregistered (now {len(certain)}{_tell_ill(others)})"
 
     await run.wait(f"capacity {group}", fetch, own, check, timeout)
 

@@ -1,26 +1,27 @@
 """Notes which targets a run itself registers and deregisters, since AWS's reads lag behind the run's calls."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from alb_reconcile.model.address import Address
 
 
-class Near(NamedTuple):
-    """A group's targets in one zone, where the zone's node sends requests to no other zone: by their ids, or by address for targets that
-    the run makes. One of them must stay healthy while another leaves. Without a zone, any target of the group will do."""
+class Staying(NamedTuple):
+    """How many other targets of a group must stay healthy while one leaves. Where a node sends requests to no other zone, one of them must
+    be in that `zone`: `names` are the targets there by their ids, or by address for targets that the run makes."""
 
+    least: int = 0
     zone: str = ""
     names: frozenset[str] = frozenset()
 
-    def have(self, keys: Iterable[str]) -> bool:
-        """Whether one of the zone's targets is among `keys`."""
-        return not self.zone or not self.names.isdisjoint(keys)
+    def are_among(self, keys: Collection[str]) -> bool:
+        """Whether enough targets are among `keys`, and one of the zone's."""
+        return len(keys) >= self.least and (not self.zone or not self.names.isdisjoint(keys))
 
     @property
     def words(self) -> str:
-        """The part of a message that says in which zone one of the other healthy targets must be; empty without a zone."""
-        return f", one of them in {self.zone}," if self.zone else ""
+        """The part of a message that says which other targets must be healthy."""
+        return f"{self.least} other healthy targets" + (f", one of them in {self.zone}," if self.zone else "")
 
 
 class KnownTargets:
@@ -32,8 +33,8 @@ class KnownTargets:
         """When, on AWS's clock, this run first saw a load balancer active or a registration healthy, by id."""
         self._leaving, self._resting = frozenset[str](), frozenset[str]()
         self._out, self._new, self._proven = set[str](), set[str](), set[str]()
-        self.near: dict[str, Near] = {}
-        """By the id of a registration that leaves, the other targets in its zone."""
+        self.staying: dict[str, Staying] = {}
+        """By the id of a registration that leaves, the other targets that must stay. One that isn't named may leave at any time."""
 
     def expect(self, leaving: Iterable[str], resting: Iterable[str]) -> None:
         """Note the plan's deletes: registrations `leaving` for good, and healthy ones of instances that are restarted (`resting`)."""
@@ -63,12 +64,11 @@ class KnownTargets:
         """Whether this run has registered a target; the id may also be that of an earlier instance's registration."""
         return key in self._new
 
-    def near_of(self, key: str, ids: Mapping[Address, str]) -> Near:
-        """The other targets in the zone of a target that leaves; targets that this run has made by their `ids`."""
-        zone, names = self.near.get(key, Near())
-        return Near(
-            zone, names.union(made for address, made in ids.items() if str(address) in names and self.is_new(made))
-        )
+    def staying_with(self, key: str, ids: Mapping[Address, str]) -> Staying:
+        """The other targets that must stay when a target leaves; targets that this run has made by their `ids`."""
+        least, zone, names = self.staying.get(key, Staying())
+        made = (known for address, known in ids.items() if str(address) in names and self.is_new(known))
+        return Staying(least, zone, names.union(made))
 
     def is_going(self, key: str) -> bool:
         """Whether a target is gone at the end of this run."""

@@ -152,6 +152,8 @@ class Plan:
     """The existing resources: the stack's, and others' inside of them."""
     desired: Mapping[Address, Desired] = field(default_factory=dict)
     """The resources that the spec wants."""
+    resting: frozenset[Address] = frozenset()
+    """The registrations among `desired` that aren't made, since the spec allows their instance to be stopped."""
     says_applied: bool = True
     """Whether the tags of new resources may say that the whole spec is applied."""
     names: Mapping[str, Address] = field(default_factory=dict)

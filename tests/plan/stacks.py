@@ -90,7 +90,7 @@ def fake_id(address: Address) -> str:
     """A readable id of the right sort."""
     if address.kind in ARNS:
         return f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:{ARNS[address.kind]}/{address.name}/1"
-    return f"{PREFIXES[address.kind]}-{address.name}"
+    return f"{PREFIXES.get(address.kind, address.kind)}-{address.name}"
 
 
 def observe(stack: Stack) -> list[Observed]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.aws.polling import WaitError, Watch
-from alb_reconcile.kinds._health import keep_capacity
+from alb_reconcile.kinds._health import keep_capacity, target_key
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.instance import KIND as INSTANCE
+from alb_reconcile.kinds.known_targets import Staying
 from alb_reconcile.kinds.waits import EARLIER_RUN, LAG
 from tests.harness import World, demo
 from tests.plan.targets import ids
@@ -42,7 +43,8 @@ class Looked:
         here._call = call  # type: ignore[method-assign]
 
     async def leave(self, run: Run, least: int) -> None:
-        await keep_capacity(run, self.group, self.leaving, 80, least, 600)
+        run.targets.staying[target_key(self.group, self.leaving, 80)] = Staying(least)
+        await keep_capacity(run, self.group, self.leaving, 80, 600)
 
 
 @pytest.mark.parametrize("shown", [None, "initial"])

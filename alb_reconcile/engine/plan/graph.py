@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 
 from alb_reconcile.engine.plan.request_paths import closure
+from alb_reconcile.engine.world import runs_after
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.decisions import Decisions, named_ids
 from alb_reconcile.model.discovery import Discovery
@@ -29,7 +30,7 @@ def is_stopped_by(step: Step) -> bool:
 
 def is_switched_off(step: Step) -> bool:
     """Whether an update stops an instance permanently."""
-    return any(change.path == "state" and change.after == "stopped" for change in step.changes)
+    return runs_after(step) is False
 
 
 class Graph:

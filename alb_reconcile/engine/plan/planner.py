@@ -91,6 +91,7 @@ def _make_plan(situation: Situation, renames: list[str]) -> Plan:
         ids=decisions.ids,
         live=decisions.live,
         desired=target.desired,
+        resting=frozenset(item.address for item in decisions.resting),
         names={item.id: item.address for item in decisions.live},
         secret_headers=target.secret_headers,
         total=sum(item.owner == target.stack for item in decisions.live),

@@ -11,7 +11,7 @@ from typing import Final
 from alb_reconcile.engine.answers import describe_sort
 from alb_reconcile.engine.doors import Asked, Door, describe_door
 from alb_reconcile.engine.safety import Safety, is_held, shift_of
-from alb_reconcile.engine.world import COMING, World
+from alb_reconcile.engine.world import COMING, World, runs_after
 from alb_reconcile.engine.zones import is_zonal, target_zone
 from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Act, Plan, Step
@@ -28,7 +28,7 @@ from alb_reconcile.model.service import (
     RoutingRule,
     group_of,
 )
-from alb_reconcile.model.steps import Deregister, Register
+from alb_reconcile.model.steps import Register
 
 _WAYS: Final = (Router, DnsName, Balancer, Permissions, Routes, Gateway)
 """The parts in the service that can open or shut a way for requests."""
@@ -59,6 +59,9 @@ def _last_first(step: Step) -> int:
     return _moving_first(step)
 
 
+_Place = tuple[str, str | None]
+"""A group, and a zone or `_WHOLE`; the zone is None where it isn't known."""
+_WHOLE: Final = ""
 _Rank = Callable[[Step], int]
 ORDERS: Final = (_taking_first, _moving_first, _making_first)
 """The ranks of the orders that are rehearsed: as early as the plan's edges allow, come steps that take something away, steps that move
@@ -110,13 +113,11 @@ def find_waits(plan: Plan) -> set[tuple[str, str]]:
 
 def _rehearse(plan: Plan, may_wait: Callable[[Step], bool], orders: Iterable[_Rank]) -> Iterator[_Rehearsal]:
     """The plan's rehearsals, one in each order."""
-    zonal = {item.id for item in plan.live if is_zonal(item.state)}
-    zonal |= {str(step.id) for step in plan.steps if step.action == "update" and is_zonal(step.state)}
-    if not any(may_shut(step) or _asks_zones(step, zonal) for step in plan.steps):
+    if not any(map(may_shut, plan.steps)):
         return
     safety = Safety.of(plan)
     for rank in orders if safety.kept else ():
-        rehearsal = _Rehearsal(plan, safety, _Order(plan, rank), _Zones(plan, zonal), may_wait)
+        rehearsal = _Rehearsal(plan, safety, _Order(plan, rank), _Counts(plan, safety), may_wait)
         rehearsal.run()
         yield rehearsal
 
@@ -126,9 +127,9 @@ class _Rehearsal:
     is put off until it is safe, if it becomes safe."""
 
     def __init__(
-        self, plan: Plan, safety: Safety, order: _Order, zones: _Zones, may_wait: Callable[[Step], bool]
+        self, plan: Plan, safety: Safety, order: _Order, counts: _Counts, may_wait: Callable[[Step], bool]
     ) -> None:
-        self.plan, self.safety, self.order, self.zones, self.may_wait = plan, safety, order, zones, may_wait
+        self.plan, self.safety, self.order, self.counts, self.may_wait = plan, safety, order, counts, may_wait
         self.world, self._waiting = World(plan.live), list[Step]()
         self._checked = set[str]()
         """New targets that have passed the checks for which their own steps wait."""
@@ -140,22 +141,26 @@ class _Rehearsal:
         """Carry out all steps that can be carried out."""
         while (step := self.order.next()) is not None:
             awaited, hoped = _awaited(self.plan, step)
-            last_in_zone = self.zones.may_empty(step)
-            if awaited or is_held(step) or self.may_wait(step) or last_in_zone:
+            too_few = self.counts.are_too_few(step)
+            if self.safety.to_keep(step) and not too_few:
+                self._do(step, is_risky=False)
+                continue
+            if awaited or is_held(step) or self.may_wait(step) or too_few:
                 self._catch_up()
             if self._lacking(awaited):
                 self.order.put_off(step)
                 continue
-            if is_held(step) or last_in_zone:
+            if is_held(step) or too_few:
+                waited_for = (COMING, "initial") if too_few else (COMING,)  # as `keep_capacity` waits
                 coming = {
-                    item.id for items in self.world.targets.values() for item, _ in items if item.status == COMING
+                    item.id for items in self.world.targets.values() for item, _ in items if item.status in waited_for
                 }
                 self.world = _passed(self.world, awaited.keys() | hoped | coming)
-            is_asked = last_in_zone or (self.may_wait(step) and may_shut(step))
+            is_asked = too_few or (self.may_wait(step) and may_shut(step))
             if is_asked and self._look_ahead(step) and not self.order.is_last:
                 self.order.put_off(step, is_unsafe=True)
             else:
-                self._do(step, is_risky=may_shut(step) or last_in_zone)
+                self._do(step, is_risky=may_shut(step))
 
     def _lacking(self, awaited: Mapping[str, int]) -> list[str]:
         """The groups with fewer targets than must be healthy."""
@@ -179,7 +184,7 @@ class _Rehearsal:
     def _do(self, step: Step, *, is_risky: bool) -> None:
         held = [other for other in self.order.unsafe if other is not step and self._shut_by(other)] if is_risky else []
         self.order.done(step)
-        self.zones.done(step)
+        self.counts.done(step)
         self._waiting.append(step)
         if step.detail(Register).is_checked:
             self._checked.add(str(step.address))
@@ -190,14 +195,14 @@ class _Rehearsal:
                 self.world, self._waiting = ahead[1], []
             else:
                 self._catch_up()
-            told = ahead[2] if ahead and ahead[0] is step else dict(self.safety.unanswered(self.world))
+            told = ahead[2] if ahead and ahead[0] is step else self._told(self.world)
             self.waits |= {(other.key, step.key) for other in held if not self._shut_by(other)}
             self._note(step, told)
 
     def _look_ahead(self, step: Step) -> bool:
         """Whether a step would shut a door now. The result is kept until the step is done."""
         world = self.world.after([step])
-        self._ahead = (step, world, dict(self.safety.unanswered(world)))
+        self._ahead = (step, world, self._told(world))
         return bool(self._ahead[2])
 
     def _note(self, step: Step, told: Mapping[Asked, str]) -> None:
@@ -218,24 +223,19 @@ class _Rehearsal:
         self.world, self._waiting = _passed(self.world.after(self._waiting), self._checked), []
 
     def _shut_by(self, step: Step) -> bool:
-        return any(self.safety.unanswered(self.world.after([step])))
+        return bool(self._told(self.world.after([step])))
+
+    def _told(self, world: World) -> dict[Asked, str]:
+        return {asked: lack.text for asked, lack in self.safety.lacks(world).items()}
 
 
 def may_shut(step: Step) -> bool:
-    """Whether a step may shut a way for requests. A deregistration with a least number of healthy targets isn't among these steps, since it
-    asks AWS itself how many others are healthy (`kinds._health`)."""
+    """Whether a step may shut a way for requests."""
     if step.plays(Member):
-        return step.action == "delete" and not step.detail(Deregister).least
+        return step.action == "delete"
     if step.action == "create":
         return _is_way(step) and step.act is not Act.PREPARE
     return _is_way(step) or is_zonal(step.state)
-
-
-def _asks_zones(step: Step, zonal: Collection[str]) -> bool:
-    """Whether a target leaves a group that needs a healthy target in each zone: a run holds such a step until another target in the zone is
-    healthy."""
-    group = step.observed.parent_id if step.observed and step.action == "delete" else None
-    return group in zonal and bool(step.detail(Deregister).least)
 
 
 def _passed(world: World, which: Collection[str]) -> World:
@@ -255,32 +255,49 @@ def _awaited(plan: Plan, step: Step) -> tuple[dict[str, int], set[str]]:
     return awaited, {str(bind(item.group, plan.ids)) for item in shift.hopes if item.healthy}
 
 
-class _Zones:
-    """The targets of each zone that answer, or may soon. The safety rule is checked for a deregistration only if the target is the last one
-    in its zone."""
+class _Counts:
+    """Counts the targets of each group, and of each zone of a group where every zone needs one, that answer or may soon. So no world is
+    copied for each target that leaves: only where too few may stay is the rule itself asked."""
 
-    def __init__(self, plan: Plan, zonal: Collection[str]) -> None:
-        before, self.zonal = World(plan.live), zonal
-        self.places: dict[str, tuple[str, str | None]] = {}
-        self.there: dict[tuple[str, str | None], set[str]] = defaultdict(set)
-        for world in (before, before.after(plan.steps)) if zonal else ():
-            for group in zonal:
+    def __init__(self, plan: Plan, safety: Safety) -> None:
+        before, self.safety = World(plan.live), safety
+        self.able: dict[_Place, set[str]] = defaultdict(set)
+        self.places: dict[str, tuple[_Place, ...]] = {}
+        """The places of each target: its group as a whole, and its zone there."""
+        self.targets: dict[str, set[str]] = defaultdict(set)
+        """The targets of each instance."""
+        zonal = {item.id for item in plan.live if is_zonal(item.state)}
+        zonal |= {str(step.id) for step in plan.steps if step.action == "update" and is_zonal(step.state)}
+        for world in (before, before.after(plan.steps)):
+            for group in (name for name, least in safety.leaving.items() if least):
                 for item, state in world.targets.get(group, ()):
-                    self.places[item.id] = place = (group, target_zone(world, item, state))
-                    if world is before and item.status == "healthy":
-                        self.there[place].add(item.id)
+                    zones = [(group, target_zone(world, item, state))] if group in zonal else []
+                    self.places[item.id] = ((group, _WHOLE), *zones)
+                    self.targets[str(state.target)].add(item.id)
+                    self._note(item.id, is_able=world is before and item.status in ("healthy", "initial"))
 
-    def may_empty(self, step: Step) -> bool:
-        """Whether a step deregisters a target that may be the last one in its zone."""
-        group, zone = self.places.get(str(step.id), ("", None))
-        return _asks_zones(step, self.zonal) and (zone is None or self.there[group, zone] <= {str(step.id)})
+    def are_too_few(self, step: Step) -> bool:
+        """Whether fewer targets than must stay may be left when a healthy target leaves. A target of an unknown zone may be any zone's
+        last."""
+        own, least = str(step.id), self.safety.to_keep(step)
+        if not least or not step.observed or step.observed.status != "healthy":
+            return False
+        return any(
+            zone is None or len(self.able[group, zone] - {own}) < (least if zone == _WHOLE else 1)
+            for group, zone in self.places[own]
+        )
 
     def done(self, step: Step) -> None:
-        """Note that a step has registered or deregistered a target."""
-        name = str(step.id if step.action == "delete" else step.address)
-        if name in self.places:
-            there = self.there[self.places[name]]
-            (there.discard if step.action == "delete" else there.add)(name)
+        """Note that a step has registered or deregistered a target, or has started or stopped the instance of some."""
+        if step.plays(Member):
+            self._note(str(step.id if step.action == "delete" else step.address), is_able=step.action != "delete")
+        runs = runs_after(step)
+        for name in self.targets[str(step.id)] if runs is not None else ():
+            self._note(name, is_able=bool(runs))
+
+    def _note(self, name: str, *, is_able: bool) -> None:
+        for place in self.places.get(name, ()):
+            (self.able[place].add if is_able else self.able[place].discard)(name)
 
 
 class _Order:

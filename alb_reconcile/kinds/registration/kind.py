@@ -252,10 +252,10 @@ class RegistrationKind(Kind[Registration]):
         if run.targets.is_new(observed.id):
             return  # it is now the registration of a successor with the same address
         group, target, port = self._place(observed)
-        how, there = run.step.detail(Deregister), True
+        there = True
         if not observed.is_leaving:
-            if how.least:
-                await keep_capacity(run, group, target, port, how.least, how.health_timeout)
+            if observed.id in run.targets.staying:
+                await keep_capacity(run, group, target, port, run.step.detail(Deregister).health_timeout)
             run.targets.take_out(observed.id)
             there = False
             with ignoring(_GONE, "InvalidTarget"):

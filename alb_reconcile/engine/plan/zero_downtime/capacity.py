@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from alb_reconcile.engine.needs import Needed, needs
 from alb_reconcile.engine.plan.decide import rests
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.costs import group_of, healthy_targets, recovery_of
@@ -74,16 +75,15 @@ def rollout_of(graph: Graph, address: Address) -> Rollout:
 
 @dataclass
 class _Minima:
-    """Numbers of each target group, by its id if it has one: of declared targets (`wanted`), those that run, instances that are stopped
-    (`asleep`), other targets that stay, targets that may be missing (`slack`), existing ones (`there`), healthy ones, and ones still being
-    checked (`initial`); and how long to wait."""
+    """Numbers of each target group, by its id if it has one: what the spec says (`needs`), targets that run, instances that are stopped
+    (`asleep`), other targets that stay, existing ones (`there`), healthy ones, and ones still being checked (`initial`); and how long to
+    wait."""
 
     graph: Graph
-    wanted: Counter[Ref] = field(default_factory=Counter)
+    needs: dict[Ref, Needed]
     running: dict[Ref, set[Address]] = field(default_factory=lambda: defaultdict(set))
     asleep: dict[Ref, list[Ref]] = field(default_factory=lambda: defaultdict(list))
     others: Counter[Ref] = field(default_factory=Counter)
-    slack: Counter[Ref] = field(default_factory=Counter)
     there: Counter[Ref] = field(default_factory=Counter)
     healthy: Counter[Ref] = field(default_factory=Counter)
     initial: Counter[Ref] = field(default_factory=Counter)
@@ -91,7 +91,8 @@ class _Minima:
 
     @classmethod
     def of(cls, graph: Graph) -> _Minima:
-        found = cls(graph)
+        wanted = {address: item.desired for address, item in graph.decisions.desired.items()}
+        found = cls(graph, needs(wanted, graph.decisions.ids))
         named: dict[Ref, set[str]] = defaultdict(set)
         for arn, item in graph.groups.items():
             named[item.address].add(arn)
@@ -109,14 +110,12 @@ class _Minima:
             if not isinstance(state, Member):
                 continue
             group = bind(state.target_group, graph.decisions.ids)
-            found.wanted[group] += 1
             if rests(decision.desired, graph.decisions):
                 found.asleep[group].append(state.target)
             else:
                 found.running[group].add(decision.desired.address)
             if isinstance(state.target, Address):
                 rollout = rollout_of(graph, state.target)
-                found.slack[group] = max(found.slack[group], rollout.max_unavailable)
                 found.timeout[group] = max(found.timeout.get(group, 0), rollout.health_timeout)
                 maker = graph.makers.get(decision.desired.address)
                 if maker:
@@ -126,13 +125,13 @@ class _Minima:
                     graph.specify(maker, paced)
         return found
 
-    def by_targets(self, group: Ref) -> int:
-        """How many of a group's declared targets must be healthy."""
-        return max(self.wanted[group] - self.slack[group], 0)
+    def by_spec(self, group: Ref) -> Needed:
+        """What the spec says of a group."""
+        return self.needs.get(group, Needed())
 
     def to_keep(self, group: str) -> int:
-        """How many of a group's targets must stay healthy while others leave: never more than are healthy now, or may be soon."""
-        return min(self.by_targets(group), self.healthy[group] + self.initial[group])
+        """How many of a group's targets must stay healthy while others leave."""
+        return self.by_spec(group).to_keep(self.healthy[group] + self.initial[group])
 
     def before_more(self, group: Ref, losing: Sequence[str]) -> Wanted:
         """How many healthy targets a group (by address, if the stack's) needs before it may be given a larger share of the requests.
@@ -144,13 +143,13 @@ class _Minima:
         if decision is None:
             return Wanted(group, 1, 1)  # another stack's group
         own, known = decision.desired.lifecycle, bind(group, self.graph.decisions.ids)
-        if own.min_healthy is not None:
-            return Wanted(group, own.min_healthy, own.min_healthy, frozenset(self.running[known]))
+        if (least := self.by_spec(known).min_healthy) is not None:
+            return Wanted(group, least, least, frozenset(self.running[known]))
         able, declared = 1, 1
         if own.members:
             able = len(self.running[known])
             declared = able + len(self.asleep[known])
-        targets = max(declared - self.slack[known], 0)
+        targets = max(declared - self.by_spec(known).slack, 0)
         serve = sum(self.healthy[old] + self.initial[old] for old in losing)
         least = 1 if not losing or any(self.there[old] for old in losing) else 0
         enough = max(min(targets, serve), min(declared + self.others[known], least))
@@ -182,7 +181,7 @@ def _guard_departures(graph: Graph, minima: _Minima, departures: Iterable[Step])
         if isinstance(going, Member):
             group = str(going.target_group)
             least, name = minima.to_keep(group), graph.addresses.get(group, group)
-            keeps_all = least > 0 and not minima.slack[group]
+            keeps_all = least > 0 and not minima.by_spec(group).slack
             how = replace(step.detail(Deregister), least=least, keeps_all=keeps_all)
             graph.specify(step.key, replace(how, health_timeout=minima.health_timeout([group])))
             if minima.healthy[group] < minima.there[group]:
@@ -266,8 +265,8 @@ def _waits_for_all(graph: Graph, minima: _Minima, step: Step, old: str) -> bool:
     heir = _heirs(graph, forward_before(step), forward_after(step)).get(old)
     awaited = next((wanted.enough for wanted in step.detail(Shift).awaits if wanted.group == heir), 0)
     group = bind(heir, graph.decisions.ids) if heir else ""
-    least = min(minima.by_targets(group), minima.healthy[old] + minima.initial[old])
-    return not minima.slack[group] and 0 < least <= awaited
+    least = min(minima.by_spec(group).least, minima.healthy[old] + minima.initial[old])
+    return not minima.by_spec(group).slack and 0 < least <= awaited
 
 
 def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str], turns: Turns) -> None:
