@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.engine.needs import Needed, needs
-from alb_reconcile.engine.plan.rehearsal import find_gaps
+from alb_reconcile.engine.plan.rehearsal import find_gaps, find_waits
 from alb_reconcile.engine.plan.zero_downtime import capacity
 from alb_reconcile.engine.safety import Safety
 from alb_reconcile.engine.world import COMING, UNUSED
@@ -82,7 +82,9 @@ def test_each_departure_of_a_roll_is_judged_while_planning() -> None:
     """A plan in which targets leave before their successors come is told as a gap where the spec doesn't let any be missing."""
     first = rolled({"max_surge": 0, "max_unavailable": 1})
     assert find_gaps(first) == []
-    (gap,) = find_gaps(replace(first, desired=rolled({"max_surge": 1}).desired))
+    wrong = replace(first, desired=rolled({"max_surge": 1}).desired)
+    (gap,) = find_gaps(wrong)
+    assert find_waits(wrong) == set(), "what a pass has ordered wrongly is refused, and not mended"
     assert "only 1 healthy targets" in gap.text
     assert gap.begin.key.startswith("delete:registration.web/web-1:80")
 

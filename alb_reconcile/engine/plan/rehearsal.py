@@ -105,19 +105,22 @@ def find_waits(plan: Plan) -> set[tuple[str, str]]:
     """The steps that are safe only after another step, as the keys of both. Raises PlanError if a step waits for targets that come after
     it."""
     found: set[tuple[str, str]] = set()
-    for rehearsal in _rehearse(plan, may_shut, (*ORDERS, _last_first)):
+    for rehearsal in _rehearse(plan, may_shut, (*ORDERS, _last_first), repairs=True):
         rehearsal.check_end()
         found |= rehearsal.waits
     return found
 
 
-def _rehearse(plan: Plan, may_wait: Callable[[Step], bool], orders: Iterable[_Rank]) -> Iterator[_Rehearsal]:
-    """The plan's rehearsals, one in each order."""
+def _rehearse(
+    plan: Plan, may_wait: Callable[[Step], bool], orders: Iterable[_Rank], *, repairs: bool = False
+) -> Iterator[_Rehearsal]:
+    """The plan's rehearsals, one in each order. One that `repairs` adds no order for the number of targets that stay: a pass that orders
+    these wrongly is refused, and not mended."""
     if not any(map(may_shut, plan.steps)):
         return
     safety = Safety.of(plan)
     for rank in orders if safety.kept else ():
-        rehearsal = _Rehearsal(plan, safety, _Order(plan, rank), _Counts(plan, safety), may_wait)
+        rehearsal = _Rehearsal(plan, safety, _Order(plan, rank), _Counts(plan, safety, repairs=repairs), may_wait)
         rehearsal.run()
         yield rehearsal
 
@@ -259,8 +262,8 @@ class _Counts:
     """Counts the targets of each group, and of each zone of a group where every zone needs one, that answer or may soon. So no world is
     copied for each target that leaves: only where too few may stay is the rule itself asked."""
 
-    def __init__(self, plan: Plan, safety: Safety) -> None:
-        before, self.safety = World(plan.live), safety
+    def __init__(self, plan: Plan, safety: Safety, *, repairs: bool) -> None:
+        before, self.safety, self.repairs = World(plan.live), safety, repairs
         self.able: dict[_Place, set[str]] = defaultdict(set)
         self.places: dict[str, tuple[_Place, ...]] = {}
         """The places of each target: its group as a whole, and its zone there."""
@@ -282,8 +285,9 @@ class _Counts:
         own, least = str(step.id), self.safety.to_keep(step)
         if not least or not step.observed or step.observed.status != "healthy":
             return False
+        numbers = {_WHOLE: 0 if self.repairs else least}
         return any(
-            zone is None or len(self.able[group, zone] - {own}) < (least if zone == _WHOLE else 1)
+            zone is None or len(self.able[group, zone] - {own}) < numbers.get(zone, 1)
             for group, zone in self.places[own]
         )
 
