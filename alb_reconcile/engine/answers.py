@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import lru_cache
 from ipaddress import ip_network
 from itertools import combinations, product
@@ -17,7 +17,7 @@ from itertools import combinations, product
 from alb_reconcile.engine.doors import Asked, Door
 from alb_reconcile.model.requests.conditions import Condition
 from alb_reconcile.model.requests.patterns import is_included, split
-from alb_reconcile.model.service import RoutingRule
+from alb_reconcile.model.service import DnsName, RoutingRule
 
 Value = tuple[str, str, str]
 """The field of a condition, the name of a header, and the value."""
@@ -34,16 +34,20 @@ _ONE_EACH = (*_PATTERNS, "http_request_method", "source_ip")
 
 
 class Answers:
-    """Finds the door that answers each sort of requests. `times` are the doors at several moments; their sorts are distinguished.
+    """Finds the door that answers each sort of requests. `times` are the doors at several moments, the first of them now; their sorts are
+    distinguished. `going` are the load balancers that a plan deletes, by id.
 
     The requests that two rules both take are a sort of their own if one of the rules is made, is deleted, or gets other conditions or
     another priority.
     """
 
-    def __init__(self, *times: Iterable[Door]) -> None:
+    def __init__(self, *times: Iterable[Door], going: Container[str]) -> None:
         self._sorts: dict[Asked, dict[Sort, None]] = defaultdict(dict)
         self._known: dict[object, Mapping[Sort, int]] = {}
         found = [list(doors) for doors in times]
+        self._going = going
+        self._stays = {door.asked[:3] for door in found[0] if door.answers and not self._is_going(door)}
+        """The listeners that answer now at load balancers that stay: another one at the same address answers nothing in their place."""
         for door in (door for doors in found for door in doors):
             self._sorts[door.asked[:3]][_ANY] = None
         there = [{door.asked[:3] for door in doors} for doors in found]
@@ -68,12 +72,17 @@ class Answers:
         found: dict[Asked, Door] = {}
         parts: dict[str, list[Door]] = defaultdict(list)
         for door in doors:
-            parts[door.balancer].append(door)
+            if not (self._is_going(door) and door.asked[:3] in self._stays):
+                parts[door.balancer].append(door)
         for part in parts.values():
             for asked, door in self._find_at_one(part):
                 if asked not in found or not found[asked].answers:
                     found[asked] = door
         return found
+
+    def _is_going(self, door: Door) -> bool:
+        """Whether a listener or a rule goes with its load balancer. A name may lead to another one."""
+        return door.balancer in self._going and not isinstance(door.item.state, DnsName)
 
     def _find_at_one(self, doors: list[Door]) -> Iterator[tuple[Asked, Door]]:
         """The doors of one load balancer."""

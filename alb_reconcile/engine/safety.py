@@ -60,14 +60,14 @@ class Safety:
         before = World(plan.live)
         after = before.after(plan.steps).turned(COMING, lambda item, _: item.status not in ("healthy", "unhealthy"))
         now, then = list(find_doors(before)), list(find_doors(after))
-        answers = Answers(now, then)
+        answers = Answers(now, then, going=after.gone)
         first = {asked: door for asked, door in answers.find(now).items() if door.answers}
         last = answers.find(then) if first else {}
         kept = {asked: (door, last[asked]) for asked, door in first.items() if asked in last and last[asked].answers}
         turning: dict[str, list[int]] = defaultdict(list)
         for step in plan.steps if kept else ():
             for wanted in shift_of(step).awaits:
-                turning[str(bind(wanted.group, plan.ids))].append(max(wanted.enough, 1))
+                turning[str(bind(wanted.group, plan.ids))].append(wanted.enough)
         spare: dict[str, int] = defaultdict(int)
         used = {reach.group for door in last.values() for reach in door.reaches}
         for _, registered in each_of(plan.live, Member) if kept else ():

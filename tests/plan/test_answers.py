@@ -50,7 +50,7 @@ def test_the_first_rule_that_takes_a_request_answers_it(rules: list[tuple[Condit
     for number, (conditions, priority) in enumerate(zip(rules, priorities, strict=True)):
         state = Rule(listener="listener", priority=priority, conditions=conditions, action=Action())
         doors.append(door(str(number), state, (*KEY, conditions)))
-    found = Answers(doors).find(doors)
+    found = Answers(doors, going=()).find(doors)
     order = sorted(range(len(rules)), key=priorities.__getitem__)
     for conditions in rules:
         for host, path in product(conditions[0].values, conditions[1].values):
@@ -97,5 +97,5 @@ def test_what_two_changed_rules_both_take_is_a_sort_of_its_own() -> None:
     ]
     doors = [door(str(state.priority), state, (*KEY, state.conditions)) for state in states]
     both = frozenset([("host_header", "", "a"), ("path_pattern", "", "/x")])
-    assert (*KEY, both) not in Answers(doors).find(doors)
-    assert Answers(doors, doors[1:]).find(doors)[*KEY, both].item.id == "1"
+    assert (*KEY, both) not in Answers(doors, going=()).find(doors)
+    assert Answers(doors, doors[1:], going=()).find(doors)[*KEY, both].item.id == "1"

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.engine.gate import _growing
 from alb_reconcile.engine.needs import Needed, needs
-from alb_reconcile.engine.plan.rehearsal import find_gaps, find_waits
+from alb_reconcile.engine.plan.rehearsal import _Counts, find_gaps, find_waits
 from alb_reconcile.engine.plan.zero_downtime import capacity
-from alb_reconcile.engine.safety import Safety
+from alb_reconcile.engine.safety import Lack, Safety
 from alb_reconcile.engine.world import COMING, UNUSED
 from alb_reconcile.engine.world import World as Values
+from alb_reconcile.model.actions import Action, Forward
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Change, each_of
-from alb_reconcile.model.service import Member
+from alb_reconcile.model.resource import Change, each_of, with_fields
+from alb_reconcile.model.service import Balancer, Member
 from tests.harness import Spec, World, demo, load
-from tests.plan.stacks import Account, plan_for
-from tests.plan.targets import GROUP, before_each, healthy, ids, listener, rule, watched, web
+from tests.plan.stacks import Account, edited, plan_for
+from tests.plan.targets import GROUP, before_each, deregister, healthy, ids, listener, rule, stop, turned, watched, web
 from tests.properties.test_gaps import ALLOW
 from tests.properties.walks import BASES
 
@@ -85,6 +89,8 @@ def test_each_departure_of_a_roll_is_judged_while_planning() -> None:
     wrong = replace(first, desired=rolled({"max_surge": 1}).desired)
     (gap,) = find_gaps(wrong)
     assert find_waits(wrong) == set(), "what a pass has ordered wrongly is refused, and not mended"
+    for repairs in (False, True):
+        assert _Counts(wrong, Safety.of(wrong), repairs=repairs).are_too_few(gap.begin) is not repairs
     assert "only 1 healthy targets" in gap.text
     assert gap.begin.key.startswith("delete:registration.web/web-1:80")
 
@@ -147,17 +153,138 @@ def test_what_a_spec_needs() -> None:
     assert [needed for group, needed in found.items() if group != "arn"] == [Needed(min_healthy=2)]
 
 
-@pytest.mark.parametrize(("to", "status"), [("running", COMING), ("stopped", UNUSED)])
-def test_the_targets_of_an_instance_that_starts_are_checked_anew(here: World, to: str, status: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (Change("state", "stopped", "running"), COMING),
+        (Change("state", "running", "stopped"), UNUSED),
+        (Change("instance_type", "t3.micro", "t3.small"), COMING),
+    ],
+)
+def test_the_targets_of_an_instance_that_starts_are_checked_anew(here: World, change: Change, status: str) -> None:
     here.converge(demo())
     plan = here.plan({**demo(), "tags": {"some": "tag"}})
-    (server,) = [item for item in plan.live if str(item.address) == "instance.web-1"]
-    desired = plan.desired[server.address]
-    change = Change("state", "running" if to == "stopped" else "stopped", to)
-    step = Step(
-        "update", server.address, server.id, changes=(change,), desired=desired, state=server.state, observed=server
-    )
-    found = {
-        str(item.address): item.status for item, _ in each_of(Values(plan.live).after([step]).items.values(), Member)
-    }
+    (own,) = [item for item in plan.live if str(item.address) == "instance.web-1"]
+    step = Step("update", own.address, own.id, changes=(change,), desired=plan.desired[own.address], state=own.state)
+    after = Values(plan.live).after([replace(step, observed=own)])
+    found = {str(item.address): item.status for item, _ in each_of(after.items.values(), Member)}
     assert found == {"registration.web/web-1:80": status, "registration.web/web-2:80": "healthy"}
+
+
+def test_a_lack_is_a_share_of_the_requests() -> None:
+    """Half of the requests go to a group that has one of two targets, then none; then nobody gets in."""
+    spec = turned(web(2, "one"), web=1, api=1)
+    spec["instances"]["api"] = copy.deepcopy(spec["instances"]["web"])
+    spec["target_groups"]["api"] = {**copy.deepcopy(spec["target_groups"]["web"]), "targets": ["api"]}
+    plan = plan_for(load({**spec, "tags": {"some": "tag"}}), Account(load(spec)).discovery())
+    safety, whole = Safety.of(plan), Values(plan.live)
+
+    def share(*gone: str) -> Fraction | None:
+        left = Values([item for item in plan.live if str(item.address) not in gone])
+        return next((lack.share for lack in safety.lacks(left).values()), None)
+
+    assert not safety.lacks(whole)
+    assert share("registration.web/web-1:80") == Fraction(1, 4)
+    assert share("registration.web/web-1:80", "registration.web/web-2:80") == Fraction(1, 2)
+    assert share("registration.web/web-1:80", "registration.api/api-1:80") == Fraction(1, 2)
+    assert share("listener.public/http") == 1
+    (rules,) = [item for item in plan.live if str(item.address) == "security_group_rules.load-balancer"]
+    shut = replace(rules, state=with_fields(rules.state, ingress=()))
+    assert [lack.share for lack in safety.lacks(Values([*plan.live, shut])).values()] == [1]
+
+
+def test_an_empty_zone_is_a_share_of_the_requests() -> None:
+    spec = web(3, "one")
+    spec["target_groups"]["web"]["attributes"] = {"load_balancing.cross_zone.enabled": False}
+    plan = plan_for(load({**spec, "tags": {"some": "tag"}}), Account(load(spec)).discovery())
+    (lack,) = (
+        Safety.of(plan)
+        .lacks(Values([item for item in plan.live if str(item.address) != "registration.web/web-2:80"]))
+        .values()
+    )
+    assert lack.share == Fraction(1, 2), "a third of the targets, and one of two zones"
+
+
+def test_only_a_lack_that_grows_holds_a_step() -> None:
+    door: tuple[object, ...] = ("load_balancer.public", "HTTP", 80)
+    half, all_of_it = Lack("few", Fraction(1, 2)), Lack("none")
+    assert _growing({door: half}, {}) == {door: "few"}
+    assert _growing({door: half}, {door: half}) == {}
+    assert _growing({door: half}, {door: all_of_it}) == {}
+    assert _growing({door: all_of_it}, {door: half}) == {door: "none"}
+
+
+def test_a_listener_of_others_needs_its_targets_too(here: World) -> None:
+    here.converge(demo())
+    plan = here.plan({**demo(), "tags": {"some": "tag"}})
+    assert Safety.of(replace(plan, desired={})).leaving.keys() == {plan.ids[GROUP]}, (
+        "the listener stays, whoever wants it"
+    )
+
+
+def test_a_target_that_rests_is_none_of_those_that_stay(here: World) -> None:
+    pace = {"max_surge": 0, "max_unavailable": 1}
+    before = web(3, "one", **pace)
+    before["instances"]["web"]["state"] = "any"
+    after = {**before, "tags": {"some": "tag"}}
+    here.converge(before)
+    known = ids(here, before)
+    stop(here, known["instance.web-3"])
+    assert Safety.of(here.plan(after)).leaving == {known[str(GROUP)]: 2}, "it is registered still"
+    deregister(here, known[str(GROUP)], known["instance.web-3"])
+    assert Safety.of(here.plan(after)).leaving == {known[str(GROUP)]: 1}
+
+
+def doubled(spec: Spec, *, is_read_first: bool) -> Account:
+    """What a killed replacement leaves: a second load balancer at the address, with a listener and targets of its own."""
+    found = Account(load(spec))
+    (arn,) = (item.id for item in found.resources.values() if item.address.kind == "load_balancer")
+    (group,) = (item.id for item in found.resources.values() if item.address == GROUP)
+    found.copies([{"of": "load_balancer.public", "id": f"{arn}-2", "created": "2026-01-02 00:00:00+00:00"}])
+    found.copies([{"of": str(GROUP), "id": f"{group}-2", "set": {"name": "second"}}])
+    for item in [item for item in found.resources.values() if isinstance(item.state, Member)]:
+        found.copies([{"of": str(item.address), "set": {"target_group": f"{group}-2"}, "status": "healthy"}])
+    (own,) = [item for item in found.resources.values() if item.address.kind == "listener"]
+    turned = Action(forward=(Forward(f"{group}-2"),))
+    changed = {"load_balancer": f"{arn}-2", "default_action": turned}
+    found.copies([{"of": str(own.address), "id": f"{own.id}-2", "set": changed}])
+    if is_read_first:
+        found.resources = dict(reversed(found.resources.items()))
+    return found
+
+
+CLOSED: dict[str, tuple[str, Any]] = {
+    "the port moves": ("load_balancers/public/listeners/http/port", 8080),
+    "the listener goes": ("load_balancers/public/listeners", {}),
+    "clients are shut out": ("security_groups/load-balancer/ingress", []),
+}
+
+
+@pytest.mark.parametrize("what", CLOSED)
+@pytest.mark.parametrize("is_read_first", [True, False])
+def test_a_second_load_balancer_at_the_address_hides_no_closure(what: str, *, is_read_first: bool) -> None:
+    """The second one answers still, but goes with the plan, so it is no reason to close the first one unasked."""
+    account = doubled(demo(), is_read_first=is_read_first)
+    path, value = CLOSED[what]
+    after = edited(demo(), {path: value})
+    words = {"delete": 9, "replace": 9, "replace-load-balancer": 9, "delete-load-balancer": 9}
+    with pytest.raises(RefusedError, match="close=1"):
+        plan_for(load(after), account.discovery(), allow=words)
+    plan = plan_for(load(demo()), account.discovery(), allow=words)
+    assert [step.action for step in plan.steps if step.plays(Balancer)] == ["delete"]
+    (asked,) = Safety.of(plan).kept
+    door, _ = Safety.of(plan).kept[asked]
+    assert plan.ids[door.item.address] == door.item.id, "the one that stays"
+
+
+@pytest.mark.parametrize("is_read_first", [True, False])
+def test_a_second_load_balancer_goes_when_the_first_one_answers(*, is_read_first: bool) -> None:
+    """The targets of the one that stays are still being checked, and the run waits for them."""
+    account = doubled(demo(), is_read_first=is_read_first)
+    for key, item in list(account.resources.items()):
+        if isinstance(item.state, Member) and not str(item.state.target_group).endswith("-2"):
+            account.resources[key] = replace(item, status="initial")
+    plan = plan_for(load(demo()), account.discovery(), check=False)
+    ((door, _),) = Safety.of(plan).kept.values()
+    assert door.balancer.endswith("-2")
+    assert find_gaps(plan) == []

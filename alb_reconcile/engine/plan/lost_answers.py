@@ -40,12 +40,12 @@ def find_closures(plan: Plan, steps: Iterable[Step]) -> list[Closure]:
     """
     steps = tuple(steps)
     before = World(plan.live)
-    doors = list(find_doors(before)) if steps else []
-    answers = Answers(doors)
+    doors, after = (list(find_doors(before)), _expected(plan, steps, before)) if steps else ([], before)
+    answers = Answers(doors, going=after.gone)
     answering = {asked: door for asked, door in answers.find(doors).items() if _answers(door)}
     if not answering:
         return []
-    found = _Comparison(plan, steps, before, answers).closures(answering)
+    found = _Comparison(plan, steps, before, after, answers).closures(answering)
     return list({closure.text: closure for closure in found}.values())
 
 
@@ -111,9 +111,8 @@ def _expected(plan: Plan, steps: Iterable[Step], before: World) -> World:
 class _Comparison:
     """Compares the doors before and after some steps of a plan."""
 
-    def __init__(self, plan: Plan, steps: tuple[Step, ...], before: World, answers: Answers) -> None:
-        self.plan, self.steps, self.before = plan, steps, before
-        self.after = _expected(plan, steps, before)
+    def __init__(self, plan: Plan, steps: tuple[Step, ...], before: World, after: World, answers: Answers) -> None:
+        self.plan, self.steps, self.before, self.after = plan, steps, before, after
         doors = list(find_doors(self.after))
         self.by_asked = answers.find(doors)
         self.by_item = {door.item.id: door for door in doors}

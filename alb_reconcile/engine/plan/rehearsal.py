@@ -11,7 +11,7 @@ from typing import Final
 from alb_reconcile.engine.answers import describe_sort
 from alb_reconcile.engine.doors import Asked, Door, describe_door
 from alb_reconcile.engine.safety import Safety, is_held, shift_of
-from alb_reconcile.engine.world import COMING, World, runs_after
+from alb_reconcile.engine.world import COMING, World
 from alb_reconcile.engine.zones import is_zonal, target_zone
 from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Act, Plan, Step
@@ -154,9 +154,11 @@ class _Rehearsal:
                 self.order.put_off(step)
                 continue
             if is_held(step) or too_few:
-                waited_for = (COMING, "initial") if too_few else (COMING,)  # as `keep_capacity` waits
                 coming = {
-                    item.id for items in self.world.targets.values() for item, _ in items if item.status in waited_for
+                    item.id
+                    for items in self.world.targets.values()
+                    for item, _ in items
+                    if item.status in (COMING, "initial")  # the run waits for these as well
                 }
                 self.world = _passed(self.world, awaited.keys() | hoped | coming)
             is_asked = too_few or (self.may_wait(step) and may_shut(step))
@@ -267,8 +269,6 @@ class _Counts:
         self.able: dict[_Place, set[str]] = defaultdict(set)
         self.places: dict[str, tuple[_Place, ...]] = {}
         """The places of each target: its group as a whole, and its zone there."""
-        self.targets: dict[str, set[str]] = defaultdict(set)
-        """The targets of each instance."""
         zonal = {item.id for item in plan.live if is_zonal(item.state)}
         zonal |= {str(step.id) for step in plan.steps if step.action == "update" and is_zonal(step.state)}
         for world in (before, before.after(plan.steps)):
@@ -276,7 +276,6 @@ class _Counts:
                 for item, state in world.targets.get(group, ()):
                     zones = [(group, target_zone(world, item, state))] if group in zonal else []
                     self.places[item.id] = ((group, _WHOLE), *zones)
-                    self.targets[str(state.target)].add(item.id)
                     self._note(item.id, is_able=world is before and item.status in ("healthy", "initial"))
 
     def are_too_few(self, step: Step) -> bool:
@@ -292,12 +291,9 @@ class _Counts:
         )
 
     def done(self, step: Step) -> None:
-        """Note that a step has registered or deregistered a target, or has started or stopped the instance of some."""
+        """Note that a step has registered or deregistered a target."""
         if step.plays(Member):
             self._note(str(step.id if step.action == "delete" else step.address), is_able=step.action != "delete")
-        runs = runs_after(step)
-        for name in self.targets[str(step.id)] if runs is not None else ():
-            self._note(name, is_able=bool(runs))
 
     def _note(self, name: str, *, is_able: bool) -> None:
         for place in self.places.get(name, ()):

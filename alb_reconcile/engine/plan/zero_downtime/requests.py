@@ -29,7 +29,7 @@ class Turns:
         moves = (step for step in graph.steps.values() if step.sets_order or step.plays(Balancer, Router))
         last = sorted(moves, key=lambda step: (not step.attaches, step.takes_away))
         now, then = list(find_doors(before)), list(find_doors(before.after(last)))
-        answers = Answers(now, then)
+        answers = Answers(now, then, going=graph.deleted)
         after = answers.find(then)
         for asked, door in answers.find(now).items():
             if asked in after and after[asked].item.id != door.item.id:
